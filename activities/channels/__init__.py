@@ -1,0 +1,1 @@
+"""The ways to reach a customer, each behind the one Channel protocol."""

@@ -1,0 +1,1 @@
+"""The HTTP API, unsubscribe and tracking links, provider callbacks."""

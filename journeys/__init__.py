@@ -1,0 +1,1 @@
+"""The journey map: definition, conditions, timing, interpreter and the workflow that walks it. Pure, no I/O."""

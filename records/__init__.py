@@ -1,0 +1,1 @@
+"""The customer record: tables, queries and migrations. The only room with SQL."""

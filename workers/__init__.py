@@ -1,0 +1,1 @@
+"""Entry points: the waymark command, settings, servers, worker processes, the demo."""
