@@ -1,0 +1,316 @@
+"""Every table of the customer record, as SQLAlchemy Core: `from records.tables import customers`.
+
+Times are timezone-aware; sessions run in UTC, so they come back in UTC too. The triggers that keep consents and
+published versions as they were written live in the migrations.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    CHAR,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment (`timestamptz`). A naive datetime is refused, because it names no moment."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.utcoffset() is None:
+            raise ValueError(f"a time without a zone cannot be stored: {value!r}")
+        return value
+
+
+def _id() -> Column[int]:
+    return Column("id", BigInteger, Identity(), primary_key=True)
+
+
+def _customer() -> Column[int]:
+    # Erasing a customer takes all that hangs on it along.
+    return Column("customer_id", BigInteger, ForeignKey("customers.id", ondelete="CASCADE"), nullable=False)
+
+
+def _enrolment() -> Column[int]:
+    return Column("enrolment_id", BigInteger, ForeignKey("enrolments.id", ondelete="CASCADE"))
+
+
+def _json(name: str) -> Column[Any]:
+    return Column(name, JSONB(none_as_null=True), nullable=False, server_default=text("'{}'::jsonb"))
+
+
+def _texts(name: str) -> Column[Any]:
+    return Column(name, ARRAY(Text), nullable=False, server_default=text("'{}'::text[]"))
+
+
+def _one_of(column: str, *allowed: str) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({', '.join(repr(word) for word in allowed)})", name=column)
+
+
+customers = Table(
+    "customers",
+    metadata,
+    _id(),
+    Column("external_id", Text, unique=True),
+    Column("email", Text, unique=True),
+    Column("phone", Text, unique=True),
+    Column("first_name", Text),
+    Column("last_name", Text),
+    Column("country", CHAR(2)),
+    Column("locale", Text),
+    Column("time_zone", Text),
+    Column("stage", Text, nullable=False, server_default="new"),
+    Column("score", Integer, nullable=False, server_default="0"),
+    Column("qualified_at", Instant),
+    _texts("tags"),
+    _json("properties"),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Index(None, "tags", postgresql_using="gin"),
+    Index(None, "properties", postgresql_using="gin", postgresql_ops={"properties": "jsonb_path_ops"}),
+)
+
+consents = Table(
+    "consents",
+    metadata,
+    _id(),
+    _customer(),
+    Column("channel", Text, nullable=False),
+    Column("granted", Boolean, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    _one_of("channel", "email", "sms"),
+    Index("ix_consents_latest", "customer_id", "channel", text("at DESC"), text("id DESC")),
+)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("channel", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    PrimaryKeyConstraint("channel", "address"),
+    _one_of("channel", "email", "sms"),
+    _one_of("reason", "bounced", "complained", "unsubscribed", "manual"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    _id(),
+    _customer(),
+    Column("name", Text, nullable=False),
+    Column("occurred_at", Instant, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("key", Text, unique=True),
+    Column("value", Numeric),
+    _json("properties"),
+    Column("touch_id", BigInteger, ForeignKey("touches.id", ondelete="SET NULL")),
+    Column("routed_at", Instant),
+    Index(None, "customer_id", "name", "occurred_at"),
+    # The timeline reads the newest of all names.
+    Index(None, "customer_id", "occurred_at"),
+    Index("ix_events_unrouted", "id", postgresql_where=text("routed_at IS NULL")),
+    # Which touches were opened, clicked, bounced: answered from the index alone.
+    Index("ix_events_receipts", "touch_id", "name", postgresql_where=text("touch_id IS NOT NULL")),
+)
+
+journeys = Table(
+    "journeys",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="live"),
+    Column("live_version", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    _one_of("status", "live", "paused", "archived"),
+)
+
+journey_versions = Table(
+    "journey_versions",
+    metadata,
+    Column("journey", Text, ForeignKey("journeys.name"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("definition", JSONB, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("published_at", Instant, nullable=False),
+    Column("published_by", Text, nullable=False),
+    PrimaryKeyConstraint("journey", "version"),
+)
+
+enrolments = Table(
+    "enrolments",
+    metadata,
+    _id(),
+    _customer(),
+    Column("journey", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("entry", Integer, nullable=False),
+    Column("status", Text, nullable=False, server_default="pending"),
+    Column("source", Text, nullable=False),
+    # events → touches → enrolments → events: this arrow is added once all three tables are there.
+    Column("event_id", BigInteger, ForeignKey("events.id", ondelete="SET NULL", use_alter=True)),
+    Column("enrolled_at", Instant, nullable=False),
+    Column("begins_at", Instant, nullable=False),
+    Column("launched_at", Instant),
+    Column("turn", Integer, nullable=False, server_default="0"),
+    Column("instruction", JSONB(none_as_null=True)),
+    _json("cursor"),
+    Column("step", Text),
+    Column("because", Text),
+    Column("wakes_at", Instant),
+    _texts("awaiting"),
+    Column("outcome", Text),
+    Column("ended_at", Instant),
+    ForeignKeyConstraint(["journey", "version"], ["journey_versions.journey", "journey_versions.version"]),
+    UniqueConstraint("journey", "customer_id", "entry"),
+    _one_of("status", "pending", "active", "finished", "exited", "failed"),
+    Index("ix_enrolments_running", "customer_id", postgresql_where=text("status IN ('pending', 'active')")),
+    Index(None, "customer_id", "enrolled_at"),
+    Index(None, "journey", "status"),
+    Index("ix_enrolments_unlaunched", "id", postgresql_where=text("launched_at IS NULL")),
+    Index("ix_enrolments_waking", "wakes_at", postgresql_where=text("status = 'active'")),
+    Index(None, "event_id", postgresql_where=text("event_id IS NOT NULL")),
+)
+
+path = Table(
+    "path",
+    metadata,
+    Column("enrolment_id", BigInteger, ForeignKey("enrolments.id", ondelete="CASCADE"), nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("visit", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    _json("detail"),
+    PrimaryKeyConstraint("enrolment_id", "turn", "seq"),
+)
+
+touches = Table(
+    "touches",
+    metadata,
+    _id(),
+    _customer(),
+    _enrolment(),
+    Column("journey", Text),
+    Column("version", Integer),
+    Column("step", Text),
+    Column("visit", Integer),
+    Column("channel", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="claimed"),
+    Column("because", Text),
+    Column("address", Text),
+    Column("subject", Text),
+    Column("locale", Text),
+    Column("key", Text, nullable=False, unique=True),
+    Column("provider_id", Text),
+    Column("claimed_at", Instant, nullable=False),
+    Column("settled_at", Instant),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    UniqueConstraint("enrolment_id", "step", "visit"),
+    _one_of("status", "claimed", "sent", "skipped", "failed", "uncertain"),
+    Index(None, "customer_id", "claimed_at"),
+    Index(None, "provider_id", postgresql_where=text("provider_id IS NOT NULL")),
+    Index("ix_touches_unsettled", "status", postgresql_where=text("status IN ('claimed', 'uncertain')")),
+)
+
+score_entries = Table(
+    "score_entries",
+    metadata,
+    _id(),
+    _customer(),
+    Column("points", Integer, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("rule", Text),
+    _enrolment(),
+    Column("step", Text),
+    Column("visit", Integer),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("enrolment_id", "step", "visit"),
+    Index(None, "customer_id", "at"),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    _id(),
+    _customer(),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("old", Text),
+    Column("new", Text),
+    Column("because", Text),
+    _enrolment(),
+    Column("at", Instant, nullable=False),
+    _one_of("kind", "stage", "property", "tag", "untag"),
+    Index(None, "customer_id", "at"),
+    Index(None, "enrolment_id", postgresql_where=text("enrolment_id IS NOT NULL")),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    _id(),
+    _customer(),
+    Column("queue", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("because", Text),
+    _json("details"),
+    Column("status", Text, nullable=False, server_default="open"),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("due_at", Instant),
+    Column("created_at", Instant, nullable=False),
+    Column("claimed_by", Text),
+    Column("claimed_at", Instant),
+    Column("done_by", Text),
+    Column("done_at", Instant),
+    Column("outcome", Text),
+    Column("note", Text),
+    _enrolment(),
+    Column("step", Text),
+    Column("visit", Integer),
+    UniqueConstraint("enrolment_id", "step", "visit"),
+    _one_of("status", "open", "claimed", "done"),
+    _one_of("outcome", "won", "lost", "nurture"),
+    Index(None, "customer_id", "created_at"),
+    Index("ix_tasks_queue", "queue", "status", text("priority DESC"), "due_at"),
+)
