@@ -20,7 +20,12 @@ STANDARD_FIELDS = (
 """What every customer has, beside the custom fields that a workspace declares."""
 
 
-def _duration(value: object) -> object:
+def read_duration(value: object) -> Duration:
+    """A duration longer than nothing, from a map.
+
+    Raises:
+        ValueError: it is none.
+    """
     if isinstance(value, Duration):
         return value
     if not isinstance(value, str):
@@ -31,15 +36,16 @@ def _duration(value: object) -> object:
     return duration
 
 
-def _listed(value: object) -> object:
+def listed(value: object) -> object:
+    """One thing is a list of one."""
     return value if isinstance(value, list) else [value]
 
 
-PositiveDuration = Annotated[Duration, BeforeValidator(_duration)]
+PositiveDuration = Annotated[Duration, BeforeValidator(read_duration)]
 Words = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=200)]], BeforeValidator(_listed), Field(min_length=1)
+    list[Annotated[str, Field(min_length=1, max_length=200)]], BeforeValidator(listed), Field(min_length=1)
 ]
-Scalars = Annotated[list[Scalar], BeforeValidator(_listed), Field(min_length=1)]
+Scalars = Annotated[list[Scalar], BeforeValidator(listed), Field(min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=100)]
 MessageName = Annotated[str, Field(pattern=r"^(email|sms)/[a-z0-9][a-z0-9_-]*$", max_length=100)]
 ChannelName = Literal["email", "sms"]
@@ -67,7 +73,10 @@ class ScoreRange(Model):
 
 
 class FieldTest(Model):
-    """A test of one field of the customer; every stated part must hold. A field without a value passes only `exists: false` and `is_not`."""
+    """A test of one field of the customer; every stated part must hold.
+
+    A field without a value passes only `exists: false` and `is_not`.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
     is_: Annotated[Scalars | None, Field(alias="is")] = None
@@ -82,9 +91,7 @@ class FieldTest(Model):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if not self.model_fields_set - {"name"}:
-            raise ValueError(
-                "a field needs a test: is, is_not, exists, at_least, below, contains, before or after"
-            )
+            raise ValueError("a field needs a test: is, is_not, exists, at_least, below, contains, before or after")
         return self
 
 
@@ -129,9 +136,7 @@ class Stage(Model):
 class Country(Model):
     """ISO 3166-1 alpha-2 codes."""
 
-    country: Annotated[
-        list[Annotated[str, Field(pattern=r"^[A-Z]{2}$")]], BeforeValidator(_listed), Field(min_length=1)
-    ]
+    country: Annotated[list[Annotated[str, Field(pattern=r"^[A-Z]{2}$")]], BeforeValidator(listed), Field(min_length=1)]
 
 
 class Locale(Model):

@@ -70,9 +70,7 @@ def require_aware(instant: datetime) -> datetime:
         ValueError: it carries no time zone. A naive time means something else on every machine.
     """
     if instant.tzinfo is None or instant.utcoffset() is None:
-        raise ValueError(
-            f"{instant.isoformat()} has no time zone: write it with Z or an offset such as +02:00"
-        )
+        raise ValueError(f"{instant.isoformat()} has no time zone: write it with Z or an offset such as +02:00")
     return instant.astimezone(UTC)
 
 
@@ -84,9 +82,7 @@ def parse_time_of_day(text: str) -> time:
     """
     match = _TIME_OF_DAY.fullmatch(text.strip())
     if match is None:
-        raise ValueError(
-            f'{text!r} is not a time of day: write HH:MM in 24 hours, in quotes, such as "09:00"'
-        )
+        raise ValueError(f'{text!r} is not a time of day: write HH:MM in 24 hours, in quotes, such as "09:00"')
     return time(int(match[1]), int(match[2]))
 
 
