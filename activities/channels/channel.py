@@ -11,8 +11,8 @@ class Message:
 
     `key` identifies the message for ever: a second attempt carries the same one, so that a provider or a
     recipient's mailbox can tell the copy from a new message. `at` is when the message was decided on; it is
-    timezone-aware and need not be the present (rehearsals run in virtual time). `address` is a mail address or
-    a phone number in E.164. Raises `ValueError` for a naive `at` or an empty `key`.
+    timezone-aware and need not be the present (rehearsals run in virtual time). `address` is a mail address
+    or a phone number in E.164. Raises `ValueError` for a naive `at` or an empty `key`.
     """
 
     key: str
@@ -51,11 +51,11 @@ class ChannelError(Exception):
         self.reason = reason
 
 
-class Refused(ChannelError):
+class Refused(ChannelError):  # noqa: N818 (named as it reads in a report)
     """Permanent: this message to this address will never do. Do not try again.
 
-    `suppress` is true only when the address itself is dead or its owner has opted out at the provider, so that
-    nothing further must be sent to it.
+    `suppress` is true only when the address itself is dead or its owner has opted out at the provider, so
+    that nothing further must be sent to it.
     """
 
     def __init__(self, reason: str, *, suppress: bool = False) -> None:
@@ -63,11 +63,11 @@ class Refused(ChannelError):
         self.suppress = suppress
 
 
-class TryLater(ChannelError):
+class TryLater(ChannelError):  # noqa: N818
     """Temporary, and surely not sent: try the same message again.
 
-    `after` is the least delay that the provider asked for, if it did. `configuration` means that no message will
-    pass until somebody corrects a setting: pause the channel, not the contact; `hint` says what to look at.
+    `after` is the least delay that the provider asked for, if it did. `configuration` means that no message
+    will pass until somebody corrects a setting: pause the channel, not the contact; `hint` says what to look at.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class TryLater(ChannelError):
         self.hint = hint
 
 
-class Unknown(ChannelError):
+class Unknown(ChannelError):  # noqa: N818
     """We handed the message over and heard nothing back: it may have gone.
 
-    Trying again may send it twice, so that is for the message's policy to decide, never for a retry loop. A task
-    cancelled at that same point raises `asyncio.CancelledError` and leaves the same doubt.
+    Trying again may send it twice, so that is for the message's policy to decide, never for a retry loop. A
+    task cancelled at that same point raises `asyncio.CancelledError` and leaves the same doubt.
     """
 
 
