@@ -109,7 +109,7 @@ class EmbeddedPostgres:
         """A further database, empty or a copy of `template` (which nobody may be connected to); its address."""
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         if template is not None:
-            statement += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(template))
+            statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
         with self._connect() as connection:
             connection.execute(statement)
         return self.url(name)

@@ -1,0 +1,326 @@
+"""Runs of customers through journeys: entering, standing, and the way they took.
+
+The row and its workflow cannot drift apart: every turn is written under the row's lock together with what it came
+to, and a turn that is asked for again is answered from the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journeys.definition import EveryFew
+from journeys.errors import WaymarkError
+from journeys.timing import add
+from records.tables import customers, enrolments, events, path, touches
+
+_UTC = ZoneInfo("UTC")
+Status = Literal["pending", "active", "finished", "exited", "failed"]
+OPEN = ("pending", "active")
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """One entry of a customer into a journey."""
+
+    id: int
+    customer_id: int
+    journey: str
+    version: int
+    entry: int
+    status: Status
+    source: str
+    event_id: int | None
+    enrolled_at: datetime
+    begins_at: datetime
+    launched_at: datetime | None
+    turn: int
+    instruction: dict[str, Any] | None
+    cursor: dict[str, Any]
+    step: str | None
+    because: str | None
+    wakes_at: datetime | None
+    awaiting: list[str]
+    outcome: str | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An enrolment under lock, with what a turn needs to know of its customer and of the event that brought it in."""
+
+    enrolment: Enrolment
+    time_zone: str | None
+    country: str | None
+    trigger: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """An event that concerns a run: its name, what its properties must be, and the span (ends included) it counts in."""
+
+    role: Literal["exit", "goal", "wait"]
+    name: str
+    since: datetime
+    until: datetime | None = None
+    where: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event that met an interest; `interest` is the position of that interest."""
+
+    id: int
+    name: str
+    at: datetime
+    interest: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotEnrolled:
+    """Why an entry was refused, in words."""
+
+    because: str
+
+
+class UnknownRun(WaymarkError):
+    """No enrolment bears this number."""
+
+
+async def enrol(
+    db: AsyncConnection,
+    *,
+    customer_id: int,
+    journey: str,
+    version: int,
+    re_enter: str | EveryFew,
+    source: str,
+    now: datetime,
+    enrolled_at: datetime | None = None,
+    event_id: int | None = None,
+    awaiting: Sequence[str] = (),
+) -> Enrolment | NotEnrolled:
+    """Enter a customer into a journey, if its rule for entering again allows it.
+
+    The rule is kept here, under an advisory lock of (journey, customer): of two triggers at the same instant in two
+    processes one enrols. `enrolled_at` is when the customer came (the trigger's time); `now` is when the run begins.
+    """
+    await db.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"enrol/{journey}/{customer_id}"}
+    )
+    if event_id is not None:
+        repeated = await db.execute(
+            select(enrolments).where(enrolments.c.event_id == event_id, enrolments.c.journey == journey)
+        )
+        if (row := repeated.one_or_none()) is not None:
+            return Enrolment(**row._mapping)
+    earlier = (
+        await db.execute(
+            select(enrolments.c.entry, enrolments.c.status, enrolments.c.enrolled_at)
+            .where(enrolments.c.journey == journey, enrolments.c.customer_id == customer_id)
+            .order_by(enrolments.c.entry.desc())
+        )
+    ).all()
+    came = enrolled_at or now
+    if earlier and (refusal := _refusal(re_enter, [row.status for row in earlier], earlier[0].enrolled_at, came)):
+        return NotEnrolled(refusal)
+    row = (
+        await db.execute(
+            insert(enrolments)
+            .values(
+                customer_id=customer_id, journey=journey, version=version, source=source, event_id=event_id,
+                entry=earlier[0].entry + 1 if earlier else 1, enrolled_at=came, begins_at=now, awaiting=list(awaiting),
+            )
+            .returning(*enrolments.c)
+        )
+    ).one()  # fmt: skip
+    return Enrolment(**row._mapping)
+
+
+def _refusal(rule: str | EveryFew, statuses: list[str], last: datetime, now: datetime) -> str | None:
+    if rule == "always":
+        return None
+    if any(status in OPEN for status in statuses):
+        return "is in this journey now"
+    if rule == "never":
+        return "was in this journey before, and it is entered only once"
+    if isinstance(rule, EveryFew):
+        again = add(last, rule.after, _UTC)
+        if now < again:
+            return f"may enter again on {again:%Y-%m-%d}"
+    return None
+
+
+_LOCK = (
+    select(enrolments, customers.c.time_zone, customers.c.country, events.c.properties.label("trigger"))
+    .join(customers, customers.c.id == enrolments.c.customer_id)
+    .outerjoin(events, events.c.id == enrolments.c.event_id)
+    .where(enrolments.c.id == bindparam("enrolment"))
+    .with_for_update(of=enrolments)
+)
+
+
+async def lock(db: AsyncConnection, enrolment: int) -> Standing:
+    """The enrolment, held for the rest of the transaction.
+
+    Raises:
+        UnknownRun: there is none of this number; its customer may have been erased.
+    """
+    row = (await db.execute(_LOCK, {"enrolment": enrolment})).one_or_none()
+    if row is None:
+        raise UnknownRun(f"run {enrolment} is not in the records", hint="its customer may have been erased")
+    values = dict(row._mapping)
+    zone, country, trigger = values.pop("time_zone"), values.pop("country"), values.pop("trigger")
+    return Standing(Enrolment(**values), zone, country, trigger)
+
+
+async def happened(
+    db: AsyncConnection, customer_id: int, besides: int | None, interests: Sequence[Interest]
+) -> list[Happening]:
+    """What of the interests has happened to the customer, earliest first; the event `besides` does not count."""
+    if not interests:
+        return []
+    columns = events.c
+    met = [_meets(interest) for interest in interests]
+    query = (
+        select(columns.id, columns.name, columns.occurred_at, *[one.label(f"i{n}") for n, one in enumerate(met)])
+        .where(columns.customer_id == customer_id, or_(*met))
+        .order_by(columns.occurred_at, columns.id)
+        .limit(50)
+    )
+    if besides is not None:
+        query = query.where(columns.id != besides)
+    found = []
+    for row in await db.execute(query):
+        met_here = [number for number in range(len(interests)) if row._mapping[f"i{number}"]]
+        found += [Happening(row.id, row.name, row.occurred_at, number) for number in met_here]
+    return found
+
+
+def _meets(interest: Interest) -> Any:
+    columns = events.c
+    parts = [columns.name == interest.name, columns.occurred_at >= interest.since]
+    if interest.until is not None:
+        parts.append(columns.occurred_at <= interest.until)
+    if interest.where:
+        parts.append(columns.properties.contains(interest.where))
+    return and_(*parts)
+
+
+async def sent_at(db: AsyncConnection, enrolment: int, message: str) -> datetime | None:
+    """When this run last handed over a message, or None if it never did."""
+    return (
+        await db.execute(
+            select(func.max(touches.c.claimed_at)).where(
+                touches.c.enrolment_id == enrolment, touches.c.message == message, touches.c.status == "sent"
+            )
+        )
+    ).scalar_one()  # type: ignore[no-any-return]
+
+
+_SAVE = (
+    update(enrolments)
+    .where(enrolments.c.id == bindparam("enrolment"))
+    .values({name: bindparam(f"new_{name}") for name in (
+        "status", "turn", "instruction", "cursor", "step", "because", "wakes_at", "awaiting", "outcome", "ended_at",
+    )})
+)  # fmt: skip
+
+
+async def save(db: AsyncConnection, enrolment: int, values: dict[str, Any], steps: Iterable[dict[str, Any]]) -> None:
+    """Write what a turn came to, and the steps it took."""
+    await db.execute(_SAVE, {"enrolment": enrolment, **{f"new_{name}": value for name, value in values.items()}})
+    rows = list(steps)
+    if rows:
+        await db.execute(insert(path), rows)
+
+
+async def get(db: AsyncConnection, enrolment: int) -> Enrolment:
+    """One enrolment.
+
+    Raises:
+        UnknownRun: there is none of this number.
+    """
+    row = (await db.execute(select(enrolments).where(enrolments.c.id == enrolment))).one_or_none()
+    if row is None:
+        raise UnknownRun(f"there is no run {enrolment}", hint="`waymark runs list` shows the runs and their numbers")
+    return Enrolment(**row._mapping)
+
+
+async def listing(
+    db: AsyncConnection,
+    *,
+    journey: str | None = None,
+    customer_id: int | None = None,
+    status: str | None = None,
+    uncertain: bool = False,
+    limit: int = 100,
+    after: int = 0,
+) -> list[Enrolment]:
+    """Enrolments by number, narrowed as asked; `uncertain` keeps those with a touch that may or may not have gone."""
+    query = select(enrolments).where(enrolments.c.id > after).order_by(enrolments.c.id).limit(limit)
+    if journey:
+        query = query.where(enrolments.c.journey == journey)
+    if customer_id is not None:
+        query = query.where(enrolments.c.customer_id == customer_id)
+    if status:
+        query = query.where(enrolments.c.status == status)
+    if uncertain:
+        doubtful = select(touches.c.enrolment_id).where(touches.c.status == "uncertain")
+        query = query.where(enrolments.c.id.in_(doubtful))
+    return [Enrolment(**row._mapping) for row in await db.execute(query)]
+
+
+@dataclass(frozen=True, slots=True)
+class PathStep:
+    """One line of the way a run took."""
+
+    turn: int
+    seq: int
+    step: str
+    visit: int
+    kind: str
+    at: datetime
+    detail: dict[str, Any]
+
+
+async def taken(db: AsyncConnection, enrolment: int) -> list[PathStep]:
+    """The way a run took, in order."""
+    query = (
+        select(path.c.turn, path.c.seq, path.c.step, path.c.visit, path.c.kind, path.c.at, path.c.detail)
+        .where(path.c.enrolment_id == enrolment)
+        .order_by(path.c.turn, path.c.seq)
+    )
+    return [PathStep(**row._mapping) for row in await db.execute(query)]
+
+
+async def concerned(db: AsyncConnection, customer_id: int, event: str) -> list[Enrolment]:
+    """The customer's open runs that await an event of this name.
+
+    Waits for turns in progress (a share lock on the customer's open runs): a turn that was about to await the event
+    is either seen here, or sees the event itself.
+    """
+    query = (
+        select(enrolments)
+        .where(enrolments.c.customer_id == customer_id, enrolments.c.status.in_(OPEN))
+        .with_for_update(read=True)
+    )
+    rows = [Enrolment(**row._mapping) for row in await db.execute(query)]
+    return [row for row in rows if event in row.awaiting]
+
+
+async def unlaunched(db: AsyncConnection, *, limit: int) -> list[Enrolment]:
+    """Enrolments whose workflow has not been started: a crash came between the row and the start."""
+    query = select(enrolments).where(enrolments.c.launched_at.is_(None)).order_by(enrolments.c.id).limit(limit)
+    return [Enrolment(**row._mapping) for row in await db.execute(query)]
+
+
+async def mark_launched(db: AsyncConnection, enrolment_ids: Sequence[int], at: datetime) -> None:
+    """Note that the workflows of these enrolments have been started."""
+    await db.execute(update(enrolments).where(enrolments.c.id.in_(enrolment_ids)).values(launched_at=at))
