@@ -63,7 +63,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """An event that concerns a run: its name, what its properties must be, and the span (ends included) it counts in."""
+    """An event that concerns a run: its name, its properties, and the span (ends included) in which it counts."""
 
     role: Literal["exit", "goal", "wait"]
     name: str
@@ -215,13 +215,11 @@ def _meets(interest: Interest) -> Any:
 
 async def sent_at(db: AsyncConnection, enrolment: int, message: str) -> datetime | None:
     """When this run last handed over a message, or None if it never did."""
-    return (
-        await db.execute(
-            select(func.max(touches.c.claimed_at)).where(
-                touches.c.enrolment_id == enrolment, touches.c.message == message, touches.c.status == "sent"
-            )
-        )
-    ).scalar_one()  # type: ignore[no-any-return]
+    query = select(func.max(touches.c.claimed_at)).where(
+        touches.c.enrolment_id == enrolment, touches.c.message == message, touches.c.status == "sent"
+    )
+    latest: datetime | None = (await db.execute(query)).scalar_one()
+    return latest
 
 
 _SAVE = (

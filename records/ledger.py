@@ -1,0 +1,160 @@
+"""The touch ledger: claim, send, record. Never silently twice, never silently lost.
+
+A touch is one row per (enrolment, step, visit). It is `claimed` before anything leaves and settled after: `sent`,
+`failed` or `skipped`. A claim found at the next attempt means that a crash came in between; whether the message went
+cannot be known from here (SMTP, RFC 5321 section 4.5.3.2.6, has no way to ask), so it stands as `uncertain`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from records.tables import consents, customers, suppressions, touches
+
+Settled = Literal["sent", "failed", "skipped", "uncertain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The place of a touch in the ledger."""
+
+    enrolment_id: int
+    step: str
+    visit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """What stands in a slot."""
+
+    id: int
+    status: str
+    key: str
+    message: str
+    because: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A customer as a channel sees it: `row` holds every column, `granted` the latest consent (None: never asked)."""
+
+    row: dict[str, Any]
+    address: str | None
+    granted: bool | None
+    suppressed: str | None
+
+    def refusal(self, channel: str) -> str | None:
+        """Why nothing may be sent to this customer on the channel, in words, or None when it may."""
+        if not self.address:
+            return "no e-mail address" if channel == "email" else "no phone number"
+        if self.suppressed:
+            return f"the address is suppressed: {self.suppressed}"
+        if self.granted is None:
+            return f"no consent to {channel}"
+        return None if self.granted else f"consent to {channel} was withdrawn"
+
+
+def _recipient_query(channel: str) -> Any:
+    address = customers.c.email if channel == "email" else customers.c.phone
+    granted = (
+        select(consents.c.granted)
+        .where(consents.c.customer_id == customers.c.id, consents.c.channel == channel)
+        .order_by(consents.c.at.desc(), consents.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    suppressed = (
+        select(suppressions.c.reason)
+        .where(and_(suppressions.c.channel == channel, suppressions.c.address == address))
+        .scalar_subquery()
+    )
+    return select(
+        customers,
+        address.label("address_"),
+        granted.label("granted_"),
+        suppressed.label("suppressed_"),
+    ).where(customers.c.id == bindparam("customer"))
+
+
+_RECIPIENT = {channel: _recipient_query(channel) for channel in ("email", "sms")}
+
+
+async def recipient(db: AsyncConnection, customer_id: int, channel: str) -> Recipient:
+    """The customer, its address on the channel, and whether it may be written to."""
+    row = dict((await db.execute(_RECIPIENT[channel], {"customer": customer_id})).one()._mapping)
+    address, granted, suppressed = row.pop("address_"), row.pop("granted_"), row.pop("suppressed_")
+    return Recipient(row, address, granted, suppressed)
+
+
+def _in(slot: Slot) -> Any:
+    return and_(touches.c.enrolment_id == slot.enrolment_id, touches.c.step == slot.step, touches.c.visit == slot.visit)
+
+
+_FOUND = select(touches.c.id, touches.c.status, touches.c.key, touches.c.message, touches.c.because)
+
+
+async def find(db: AsyncConnection, slot: Slot) -> Touch | None:
+    """What stands in the slot, or None while it is free."""
+    row = (await db.execute(_FOUND.where(_in(slot)))).one_or_none()
+    return Touch(**row._mapping) if row else None
+
+
+async def claim(db: AsyncConnection, slot: Slot, values: dict[str, Any]) -> None:
+    """Take the slot, before anything leaves. The unique constraint lets nobody take it twice.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: the slot is taken.
+    """
+    await db.execute(
+        insert(touches),
+        {"enrolment_id": slot.enrolment_id, "step": slot.step, "visit": slot.visit, "status": "claimed", **values},
+    )
+
+
+async def skip(db: AsyncConnection, slot: Slot, values: dict[str, Any], because: str) -> None:
+    """Record that the message is not sent, and why."""
+    at = values["claimed_at"]
+    await claim(db, slot, {**values, "status": "skipped", "because": because, "settled_at": at})
+
+
+async def settle(
+    db: AsyncConnection,
+    slot: Slot,
+    status: Settled,
+    *,
+    at: datetime | None,
+    because: str | None = None,
+    provider_id: str | None = None,
+) -> bool:
+    """Record how a claimed touch ended. A doubt (`uncertain`) gives way to knowledge; knowledge to nothing.
+
+    Returns whether anything changed.
+    """
+    doubtful = ("claimed",) if status == "uncertain" else ("claimed", "uncertain")
+    result = await db.execute(
+        update(touches)
+        .where(_in(slot), touches.c.status.in_(doubtful))
+        .values(
+            status=status,
+            settled_at=at,
+            because=because,
+            provider_id=func.coalesce(provider_id, touches.c.provider_id),
+        )
+    )
+    return result.rowcount == 1
+
+
+async def release(db: AsyncConnection, slot: Slot) -> None:
+    """Give a claimed or doubtful slot back: the message surely did not go, or is wanted again."""
+    await db.execute(delete(touches).where(_in(slot), touches.c.status.in_(("claimed", "uncertain"))))
+
+
+async def any_uncertain(db: AsyncConnection, enrolment_id: int) -> bool:
+    """Whether a touch of this run may or may not have gone."""
+    doubt = exists().where(touches.c.enrolment_id == enrolment_id, touches.c.status == "uncertain")
+    return bool((await db.execute(select(doubt))).scalar_one())
