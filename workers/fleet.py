@@ -1,0 +1,90 @@
+"""Several worker processes on one machine, one per core by default, each started again when it dies."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from journeys.errors import WaymarkError
+from workers.child import Child, program
+from workers.running import Process
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+STEADY = 60.0
+"""Seconds before a worker that ended is started again; a worker that lived for STEADY begins anew at FIRST_PAUSE."""
+
+log = logging.getLogger(__name__)
+
+
+class Fleet:
+    """`size` worker processes; use as a context manager or call `start` and `stop`."""
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        logs: Path,
+        environment: Mapping[str, str] | None = None,
+        notice: Callable[[str], None] = log.warning,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`notice` gets a line when a worker dies; `changed` is called when the processes are others than before."""
+        self.children = [
+            Child(
+                f"worker {number}",
+                program("workers.worker"),
+                log=logs / f"worker-{number}.log",
+                environment=environment,
+            )
+            for number in range(1, size + 1)
+        ]
+        self._notice = notice
+        self._changed = changed
+        self._keepers: list[asyncio.Task[None]] = []
+
+    @property
+    def processes(self) -> list[Process]:
+        """The living workers."""
+        return [process for child in self.children if (process := child.describe())]
+
+    async def start(self) -> None:
+        """Start all workers; returns when each polls its queues. Raises WaymarkError when one cannot start."""
+        try:
+            await asyncio.gather(*(child.start() for child in self.children))
+        except BaseException:
+            await self.stop()
+            raise
+        self._keepers = [asyncio.create_task(self._keep(child)) for child in self.children]
+        self._changed()
+
+    async def stop(self, *, timeout: float = 30.0) -> None:
+        """Stop all at once: each takes nothing new, finishes what it does within `timeout` seconds, and ends."""
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        self._keepers = []
+        await asyncio.gather(*(child.stop(timeout=timeout) for child in self.children))
+
+    async def wait(self) -> None:
+        """Wait until the fleet is stopped."""
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+
+    async def _keep(self, child: Child) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            started = time.monotonic()
+            code = await child.wait()
+            if time.monotonic() - started > STEADY:
+                pause = FIRST_PAUSE
+            self._notice(f"The {child.name} ended (code {code}); starting it again in {pause:g} s. See {child.log}")
+            while True:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+                try:
+                    await child.start()
+                    break
+                except WaymarkError as error:
+                    self._notice(f"{error.message} Trying again in {pause:g} s.")
+            self._changed()
