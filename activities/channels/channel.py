@@ -51,7 +51,7 @@ class ChannelError(Exception):
         self.reason = reason
 
 
-class Refused(ChannelError):  # noqa: N818 (named as it reads in a report)
+class Refused(ChannelError):
     """Permanent: this message to this address will never do. Do not try again.
 
     `suppress` is true only when the address itself is dead or its owner has opted out at the provider, so
@@ -63,7 +63,7 @@ class Refused(ChannelError):  # noqa: N818 (named as it reads in a report)
         self.suppress = suppress
 
 
-class TryLater(ChannelError):  # noqa: N818
+class TryLater(ChannelError):
     """Temporary, and surely not sent: try the same message again.
 
     `after` is the least delay that the provider asked for, if it did. `configuration` means that no message
@@ -84,7 +84,7 @@ class TryLater(ChannelError):  # noqa: N818
         self.hint = hint
 
 
-class Unknown(ChannelError):  # noqa: N818
+class Unknown(ChannelError):
     """We handed the message over and heard nothing back: it may have gone.
 
     Trying again may send it twice, so that is for the message's policy to decide, never for a retry loop. A
