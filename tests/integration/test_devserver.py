@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -41,6 +41,19 @@ class Month:
         return (workflow.now() - begin).total_seconds()
 
 
+@workflow.defn(sandboxed=False)
+class Chain:
+    """Waits ten days in each of `runs` runs, then says for how long the whole chain took by its own clock."""
+
+    @workflow.run
+    async def run(self, runs: int, begin: datetime | None = None) -> float:
+        begin = begin or workflow.now()
+        await workflow.sleep(timedelta(days=10))
+        if runs > 1:
+            workflow.continue_as_new(args=[runs - 1, begin])
+        return (workflow.now() - begin).total_seconds()
+
+
 @pytest.fixture(scope="module")
 async def binary() -> Binary:
     return await find_binary()
@@ -53,7 +66,7 @@ async def server(binary: Binary) -> AsyncIterator[DevServer]:
 
 
 def worker(client: Client) -> Worker:
-    return Worker(client, task_queue=QUEUE, workflows=[Month], workflow_runner=UnsandboxedWorkflowRunner())
+    return Worker(client, task_queue=QUEUE, workflows=[Month, Chain], workflow_runner=UnsandboxedWorkflowRunner())
 
 
 async def test_time_is_skipped_by_hand_for_one_run_and_not_for_another(server: DevServer) -> None:
@@ -76,6 +89,16 @@ async def test_time_is_skipped_by_itself_where_a_run_starts_with_skipping(server
     async with worker(skipper.client):
         waited = await skipper.client.execute_workflow(Month.run, id=str(uuid4()), task_queue=QUEUE)
     assert waited == pytest.approx(timedelta(days=30).total_seconds(), abs=60)
+
+
+async def test_no_day_is_lost_or_won_when_runs_continue_as_new_while_time_is_skipped(server: DevServer) -> None:
+    skipper = TimeSkipper(await Client.connect(server.address))
+    async with worker(skipper.client):
+        with skipper.with_time_skipping_disabled():
+            await skipper.client.start_workflow(Chain.run, args=[4, None], id="chain", task_queue=QUEUE)
+        chain = skipper.client.get_workflow_handle("chain", result_type=float)
+        assert [await skipper.fast_forward(chain, timedelta(days=15)) for _ in range(3)] == [True, True, False]
+        assert await chain.result() == pytest.approx(timedelta(days=40).total_seconds(), abs=60)
 
 
 async def test_search_attributes_can_be_used_from_the_start(server: DevServer) -> None:
@@ -142,7 +165,7 @@ async def test_runs_outlive_a_restart_over_the_same_file_on_other_ports(binary: 
     async with DevServer(binary, database=database, search_attributes={"TestStep": "Keyword"}) as server:
         assert server.address != first
         skipper = TimeSkipper(await Client.connect(server.address))
-        handle = skipper.client.get_workflow_handle_for(Month.run, "survivor")
+        handle = skipper.client.get_workflow_handle("survivor", result_type=float)
         async with worker(skipper.client):
             await skipper.fast_forward(handle, timedelta(days=31))
             assert await handle.result() > 0

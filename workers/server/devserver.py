@@ -26,6 +26,10 @@ Setting = bool | int | float | str
 SETTINGS: Final[Mapping[str, Setting]] = {
     "frontend.WorkflowTimeSkippingEnabled": True,
     "frontend.WorkflowTimeSkippingMaxSkipPerSession": 100_000,
+    # A timer fires this late at most. At the usual second, every skip of time costs a second of real time.
+    "history.timerProcessorMaxTimeShift": "10ms",
+    # The usual second between a run and its continuation is counted wrongly in skipped time: days are lost.
+    "history.workflowIdReuseMinimalInterval": "0s",
 }
 """Server settings that Waymark relies on; skipping time still happens only where a client asks for it."""
 
