@@ -45,14 +45,28 @@ def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
     )
 
 
-def _dumps(value: Any) -> str:
-    return json.dumps(value, default=_plain, ensure_ascii=False)
+def plain(value: Any) -> Any:
+    """The value as it is stored in a property: dates as ISO 8601 text, decimals as numbers, the rest as it is.
 
-
-def _plain(value: Any) -> Any:
-    """Dates and decimals in properties: ISO 8601 text and numbers, the forms that conditions compare."""
-    if isinstance(value, (datetime, date)):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+    Raises:
+        ValueError: it is a time without a zone.
+        TypeError: it has no form in JSON.
+    """
+    match value:
+        case datetime() if value.utcoffset() is None:
+            raise ValueError(f"a time without a zone cannot be stored: {value!r}")
+        case date():
+            return value.isoformat()
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case dict():
+            return {str(name): plain(part) for name, part in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [plain(part) for part in value]
+        case None | bool() | int() | float() | str():
+            return value
     raise TypeError(f"{type(value).__name__} cannot be stored in a property")
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
