@@ -88,7 +88,7 @@ class Links:
     def read_unsubscribe(self, token: str) -> Unsubscribe:
         """What the token of an unsubscribe link says. Raises BrokenLinkError."""
         customer_id, channel, touch_key = _loads(self._unsubscribe, token, 3)
-        return Unsubscribe(int(customer_id), str(channel), str(touch_key))
+        return Unsubscribe(int(str(customer_id)), str(channel), str(touch_key))
 
     def read_click(self, token: str) -> Click:
         """What the token of a tracked link says. Raises BrokenLinkError."""

@@ -1,0 +1,201 @@
+"""What somebody writes about a contact, in CSV or JSON, turned into a `Contact` with every value checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from zoneinfo import available_timezones
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+from journeys.fields import Fields, yes_or_no
+from journeys.loading import unknown_word
+from records.contacts import Contact
+
+CHANNELS = ("email", "sms")
+COLUMNS = (
+    "external_id", "email", "phone", "first_name", "last_name", "country", "locale", "time_zone", "stage", "tags",
+    *(f"consent_{channel}" for channel in CHANNELS),
+)  # fmt: skip
+"""The standard columns of an import, beside the declared fields."""
+
+ALIASES = {
+    "external_id": "id customer_id contact_id user_id external externalid crm_id 编号 客户编号",
+    "email": "e_mail mail email_address e_mail_address mail_address emailaddress 邮箱 电子邮箱 电子邮件",
+    "phone": "mobile mobile_phone mobile_number phone_number telephone tel cell cellphone msisdn handy 手机 电话",
+    "first_name": "firstname given_name givenname forename vorname prenom 名 名字",
+    "last_name": "lastname surname family_name familyname nachname nom 姓 姓氏",
+    "country": "country_code land pays 国家",
+    "locale": "language lang sprache 语言",
+    "time_zone": "timezone tz zone zeitzone 时区",
+    "stage": "lifecycle_stage lifecycle status 阶段",
+    "tags": "tag labels label 标签",
+    "consent_email": "email_consent email_opt_in opt_in_email newsletter marketing_consent 邮件许可",
+    "consent_sms": "sms_consent sms_opt_in opt_in_sms 短信许可",
+}
+_BY_ALIAS = {alias: name for name, aliases in ALIASES.items() for alias in aliases.split()}
+_LOCALE = re.compile(r"^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-[A-Za-z0-9]{5,8})*$")
+_LONGEST = {"external_id": 200, "first_name": 200, "last_name": 200, "stage": 60}
+
+
+class InvalidContactError(ValueError):
+    """A contact that cannot be taken: what is wrong, by field (in the order of the columns)."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name} {problem}" for name, problem in problems.items()))
+        self.problems = dict(problems)
+
+
+def column_name(header: str, fields: Fields) -> str | None:
+    """The column that a header means (`E-Mail` → `email`); None when it means none that is known."""
+    word = re.sub(r"[\W_]+", "_", header.strip().lower()).strip("_")
+    if word in COLUMNS or word in fields:
+        return word
+    titled = {re.sub(r"[\W_]+", "_", field.title.lower()).strip("_"): name for name, field in fields.items()}
+    return titled.get(word) or _BY_ALIAS.get(word)
+
+
+def nearest_column(header: str, fields: Fields) -> str | None:
+    """The known column that is written most like this one."""
+    word = re.sub(r"[\W_]+", "_", header.strip().lower()).strip("_")
+    return next(iter(get_close_matches(word, [*COLUMNS, *fields], n=1, cutoff=0.6)), None)
+
+
+def read_contact(values: Mapping[str, object], fields: Fields, *, relative_to: date | None = None) -> Contact:
+    """A contact from its columns; empty values say nothing. `relative_to` allows dates such as `+40d`.
+
+    Raises InvalidContactError with everything that is wrong, also when there is neither an email nor a phone.
+    """
+    said = {name: value for name, value in values.items() if value is not None and str(value).strip()}
+    problems: dict[str, str] = {}
+    columns: dict[str, str] = {}
+    properties: dict[str, Any] = {}
+    consents: dict[str, bool] = {}
+    tags: tuple[str, ...] = ()
+
+    def country() -> str | None:
+        return columns.get("country")
+
+    readers: dict[str, Callable[[str], str]] = {
+        "country": read_country,
+        "email": read_email,
+        "phone": lambda text: read_phone(text, country()),
+        "locale": read_locale,
+        "time_zone": read_time_zone,
+    }
+    # The country comes first, because a phone number is read by it.
+    for name in sorted(said, key=lambda name: name != "country"):
+        value = said[name]
+        try:
+            if name in fields:
+                properties[name] = fields[name].read(value, relative_to=relative_to)
+            elif name == "tags":
+                tags = read_tags(value)
+            elif name.startswith("consent_") and name in COLUMNS:
+                consents[name.removeprefix("consent_")] = value if isinstance(value, bool) else yes_or_no(str(value))
+            elif name in COLUMNS:
+                text = _plain(value, _LONGEST.get(name, 320))
+                columns[name] = readers[name](text) if name in readers else text
+            else:
+                problems[name] = unknown_word(name, [*COLUMNS, *fields], "is no field of a contact")
+        except ValueError as error:
+            problems[name] = str(error)
+    if not problems.keys() & {"email", "phone"} and not columns.keys() & {"email", "phone"}:
+        problems["email"] = "and phone are both missing: there is no address to reach this contact"
+    if problems:
+        raise InvalidContactError({name: problems[name] for name in [*values, "email"] if name in problems})
+    return Contact(**columns, tags=tags, properties=properties, consents=consents)
+
+
+def read_email(text: str) -> str:
+    """A mail address by its form, in lower case; whether its domain exists is not asked. Raises ValueError."""
+    try:
+        return validate_email(text, check_deliverability=False).normalized.lower()
+    except EmailNotValidError as error:
+        raise ValueError(f"{text!r} is no mail address: {str(error)[:1].lower()}{str(error)[1:]}") from None
+
+
+def read_phone(text: str, country: str | None = None) -> str:
+    """A phone number in E.164; without `+` it is one of `country` (ISO 3166-1 alpha-2). Raises ValueError."""
+    if not text.startswith(("+", "00")) and country is None:
+        raise ValueError(f"{text!r} has no country: write it with + and the country's code, or fill in country")
+    try:
+        number = phonenumbers.parse("+" + text[2:] if text.startswith("00") else text, country)
+    except phonenumbers.NumberParseException:
+        raise ValueError(f"{text!r} is no phone number: write it like +49 30 901820") from None
+    if not phonenumbers.is_possible_number(number):
+        raise ValueError(f"{text!r} is no phone number{f' of {country}' if country else ''}: its length is wrong")
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def read_country(text: str) -> str:
+    """A country's code of two letters (ISO 3166-1), from the code or its English name. Raises ValueError."""
+    codes = _countries()
+    code = codes.get(text.strip().lower())
+    if code is None:
+        near = get_close_matches(text.strip().lower(), codes, n=1)
+        meant = f"; did you mean {codes[near[0]]} ({near[0].title()})?" if near and len(text) > 3 else ""
+        raise ValueError(f"{text!r} is no country: write two letters (ISO 3166-1), such as CN or DE{meant}")
+    return code
+
+
+def read_locale(text: str) -> str:
+    """A language tag (BCP 47) such as en or zh-CN; `zh_CN` is read too. Raises ValueError."""
+    tag = text.strip().replace("_", "-")
+    if not _LOCALE.match(tag):
+        raise ValueError(f"{text!r} is no language tag (BCP 47): write it like en or zh-CN")
+    language, *rest = tag.split("-")
+    spelled = [part.upper() if len(part) == 2 else part.title() if len(part) == 4 else part for part in rest]
+    return "-".join([language.lower(), *spelled])
+
+
+def read_time_zone(text: str) -> str:
+    """A time zone of the IANA database, such as Asia/Shanghai. Raises ValueError."""
+    zones = _zones()
+    word = text.strip().replace(" ", "_").lower()
+    if word not in zones:
+        near = get_close_matches(word, zones, n=1)
+        meant = f"; did you mean {zones[near[0]]}?" if near else ": write it like Europe/Berlin"
+        raise ValueError(f"{text!r} is no time zone (IANA){meant}")
+    return zones[word]
+
+
+def read_tags(value: object) -> tuple[str, ...]:
+    """Tags: a list, or text with commas, semicolons or bars between them. Raises ValueError."""
+    words = value if isinstance(value, list | tuple) else re.split(r"[,;|]", str(value))
+    tags = tuple(dict.fromkeys(str(word).strip() for word in words if str(word).strip()))
+    if wrong := next((tag for tag in tags if len(tag) > 60), None):
+        raise ValueError(f"{wrong[:20]!r}... is longer than 60 characters")
+    return tags
+
+
+def _plain(value: object, longest: int) -> str:
+    if isinstance(value, bool | float | list | dict):
+        raise ValueError(f"must be text, found {value!r}")
+    text = str(value).strip()
+    if len(text) > longest:
+        raise ValueError(f"has {len(text):,} characters; at most {longest:,}")
+    if any(ord(character) < 32 for character in text):
+        raise ValueError("holds line breaks or control characters")
+    return text
+
+
+@cache
+def _countries() -> dict[str, str]:
+    found = {"uk": "GB"}
+    for line in (files("tzdata") / "zoneinfo" / "iso3166.tab").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            code, name = line.split("\t")
+            found |= {code.lower(): code, name.lower(): code}
+    return found
+
+
+@cache
+def _zones() -> dict[str, str]:
+    return {name.lower(): name for name in available_timezones()}
