@@ -53,7 +53,6 @@ class Run:
     journey: str
     version: int
     turn: int = 0
-    begins: datetime | None = None
     resting: Instruction | None = None
     seen: list[str] = field(default_factory=list)
     inbox: list[str] = field(default_factory=list)

@@ -156,7 +156,7 @@ def _walk(program: Program, target: str | None, cursor: Cursor, now: datetime, z
                 value = yield Ask(field=day.field)
                 until_date = _instant(day, value, zone)
                 if until_date is None or until_date <= now:
-                    why = f"{day.field} is unknown" if until_date is None else f"{until_date.isoformat()} is past"
+                    why = f"{day.field} is {'unknown' if until_date is None else 'past'}"
                     yield Passed(node.id, cursor.visit, "wait", f"not waited for: {why}", {day.field: str(value)})
                     target, because = node.next, why
                 else:

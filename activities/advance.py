@@ -1,0 +1,27 @@
+"""The local activity `advance`: a turn where nothing is sent."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+
+from activities.audience import Router
+from activities.turns import Turns
+from journeys.instruction import Instruction, Turn
+
+
+class Advance:
+    """Takes turns for `CustomerJourney`, each in one transaction."""
+
+    def __init__(self, database: AsyncEngine, turns: Turns, router: Router) -> None:
+        self._database = database
+        self._turns = turns
+        self._router = router
+
+    @activity.defn(name="advance")
+    async def advance(self, turn: Turn) -> Instruction:
+        """What the run does next. A turn that was taken before returns what it came to then."""
+        async with self._database.begin() as db:
+            taken = await self._turns.take(db, turn)
+        await self._router.route_all(taken.caused)
+        return taken.instruction

@@ -1,0 +1,245 @@
+"""Who enters which journey, and which runs hear of what happens.
+
+Everything is written before it is acted upon: an event before it is routed, an enrolment before its workflow starts.
+What a crash leaves half done is finished by `sweep`, which does the same things again; each of them is idempotent.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from records.conditions import compile_condition
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from temporalio import activity
+from temporalio.client import Client, WorkflowAlreadyStartedError
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.programs import Programs
+from journeys import attributes
+from journeys.errors import WaymarkError
+from journeys.identity import workflow_id
+from journeys.instruction import QUEUE, Event, Run
+from journeys.program import Program
+from records import enrolments, events
+from records.enrolments import Enrolment, NotEnrolled
+from records.events import StoredEvent
+from records.tables import customers, journeys
+
+log = logging.getLogger(__name__)
+PAGE = 200
+"""How many events or enrolments a sweep takes up at a time."""
+
+
+class NotEnrollable(WaymarkError):
+    """The customer cannot enter the journey now; the message says why."""
+
+
+@dataclass
+class Routed:
+    """What became of an event: the runs it began, the runs it woke, and whether all of it could be carried out."""
+
+    event: StoredEvent
+    enrolled: list[Enrolment] = field(default_factory=list)
+    woken: list[Enrolment] = field(default_factory=list)
+    complete: bool = True
+
+
+class Router:
+    """Carries stored events and enrolments to Temporal."""
+
+    def __init__(self, database: AsyncEngine, client: Client, programs: Programs) -> None:
+        self._database = database
+        self._client = client
+        self._programs = programs
+
+    async def route_all(self, stored: Iterable[StoredEvent]) -> None:
+        """Route events that an activity caused. What Temporal cannot take now is left to the sweep."""
+        for event in stored:
+            await self.route(event)
+
+    async def route(self, event: StoredEvent) -> Routed:
+        """Enrol whom the event enrols and wake the runs that await it. `complete` is False when Temporal did not
+        answer: the event stays unrouted, and the sweep takes it up again."""
+        routed = Routed(event)
+        async with self._database.begin() as db:
+            routed.woken = await enrolments.concerned(db, event.customer_id, event.name)
+        async with self._database.begin() as db:
+            for program, version in await self._triggered(db, event):
+                entered = await self._enter(
+                    db, program, version, event.customer_id, "event",
+                    now=event.received_at, enrolled_at=event.occurred_at, event_id=event.id,
+                )  # fmt: skip
+                if isinstance(entered, Enrolment):
+                    routed.enrolled.append(entered)
+        try:
+            for enrolment in routed.enrolled:
+                await self.launch(enrolment)
+            for enrolment in routed.woken:
+                await self.wake(enrolment, Event(str(event.id), event.name, event.occurred_at))
+        except RPCError as error:
+            log.warning("event %s waits for Temporal: %s", event.id, error.message)
+            routed.complete = False
+            return routed
+        async with self._database.begin() as db:
+            await events.mark_routed(db, [event.id], event.received_at)
+        return routed
+
+    async def enrol(self, customer_id: int, journey: str, *, source: str, now: datetime) -> Enrolment:
+        """Enter a customer by hand, through the API or from another journey, and start the run.
+
+        Raises:
+            NotEnrollable: the journey takes nobody in, or its rule for entering again forbids it.
+            RPCError: Temporal does not answer; the enrolment is kept and will be started by the sweep.
+        """
+        async with self._database.begin() as db:
+            row = (
+                await db.execute(select(journeys.c.live_version, journeys.c.status).where(journeys.c.name == journey))
+            ).one_or_none()
+            if row is None:
+                raise NotEnrollable(
+                    f"there is no published journey {journey!r}", hint="`waymark journeys list` shows those there are"
+                )
+            if row.status != "live":
+                raise NotEnrollable(f"the journey {journey} is {row.status}", hint="publish it again to take people in")
+            program = await self._programs.get(db, journey, row.live_version)
+            entered = await self._enter(db, program, row.live_version, customer_id, source, now=now)
+        if isinstance(entered, NotEnrolled):
+            raise NotEnrollable(
+                f"customer {customer_id} is not enrolled: {entered.because}",
+                hint=f"the rule is re_enter in the map of {journey}",
+            )
+        await self.launch(entered)
+        return entered
+
+    async def launch(self, enrolment: Enrolment) -> None:
+        """Start the run's workflow, once: a second start finds the first.
+
+        A run that begins later than the present is started with that delay, on the server's clock.
+        """
+        async with self._database.connect() as db:
+            program = await self._programs.get(db, enrolment.journey, enrolment.version)
+        delay = enrolment.begins_at - datetime.now(UTC)
+        try:
+            await self._client.start_workflow(
+                "CustomerJourney",
+                Run(enrolment.id, enrolment.journey, enrolment.version),
+                id=workflow_id(enrolment.journey, enrolment.customer_id, enrolment.entry),
+                task_queue=QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                start_delay=delay if delay > timedelta(seconds=1) else None,
+                static_summary=f"{program.journey.title} v{enrolment.version}",
+                static_details=f"Customer {enrolment.customer_id}, entry {enrolment.entry}. "
+                f"What happened and why: `waymark runs show {enrolment.id}`",
+                search_attributes=TypedSearchAttributes(
+                    [
+                        SearchAttributePair(attributes.JOURNEY, enrolment.journey),
+                        SearchAttributePair(attributes.VERSION, enrolment.version),
+                        SearchAttributePair(attributes.STEP, "entry"),
+                        SearchAttributePair(attributes.STATUS, "starting"),
+                        SearchAttributePair(attributes.ENROLMENT, str(enrolment.id)),
+                    ]
+                ),
+            )
+        except WorkflowAlreadyStartedError:
+            pass
+        async with self._database.begin() as db:
+            await enrolments.mark_launched(db, [enrolment.id], enrolment.begins_at)
+
+    async def wake(self, enrolment: Enrolment, event: Event) -> None:
+        """Signal an event to a run. A run that has ended, or has not begun, needs no waking: it reads the records."""
+        handle = self._client.get_workflow_handle(
+            workflow_id(enrolment.journey, enrolment.customer_id, enrolment.entry)
+        )
+        try:
+            await handle.signal("happened", event)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+
+    @activity.defn(name="sweep")
+    async def sweep(self) -> int:
+        """Finish what a crash left half done: start enrolments without a workflow, route events that were stored only.
+
+        Returns how many of both it took up. Those younger than a few seconds are left to whoever just wrote them.
+        """
+        settled = datetime.now(UTC) - timedelta(seconds=10)
+        async with self._database.connect() as db:
+            waiting = [one for one in await enrolments.unlaunched(db, limit=PAGE) if one.begins_at < settled]
+            stored = await events.unrouted(db, limit=PAGE, older_than=settled)
+        for enrolment in waiting:
+            await self.launch(enrolment)
+        for event in stored:
+            await self.route(event)
+        return len(waiting) + len(stored)
+
+    async def _triggered(self, db: AsyncConnection, event: StoredEvent) -> list[tuple[Program, int]]:
+        """The live journeys that this event enrols its customer in, their conditions met."""
+        live = await db.execute(
+            select(journeys.c.name, journeys.c.live_version)
+            .where(journeys.c.status == "live")
+            .order_by(journeys.c.name)
+        )
+        entered = []
+        for name, version in live.all():
+            program = await self._programs.get(db, name, version)
+            for way in program.journey.triggers:
+                if way.on != event.name:
+                    continue
+                if way.where is not None:
+                    test = select(compile_condition(way.where, event.occurred_at)).where(
+                        customers.c.id == event.customer_id
+                    )
+                    if not (await db.execute(test)).scalar_one():
+                        continue
+                entered.append((program, version))
+                break
+        return entered
+
+    async def _enter(
+        self, db: AsyncConnection, program: Program, version: int, customer_id: int, source: str, **when: Any
+    ) -> Enrolment | NotEnrolled:
+        journey = program.journey
+        return await enrolments.enrol(
+            db, customer_id=customer_id, journey=journey.journey, version=version, re_enter=journey.re_enter,
+            source=source, awaiting=program.always_awaited, **when,
+        )  # fmt: skip
+
+
+class Audience:
+    """What the command and the API do with events: store them, then route them."""
+
+    def __init__(self, database: AsyncEngine, router: Router) -> None:
+        self._database = database
+        self.router = router
+
+    async def ingest(
+        self,
+        customer_id: int,
+        name: str,
+        *,
+        occurred_at: datetime,
+        received_at: datetime,
+        key: str | None = None,
+        value: float | None = None,
+        properties: Mapping[str, Any] | None = None,
+        touch_id: int | None = None,
+    ) -> Routed | None:
+        """Store an event and route it; None when its key is there already."""
+        async with self._database.begin() as db:
+            event = await events.store(
+                db, customer_id=customer_id, name=name, occurred_at=occurred_at, received_at=received_at, key=key,
+                value=value, properties=dict(properties or {}), touch_id=touch_id,
+            )  # fmt: skip
+        return await self.router.route(event) if event is not None else None

@@ -1,0 +1,71 @@
+"""What the immediate steps do to the customer's record: score, set, tag, untag, task. Each once per (step, visit)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.handoff import Handoff
+from activities.rendering import render_line
+from journeys.definition import AddTag, RemoveTag, Score, SetFields, Task
+from journeys.interpreter import Do
+from journeys.timing import Duration, add, at_wall_time, next_working_day
+from journeys.zones import zone_of
+from records import customers, scores, tasks
+from records.enrolments import Standing
+from records.events import StoredEvent
+
+
+class Effects:
+    """Carries out effects inside the turn's transaction, so that a repeated turn repeats none of them."""
+
+    def __init__(self, handoff: Handoff, default_zone: str) -> None:
+        self._handoff = handoff
+        self._zone = zone_of(None, None, default_zone)
+
+    async def apply(self, db: AsyncConnection, standing: Standing, do: Do, now: datetime) -> list[StoredEvent]:
+        """Do it, and return the events that this gave rise to: the caller routes them after its commit.
+
+        `now` (UTC) is the turn's time and stands in every row that is written.
+        """
+        enrolment = standing.enrolment
+        customer, slot = enrolment.customer_id, (enrolment.id, do.node.id, do.visit)
+        because = f"{enrolment.journey}: {do.node.id}"
+        match do.step:
+            case Score(score=points):
+                change = await scores.add(
+                    db, customer, points=points.points, because=points.because, at=now,
+                    enrolment_id=slot[0], step=slot[1], visit=slot[2],
+                )  # fmt: skip
+                if change is not None:
+                    return await self._handoff.consider(db, customer, change.before, change.after, points.because, now)
+            case SetFields(set=values):
+                await customers.set_fields(db, customer, dict(values), because=because, enrolment_id=slot[0], now=now)
+            case AddTag(tag=tags):
+                for tag in tags:
+                    await customers.tag(db, customer, tag, because=because, enrolment_id=slot[0], now=now)
+            case RemoveTag(untag=tags):
+                for tag in tags:
+                    await customers.untag(db, customer, tag, because=because, enrolment_id=slot[0], now=now)
+            case Task(task=task):
+                context = await self._handoff.context(db, customer)
+                await tasks.create(
+                    db, customer_id=customer, queue=task.queue,
+                    title=render_line(task.title, {"customer": context.view}),
+                    because=task.because or because, details=context.details, priority=task.priority,
+                    due_at=due_at(task.due, now, self._zone), now=now,
+                    enrolment_id=slot[0], step=slot[1], visit=slot[2],
+                )  # fmt: skip
+        return []
+
+
+def due_at(due: str, now: datetime, zone: Any) -> datetime:
+    """When a task is due: `4h` and the like from now, `2 working days` at the same wall time on that day."""
+    count, _, _ = due.partition(" working day")
+    if due != count:
+        local = now.astimezone(zone)
+        return at_wall_time(next_working_day(local.date(), int(count)), local.time(), zone)
+    moment = add(now, Duration.parse(due), zone)
+    return moment if moment > now else now + timedelta(minutes=1)

@@ -1,0 +1,13 @@
+"""The search attributes by which operators find runs in the Temporal UI."""
+
+from temporalio.common import SearchAttributeKey
+
+JOURNEY = SearchAttributeKey.for_keyword("WaymarkJourney")
+VERSION = SearchAttributeKey.for_int("WaymarkVersion")
+STEP = SearchAttributeKey.for_keyword("WaymarkStep")
+STATUS = SearchAttributeKey.for_keyword("WaymarkStatus")
+ENROLMENT = SearchAttributeKey.for_keyword("WaymarkEnrolment")
+
+KINDS = {"WaymarkJourney": "Keyword", "WaymarkVersion": "Int", "WaymarkStep": "Keyword",
+         "WaymarkStatus": "Keyword", "WaymarkEnrolment": "Keyword"}  # fmt: skip
+"""Name and type of each, for registering them with a server."""

@@ -1,0 +1,314 @@
+"""A file that people write: YAML read with the place of every word, so that errors can point at it.
+
+YAML 1.2 (so that `on:` and the country `NO` are words), one document, no anchors: these files are read aloud from top
+to bottom, and one that refers to itself can be made to grow without limit.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from journeys import conditions, definition
+from journeys.errors import WaymarkError
+from journeys.program import Location
+
+LARGEST = 256 * 1024
+"""Bytes. These files are read by people; the shipped maps have 3 to 10 KB."""
+
+ModelType = TypeVar("ModelType", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a file; `line` and `column` count from 1."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+class InvalidFile(WaymarkError):
+    """A file that cannot be used; `problems` says where and why."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(
+            "\n".join(str(problem) for problem in problems),
+            hint="correct the file; `waymark journeys validate` checks all of them",
+        )
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Source:
+    """A YAML file as data (`data`) and as text with places."""
+
+    file: str
+    text: str
+    root: MappingNode
+    data: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> Source:
+        """Read a file.
+
+        Raises:
+            InvalidFile: it cannot be read, or is no mapping in YAML.
+        """
+        try:
+            size = path.stat().st_size
+            if size > LARGEST:
+                raise InvalidFile(
+                    [Problem(str(path), 1, 1, f"the file has {size:,} bytes; at most {LARGEST:,} are read")]
+                )
+            text = path.read_bytes().decode("utf-8-sig")
+        except OSError as error:
+            raise InvalidFile([Problem(str(path), 1, 1, f"cannot be read: {error.strerror}")]) from error
+        except UnicodeDecodeError as error:
+            line = error.object[: error.start].count(b"\n") + 1
+            raise InvalidFile([Problem(str(path), line, 1, "is not UTF-8: save the file in UTF-8")]) from error
+        return cls.parse(text, str(path))
+
+    @classmethod
+    def parse(cls, text: str, file: str = "<text>") -> Source:
+        """Read text.
+
+        Raises:
+            InvalidFile: it is no mapping in YAML.
+        """
+        if len(text) > LARGEST:
+            raise InvalidFile(
+                [Problem(file, 1, 1, f"the text has {len(text):,} characters; at most {LARGEST:,} are read")]
+            )
+        root = _compose(text, file)
+        problems: list[Problem] = []
+        data = _construct(root, file, problems)
+        if problems:
+            raise InvalidFile(problems)
+        return cls(file, text, root, data)
+
+    def problem(self, location: Location, message: str) -> Problem:
+        """A problem at a place in the file."""
+        return _problem(self.file, self.root, location, message)
+
+    def to(self, model: type[ModelType]) -> ModelType:
+        """The file as a model.
+
+        Raises:
+            InvalidFile: with every problem found, each at its place.
+        """
+        try:
+            return model.model_validate(self.data)
+        except ValidationError as error:
+            problems = {self.problem(detail["loc"], _words(detail, model)) for detail in error.errors()}
+            raise InvalidFile(sorted(problems, key=lambda problem: (problem.line, problem.column))) from error
+        except RecursionError as error:
+            raise InvalidFile([Problem(self.file, 1, 1, "steps are nested too deeply to follow")]) from error
+
+
+def _compose(text: str, file: str) -> MappingNode:
+    try:
+        roots = list(YAML(typ="rt", pure=True).compose_all(text))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = " ".join(part for part in (error.context, error.problem) if part) or "is not YAML"
+        if "\\t" in what or (mark and "\t" in _line(text, mark.line)):
+            what = "a tab: YAML indents with spaces only"
+        if "anchor" in what or "alias" in what:
+            what = "anchors and aliases (&name, *name) are not read: write the steps out"
+        raise InvalidFile(
+            [Problem(file, mark.line + 1 if mark else 1, mark.column + 1 if mark else 1, what)]
+        ) from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise InvalidFile([Problem(file, 1, 1, f"is not YAML: {str(error).splitlines()[0]}")]) from error
+    if len(roots) != 1 or not isinstance(roots[0], MappingNode):
+        what = "is empty" if not roots else "holds several documents" if len(roots) > 1 else "is not a mapping"
+        raise InvalidFile(
+            [Problem(file, 1, 1, f"{what}: this file is one mapping, such as one that begins with journey: NAME")]
+        )
+    return roots[0]
+
+
+def _line(text: str, number: int) -> str:
+    lines = text.splitlines()
+    return lines[number] if number < len(lines) else ""
+
+
+def _construct(node: Node, file: str, problems: list[Problem], depth: int = 0) -> Any:
+    def wrong(at: Node, message: str) -> None:
+        problems.append(Problem(file, at.start_mark.line + 1, at.start_mark.column + 1, message))
+
+    if depth > 60:
+        wrong(node, "steps are nested too deeply to follow")
+        return None
+    if node.anchor:
+        wrong(node, "anchors and aliases (&name, *name) are not read: write the steps out")
+        return None
+    if isinstance(node, SequenceNode):
+        return [_construct(item, file, problems, depth + 1) for item in node.value]
+    if isinstance(node, MappingNode):
+        mapping: dict[str, Any] = {}
+        for key, value in node.value:
+            name = key.value if isinstance(key, ScalarNode) else None
+            if not isinstance(name, str):
+                wrong(key, "a key must be a word")
+            elif name == "<<":
+                wrong(key, "merge keys (<<) are not read: write the steps out")
+            elif name in mapping:
+                wrong(key, f"{name} stands twice in the same mapping")
+            else:
+                mapping[name] = _construct(value, file, problems, depth + 1)
+        return mapping
+    try:
+        return _scalar(node)
+    except ValueError as error:
+        wrong(node, str(error))
+        return None
+
+
+def _scalar(node: Node) -> Any:
+    text: str = node.value
+    kind = str(node.tag).rsplit(":", 1)[-1]
+    if kind == "null":
+        return None
+    if kind == "bool":
+        return text.lower() == "true"
+    if kind == "int":
+        if len(text) > 18:
+            raise ValueError(f"{text[:20]}... is too large a number")
+        return int(text.replace("_", ""), 0) if not text.lstrip("+-").isdigit() else int(text)
+    if kind == "float":
+        number = float(text.replace("_", ""))
+        if number != number or number in (float("inf"), float("-inf")):
+            raise ValueError(f"{text} is not a number that can be compared")
+        return number
+    if kind == "timestamp":
+        try:
+            value = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
+        except ValueError as error:
+            raise ValueError(f"{text} is not a date that exists") from error
+        if isinstance(value, datetime) and value.tzinfo is None:
+            raise ValueError(f"{text} has no time zone: write it with Z or an offset such as +02:00")
+        return value
+    if kind != "str":
+        raise ValueError(f"the tag {node.tag} is not read here")
+    return text
+
+
+def _words(detail: ErrorDetails, model: type[BaseModel]) -> str:
+    kind, location = detail["type"], detail["loc"]
+    found = detail["input"]
+    if kind == "extra_forbidden":
+        return unknown_word(str(location[-1]), _allowed_at(location, model), "is not known here")
+    if kind == "missing":
+        return f"{location[-1]}: is missing"
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        union = definition.KINDS if "kind_of" in str(detail.get("ctx")) else conditions.KINDS
+        noun = "step" if union is definition.KINDS else "condition"
+        if not isinstance(found, dict) or not found:
+            return f"{_quote(found)} is no {noun}: a {noun} is a mapping that begins with one of {', '.join(union)}"
+        return unknown_word(str(next(iter(found))), union, f"is no {noun}")
+    message = detail["msg"].removeprefix("Value error, ")
+    if kind == "value_error":
+        return message
+    if kind == "string_pattern_mismatch":
+        return f"{_quote(found)} does not fit: {_PATTERNS.get(detail['ctx']['pattern'], message)}"
+    if kind == "literal_error":
+        allowed = [word.strip("' ") for word in detail["ctx"]["expected"].replace(" or ", ",").split(",")]
+        return unknown_word(str(found), allowed, "is not allowed here")
+    return f"{_quote(found)}: {message[0].lower()}{message[1:]}"
+
+
+_PATTERNS = {
+    r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$": "an event is named in small letters with dots, such as order.placed",
+    r"^(email|sms)/[a-z0-9][a-z0-9_-]*$": "a message is named by channel and folder, such as email/welcome",
+    r"^[a-z][a-z0-9_]*$": "small letters, digits and underscores, beginning with a letter",
+    r"^[a-z0-9][a-z0-9_-]*$": "small letters, digits, hyphens and underscores",
+    r"^[A-Z]{2}$": "a country is two capital letters (ISO 3166-1), such as CN or SG",
+    r"^customer\.[a-z][a-z0-9_]*$": "a date of the customer, such as customer.renewal_date",
+    r"^(\d{1,3} working days?|\d{1,4}\s*(mo|m|h|d|w))$": "due is a duration or working days: 4h, 1 working day",
+}
+
+
+def unknown_word(word: str, allowed: Iterable[str], what: str) -> str:
+    """A message for a word that is not among those allowed, with the nearest of them."""
+    words = list(allowed)
+    near = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    meant = f"; did you mean {near[0]!r}?" if near else ";"
+    return f"{word[:60]!r} {what}{meant} allowed: {', '.join(words)}"
+
+
+def _allowed_at(location: Location, model: Any) -> list[str]:
+    """The keys that may stand beside the key at `location`, found by walking the models."""
+    for part in location[:-1]:
+        model = _inner(model, part) or model
+    fields = getattr(model, "model_fields", {})
+    return [field.alias or name for name, field in fields.items()]
+
+
+def _inner(model: Any, part: int | str) -> Any:
+    """The model one step further along an error's location: by tag of a union or by field name."""
+    if isinstance(part, int):
+        return None
+    for kinds in (definition.KINDS, conditions.KINDS):
+        fields = getattr(model, "model_fields", {})
+        holder = any((field.alias or name) == part for name, field in fields.items())
+        if part in kinds and not holder:
+            return kinds[part]
+    for name, field in getattr(model, "model_fields", {}).items():
+        if (field.alias or name) == part:
+            return _model_in(field.annotation)
+    return None
+
+
+def _model_in(annotation: Any) -> Any:
+    if hasattr(annotation, "model_fields"):
+        return annotation
+    found = [inner for inner in map(_model_in, get_args(annotation)) if inner is not None]
+    return found[0] if len({*found}) == 1 else None
+
+
+def _quote(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _problem(file: str, root: Node, location: Location, message: str) -> Problem:
+    node = _walk(root, list(location))[1]
+    return Problem(file, node.start_mark.line + 1, node.start_mark.column + 1, message)
+
+
+def _walk(node: Node, location: list[int | str]) -> tuple[tuple[bool, int], Node]:
+    """The node that an error's location means. Locations also hold union tags, which stand nowhere in the file: of
+    the ways to read them the one is taken that finds the last part, then the one that finds most parts."""
+    if not location:
+        return (True, 0), node
+    part, rest = location[0], location[1:]
+    (skipped_last, skipped), skipped_node = _walk(node, rest)
+    best = ((skipped_last and bool(rest), skipped), skipped_node)
+    child: tuple[Node, Node] | None = None
+    if isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
+        child = (node.value[part], node.value[part])
+    elif isinstance(node, MappingNode):
+        child = next(((key, value) for key, value in node.value if key.value == part), None)
+    if child is not None:
+        (last, count), found = _walk(child[1], rest)
+        if not rest:
+            found = child[0]
+        if (last, count + 1) >= best[0]:
+            best = ((last, count + 1), found)
+    return best
