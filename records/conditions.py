@@ -1,0 +1,184 @@
+"""What a condition means: SQL over `customers`, the same for one of them and for a whole segment.
+
+Every compiled condition is true or false, never null, so that `not` means what it says: whoever has no country is not
+in China. Fields are compared as their test asks (as text, number or day); a value that cannot be read that way
+passes no test but `exists` and `is_not`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Numeric,
+    Text,
+    and_,
+    case,
+    cast,
+    exists,
+    false,
+    func,
+    not_,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, array
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journeys import conditions as form
+from journeys.timing import Duration, add
+from records.customers import UnknownCustomer
+from records.tables import consents, customers, events, touches
+
+NUMBER = r"^-?[0-9]{1,100}(\.[0-9]{1,100})?$"
+"""The text of a number, short enough that no cast can fail."""
+DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
+"""The beginning of an ISO 8601 day or time."""
+
+
+def compile_condition(condition: form.Condition, now: datetime) -> ColumnElement[bool]:
+    """The condition as an expression over a row of `customers`; `within` counts back from `now`, in UTC days."""
+    match condition:
+        case form.AllOf(all=parts):
+            return and_(*(compile_condition(part, now) for part in parts))
+        case form.AnyOf(any=parts):
+            return or_(*(compile_condition(part, now) for part in parts))
+        case form.Not(not_=part):
+            return not_(compile_condition(part, now))
+        case form.Score(score=wanted):
+            return _range(customers.c.score, wanted.at_least, wanted.below)
+        case form.Stage(stage=words):
+            return customers.c.stage.in_(words)
+        case form.Country(country=codes):
+            return _known(customers.c.country.in_(codes))
+        case form.Locale(locale=locales):
+            return _known(or_(*(_speaks(locale) for locale in locales)))
+        case form.Tagged(tag=words):
+            return _known(customers.c.tags.overlap(cast(array(words), ARRAY(Text))))
+        case form.Consented(consent=channel):
+            return _consents(channel)
+        case form.FieldIs(field=test):
+            return _field(test)
+        case form.Happened(event=test):
+            return _happened(test, now)
+        case form.Touched(touched=touch):
+            at = func.coalesce(touches.c.settled_at, touches.c.claimed_at)
+            sent = [touches.c.message == touch.message, touches.c.status == touch.status]
+            recent = [at >= _since(touch.within, now)] if touch.within else []
+            return exists().where(touches.c.customer_id == customers.c.id, *sent, *recent)
+        case form.Opened(opened=message):
+            return _receipt("email.opened", message)
+        case form.Clicked(clicked=message):
+            return _receipt("email.clicked", message)
+
+
+async def answers(
+    db: AsyncConnection, customer_id: int, conditions: Sequence[form.Condition], now: datetime
+) -> list[bool]:
+    """Which of the conditions hold for one customer, in their order, by one query.
+
+    Raises:
+        UnknownCustomer: there is no such customer.
+    """
+    if not conditions:
+        return []
+    columns = [compile_condition(one, now).label(f"c{number}") for number, one in enumerate(conditions)]
+    row = (await db.execute(select(*columns).where(customers.c.id == customer_id))).one_or_none()
+    if row is None:
+        raise UnknownCustomer(f"There is no customer {customer_id}.")
+    return [bool(value) for value in row]
+
+
+def _known(test: ColumnElement[Any]) -> ColumnElement[bool]:
+    return func.coalesce(test, false())
+
+
+def _range(value: ColumnElement[Any], at_least: float | None, below: float | None) -> ColumnElement[bool]:
+    bounds = [value >= at_least] if at_least is not None else []
+    return and_(*bounds, *([value < below] if below is not None else []))
+
+
+def _speaks(locale: str) -> ColumnElement[bool]:
+    mine, wanted = func.lower(customers.c.locale), locale.lower().replace("_", "-")
+    return or_(mine == wanted, mine.startswith(f"{wanted}-", autoescape=True))
+
+
+def _consents(channel: str) -> ColumnElement[bool]:
+    latest = (
+        select(consents.c.granted)
+        .where(consents.c.customer_id == customers.c.id, consents.c.channel == channel)
+        .order_by(consents.c.at.desc(), consents.c.id.desc())
+        .limit(1)
+    )
+    return _known(latest.correlate(customers).scalar_subquery())
+
+
+def _field(test: form.FieldTest) -> ColumnElement[bool]:
+    if test.name in form.STANDARD_FIELDS:
+        words: ColumnElement[Any] = cast(customers.c[test.name], Text)
+    else:
+        words = customers.c.properties[test.name].astext
+    number = case((words.regexp_match(NUMBER), cast(words, Numeric)))
+    day = case((words.regexp_match(DAY), func.left(words, 10)))
+    tests: list[ColumnElement[bool]] = []
+    if test.is_ is not None:
+        tests.append(or_(*(_equals(words, number, day, value) for value in test.is_)))
+    if test.is_not is not None:
+        tests.append(not_(_known(or_(*(_equals(words, number, day, value) for value in test.is_not)))))
+    if test.exists is not None:
+        tests.append(words.is_not(None) if test.exists else words.is_(None))
+    if test.at_least is not None or test.below is not None:
+        tests.append(_range(number, test.at_least, test.below))
+    if test.contains is not None:
+        tests.append(func.strpos(func.lower(words), func.lower(test.contains)) > 0)
+    if test.before is not None:
+        tests.append(day < _day(test.before))
+    if test.after is not None:
+        tests.append(day > _day(test.after))
+    return _known(and_(*tests))
+
+
+def _equals(
+    words: ColumnElement[Any], number: ColumnElement[Any], day: ColumnElement[Any], value: form.Scalar
+) -> ColumnElement[bool]:
+    match value:
+        case bool():
+            return func.lower(words) == str(value).lower()
+        case int() | float():
+            return number == value
+        case datetime():
+            return words == value.isoformat()
+        case date():
+            return day == value.isoformat()
+        case _:
+            return words == value
+
+
+def _day(value: date) -> str:
+    return value.isoformat()[:10]
+
+
+def _happened(test: form.EventTest, now: datetime) -> ColumnElement[bool]:
+    counted = [events.c.customer_id == customers.c.id, events.c.name == test.name]
+    if test.within:
+        counted.append(events.c.occurred_at >= _since(test.within, now))
+    if test.where:
+        counted.append(events.c.properties.contains(test.where))
+    least = test.at_least if test.at_least is not None else int(test.at_most is None)
+    if test.at_most is None and least == 1:
+        return exists().where(*counted)
+    count = select(func.count()).select_from(events).where(*counted).correlate(customers).scalar_subquery()
+    return and_(count >= least if least else true(), count <= test.at_most if test.at_most is not None else true())
+
+
+def _receipt(event: str, message: str) -> ColumnElement[bool]:
+    of_message = events.c.properties.contains({"message": message})
+    return exists().where(events.c.customer_id == customers.c.id, events.c.name == event, of_message)
+
+
+def _since(length: Duration, now: datetime) -> datetime:
+    return add(now, Duration(-length.count, length.unit), UTC)

@@ -1,0 +1,173 @@
+"""The queue of sales: a task is claimed by one person, finished with an outcome, and keeps why it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journeys.errors import WaymarkError
+from records.tables import customers, tasks
+
+Outcome = Literal["won", "lost", "nurture"]
+Status = Literal["open", "claimed", "done"]
+
+
+class UnknownTask(WaymarkError):
+    """There is no task of this number. Look at the queue."""
+
+
+class TaskTaken(WaymarkError):
+    """Somebody else has claimed the task. Take the next one, or talk to them."""
+
+
+class TaskFinished(WaymarkError):
+    """The task is done, with another outcome than the one given. An outcome stands once it is recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task. `details` holds what was known when it was made; `customer` is the name to show."""
+
+    id: int
+    customer_id: int
+    queue: str
+    title: str
+    because: str | None
+    details: dict[str, Any]
+    status: Status
+    priority: int
+    due_at: datetime | None
+    created_at: datetime
+    claimed_by: str | None
+    claimed_at: datetime | None
+    done_by: str | None
+    done_at: datetime | None
+    outcome: Outcome | None
+    note: str | None
+    enrolment_id: int | None
+    step: str | None
+    visit: int | None
+    customer: str
+
+
+async def create(
+    db: AsyncConnection,
+    *,
+    customer_id: int,
+    queue: str,
+    title: str,
+    now: datetime,
+    because: str | None = None,
+    details: Mapping[str, Any] | None = None,
+    priority: int = 0,
+    due_at: datetime | None = None,
+    enrolment_id: int | None = None,
+    step: str | None = None,
+    visit: int | None = None,
+) -> int | None:
+    """Puts a task into a queue and returns its id; None when this visit of this step has made its task already."""
+    row = {
+        "customer_id": customer_id,
+        "queue": queue,
+        "title": title,
+        "because": because,
+        "details": dict(details or {}),
+        "priority": priority,
+        "due_at": due_at,
+        "created_at": now,
+        "enrolment_id": enrolment_id,
+        "step": step,
+        "visit": visit,
+    }
+    statement = insert(tasks).values(row).on_conflict_do_nothing(index_elements=["enrolment_id", "step", "visit"])
+    made = (await db.execute(statement.returning(tasks.c.id))).one_or_none()
+    return None if made is None else int(made.id)
+
+
+async def listing(
+    db: AsyncConnection, queue: str | None = None, status: Status | None = None, limit: int = 100
+) -> list[Task]:
+    """The tasks in the order to work on them: the highest priority, then the earliest due, first."""
+    query = _tasks().order_by(tasks.c.priority.desc(), tasks.c.due_at, tasks.c.id).limit(limit)
+    if queue is not None:
+        query = query.where(tasks.c.queue == queue)
+    if status is not None:
+        query = query.where(tasks.c.status == status)
+    return [Task(**row._mapping) for row in await db.execute(query)]
+
+
+async def get(db: AsyncConnection, task_id: int) -> Task:
+    """One task. Raises `UnknownTask`."""
+    row = (await db.execute(_tasks().where(tasks.c.id == task_id))).one_or_none()
+    if row is None:
+        raise UnknownTask(f"There is no task {task_id}.")
+    return Task(**row._mapping)
+
+
+async def claim(db: AsyncConnection, task_id: int, rep: str, now: datetime) -> Task:
+    """Gives the task to `rep`; of two who claim at once one gets it. Claiming one's own task again changes nothing.
+
+    Raises:
+        TaskTaken: somebody else has it or has done it; the message names them.
+        UnknownTask: there is no such task.
+    """
+    is_open = update(tasks).where(tasks.c.id == task_id, tasks.c.status == "open")
+    await db.execute(is_open.values(status="claimed", claimed_by=rep, claimed_at=now))
+    task = await get(db, task_id)
+    if task.status == "done":
+        raise TaskTaken(f"Task {task_id} is done: {task.done_by} recorded {task.outcome}.")
+    _refuse_others(task, rep)
+    return task
+
+
+async def finish(
+    db: AsyncConnection, task_id: int, rep: str, outcome: Outcome, note: str | None, now: datetime
+) -> Task:
+    """Records the outcome of a task that is open or claimed by `rep`; the same outcome again changes nothing.
+
+    Raises:
+        TaskTaken: somebody else has claimed it.
+        TaskFinished: it is done with another outcome.
+        UnknownTask: there is no such task.
+        WaymarkError: the outcome is none of won, lost and nurture.
+    """
+    if outcome not in get_args(Outcome):
+        raise WaymarkError(f"{outcome!r} is no outcome of a task.", hint="Choose won, lost or nurture.")
+    mine = or_(tasks.c.claimed_by.is_(None), tasks.c.claimed_by == rep)
+    unfinished = update(tasks).where(tasks.c.id == task_id, tasks.c.status != "done", mine)
+    done = {
+        "status": "done",
+        "outcome": outcome,
+        "note": note,
+        "done_by": rep,
+        "done_at": now,
+        "claimed_by": func.coalesce(tasks.c.claimed_by, rep),
+        "claimed_at": func.coalesce(tasks.c.claimed_at, now),
+    }
+    await db.execute(unfinished.values(done))
+    task = await get(db, task_id)
+    if task.status != "done":
+        _refuse_others(task, rep)
+    if task.outcome != outcome:
+        raise TaskFinished(
+            f"Task {task_id} is done: {task.done_by} recorded {task.outcome}.",
+            hint="Make a new task if there is more to do.",
+        )
+    return task
+
+
+def _refuse_others(task: Task, rep: str) -> None:
+    if task.claimed_by != rep:
+        raise TaskTaken(f"Task {task.id} belongs to {task.claimed_by}.", hint="Take the next one in the queue.")
+
+
+def _tasks() -> Select[Any]:
+    full_name = func.nullif(func.concat_ws(" ", customers.c.first_name, customers.c.last_name), "")
+    name = func.coalesce(full_name, customers.c.email, customers.c.phone, customers.c.external_id, "")
+    return select(tasks, name.label("customer")).join_from(tasks, customers)

@@ -1,0 +1,104 @@
+"""All that happened to one customer, in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Select, Table, Text, case, cast, func, literal, null, select, union_all
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from records.tables import changes, consents, enrolments, events, score_entries, tasks, touches
+
+Kind = Literal[
+    "entered", "event", "touch", "score", "stage", "property", "tag", "untag", "consent", "task", "task_done", "left"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One thing that happened: `title` for a line in a list, `detail` for whoever looks closer."""
+
+    at: datetime
+    kind: Kind
+    title: str
+    detail: dict[str, Any]
+    journey: str | None
+
+
+async def timeline(db: AsyncConnection, customer_id: int, *, limit: int = 200) -> list[TimelineEntry]:
+    """The newest `limit` entries of a customer, the newest last.
+
+    What happened at the same moment stands in the order of cause: entering a journey, the event, the touch, what
+    they changed, the task, leaving.
+    """
+    everything = union_all(*(part.limit(limit).subquery().select() for part in _parts(customer_id))).subquery(
+        "everything"
+    )
+    newest = select(everything).order_by(*(everything.c[name].desc() for name in ("at", "rank", "id"))).limit(limit)
+    rows = (await db.execute(newest)).all()
+    return [TimelineEntry(r.at, r.kind, r.title, r.detail, r.journey) for r in reversed(rows)]
+
+
+def _parts(customer_id: int) -> list[Select[Any]]:
+    """One query a source; each reads the newest rows of an index and stops."""
+
+    def part(
+        table: Table,
+        rank: int,
+        at: ColumnElement[Any],
+        kind: ColumnElement[Any] | Kind,
+        title: ColumnElement[Any],
+        detail: Mapping[str, Any],
+        journey: ColumnElement[Any] | None = None,
+    ) -> Select[Any]:
+        pairs = [word for name, value in detail.items() for word in (name, value)]
+        columns = (
+            at.label("at"),
+            literal(rank).label("rank"),
+            table.c.id.label("id"),
+            (literal(kind) if isinstance(kind, str) else kind).label("kind"),
+            title.label("title"),
+            func.jsonb_strip_nulls(func.jsonb_build_object(*pairs), type_=JSONB).label("detail"),
+            (cast(null(), Text) if journey is None else journey).label("journey"),
+        )
+        mine = table.c.customer_id == customer_id
+        return select(*columns).where(mine, at.is_not(None)).order_by(at.desc(), table.c.id.desc())
+
+    def journey_of(table: Table) -> ColumnElement[Any]:
+        run = select(enrolments.c.journey).where(enrolments.c.id == table.c.enrolment_id)
+        return run.scalar_subquery()
+
+    e, t, s, c, o, k, n = events.c, touches.c, score_entries.c, changes.c, consents.c, tasks.c, enrolments.c
+    points = case((s.points > 0, literal("+") + cast(s.points, Text)), else_=cast(s.points, Text))
+    arrow = func.coalesce(c.old, "nothing") + literal(" → ") + func.coalesce(c.new, "nothing")
+    said = case((o.granted, "given"), else_="withdrawn")
+    return [
+        part(enrolments, 0, n.enrolled_at, "entered", literal("entered ") + n.journey,
+             {"enrolment": n.id, "version": n.version, "entry": n.entry, "source": n.source}, n.journey),
+        part(events, 1, e.occurred_at, "event", e.name,
+             {"event": e.id, "value": e.value, "properties": e.properties, "touch": e.touch_id}),
+        part(consents, 2, o.at, "consent", literal("consent to ") + o.channel + literal(" ") + said,
+             {"channel": o.channel, "granted": o.granted, "source": o.source}),
+        part(touches, 3, t.claimed_at, "touch", t.message + literal(" ") + t.status,
+             {"touch": t.id, "channel": t.channel, "message": t.message, "status": t.status, "because": t.because,
+              "subject": t.subject, "step": t.step}, t.journey),
+        part(score_entries, 4, s.at, "score", points + literal(" points"),
+             {"points": s.points, "because": s.because, "rule": s.rule, "step": s.step}, journey_of(score_entries)),
+        part(changes, 5, c.at, c.kind, case((c.kind == "tag", literal("tagged ") + c.name),
+                                            (c.kind == "untag", literal("untagged ") + c.name),
+                                            else_=c.name + literal(": ") + arrow),
+             {"name": c.name, "old": c.old, "new": c.new, "because": c.because}, journey_of(changes)),
+        part(tasks, 6, k.created_at, "task", k.title,
+             {"task": k.id, "queue": k.queue, "status": k.status, "because": k.because, "due_at": k.due_at},
+             journey_of(tasks)),
+        part(tasks, 7, k.done_at, "task_done", k.title + literal(": ") + func.coalesce(k.outcome, ""),
+             {"task": k.id, "queue": k.queue, "outcome": k.outcome, "by": k.done_by, "note": k.note},
+             journey_of(tasks)),
+        part(enrolments, 8, n.ended_at, "left", literal("left ") + n.journey + literal(": ")
+             + func.coalesce(n.outcome, n.status),
+             {"enrolment": n.id, "status": n.status, "outcome": n.outcome, "because": n.because}, n.journey),
+    ]  # fmt: skip
