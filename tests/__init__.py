@@ -1,0 +1,1 @@
+"""Tests: unit, workflow, integration, end to end, browser; names read as a specification."""
