@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import cast
 
 from sqlalchemy import insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records.tables import consents
@@ -62,7 +63,7 @@ async def declare(
     latest = (
         select(consents.c.channel, consents.c.granted)
         .where(consents.c.customer_id == customer_id)
-        .distinct(consents.c.channel)
+        .ext(distinct_on(consents.c.channel))
         .order_by(consents.c.channel, *LATEST)
     )
     rows = (await db.execute(latest)).all()

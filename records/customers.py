@@ -23,7 +23,7 @@ KEPT = ("id", "score", "tags", "properties", "qualified_at", "created_at", "upda
 """The columns that no journey sets by name."""
 
 __all__ = ["ConflictingIdentity", "Contact", "Customer", "UnknownCustomer", "Upserted", "find", "get", "list_page",
-           "set_fields", "tag", "untag", "upsert"]  # fmt: skip
+           "qualify", "set_fields", "tag", "untag", "upsert"]  # fmt: skip
 
 
 class UnknownCustomer(WaymarkError):
@@ -259,3 +259,13 @@ async def _update(
             hint="Find the other one by it, and correct one of the two.",
         ) from error
     await changes.keep(db, customer_id, kept, because=because, enrolment_id=enrolment_id, at=now)
+
+
+async def qualify(db: AsyncConnection, customer_id: int, at: datetime) -> bool:
+    """Note that the customer is a qualified lead. False when it was one already: a lead is handed over once."""
+    marked = await db.execute(
+        update(customers)
+        .where(customers.c.id == customer_id, customers.c.qualified_at.is_(None))
+        .values(qualified_at=at)
+    )
+    return marked.rowcount == 1

@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from alembic.util import CommandError
+from alembic.script.revision import RevisionError
 from sqlalchemy import Connection, NullPool, create_engine, text
 
 from journeys.errors import WaymarkError
@@ -84,7 +84,7 @@ def _between(present: str | None, target: str) -> list[str]:
     script = ScriptDirectory.from_config(_config())
     try:
         return [step.revision for step in script.iterate_revisions(target, present or "base")][::-1]
-    except CommandError as error:
+    except RevisionError as error:
         raise WaymarkError(
             f"The database is at revision {present}, which this Waymark does not know.",
             hint="A newer Waymark has migrated it: install that one, or restore the backup made before.",
