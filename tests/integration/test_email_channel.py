@@ -279,19 +279,23 @@ async def test_a_message_too_large_is_refused_and_not_the_senders_fault() -> Non
 
 async def test_a_refused_login_pauses_the_channel() -> None:
     answers = {"auth": "535 5.7.8 authentication failed"}
-    async with relay(answers, extensions=("AUTH PLAIN",)) as server:
-        async with channel(f"smtp://shop:wrong@127.0.0.1:{server.port}") as email:
-            with pytest.raises(TryLater, match="authentication failed") as caught:
-                await email.send(message())
+    async with (
+        relay(answers, extensions=("AUTH PLAIN",)) as server,
+        channel(f"smtp://shop:wrong@127.0.0.1:{server.port}") as email,
+    ):
+        with pytest.raises(TryLater, match="authentication failed") as caught:
+            await email.send(message())
     assert caught.value.configuration
 
 
 async def test_a_login_that_fails_for_the_moment_is_only_tried_later() -> None:
     answers = {"auth": "454 4.7.0 temporary authentication failure"}
-    async with relay(answers, extensions=("AUTH PLAIN",)) as server:
-        async with channel(f"smtp://shop:right@127.0.0.1:{server.port}") as email:
-            with pytest.raises(TryLater) as caught:
-                await email.send(message())
+    async with (
+        relay(answers, extensions=("AUTH PLAIN",)) as server,
+        channel(f"smtp://shop:right@127.0.0.1:{server.port}") as email,
+    ):
+        with pytest.raises(TryLater) as caught:
+            await email.send(message())
     assert not caught.value.configuration
 
 
@@ -303,9 +307,11 @@ async def test_a_relay_without_login_pauses_the_channel_that_wants_one() -> None
 
 
 async def test_user_and_password_arrive_unescaped() -> None:
-    async with relay(extensions=("AUTH PLAIN",)) as server:
-        async with channel(f"smtp://shop%40example.com:p%2Fss@127.0.0.1:{server.port}") as email:
-            await email.send(message())
+    async with (
+        relay(extensions=("AUTH PLAIN",)) as server,
+        channel(f"smtp://shop%40example.com:p%2Fss@127.0.0.1:{server.port}") as email,
+    ):
+        await email.send(message())
     assert "AUTH PLAIN AHNob3BAZXhhbXBsZS5jb20AcC9zcw==" in server.commands
 
 
@@ -325,18 +331,22 @@ async def test_a_large_message_passes_through_tls(certificate: ssl.SSLContext) -
 
 
 async def test_tls_from_the_first_byte_works(certificate: ssl.SSLContext) -> None:
-    async with relay(tls=certificate, tls_from_the_start=True) as server:
-        async with channel(f"smtps://127.0.0.1:{server.port}?verify=false") as email:
-            await email.send(message())
+    async with (
+        relay(tls=certificate, tls_from_the_start=True) as server,
+        channel(f"smtps://127.0.0.1:{server.port}?verify=false") as email,
+    ):
+        await email.send(message())
     assert len(server.received) == 1
 
 
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
 async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(scheme: str, certificate: ssl.SSLContext) -> None:
-    async with relay(tls=certificate, tls_from_the_start=scheme == "smtps") as server:
-        async with channel(f"{scheme}://localhost:{server.port}") as email:
-            with pytest.raises(TryLater, match=r"(?i)certificate") as caught:
-                await email.send(message())
+    async with (
+        relay(tls=certificate, tls_from_the_start=scheme == "smtps") as server,
+        channel(f"{scheme}://localhost:{server.port}") as email,
+    ):
+        with pytest.raises(TryLater, match=r"(?i)certificate") as caught:
+            await email.send(message())
     assert "certificate" in (caught.value.hint or "")
     assert not server.received
 
@@ -350,10 +360,12 @@ async def test_plain_text_where_tls_is_expected_is_tried_later() -> None:
 async def test_no_password_is_sent_in_the_clear_to_another_machine() -> None:
     assert Relay.parse("smtp://user:secret@mail.example.com").starttls is True
     assert Relay.parse("smtp://user:secret@mail.example.com?starttls=never").starttls is False
-    async with relay(extensions=("AUTH PLAIN",)) as server:
-        async with channel(f"smtp://u:p@127.0.0.1:{server.port}?starttls=always") as email:
-            with pytest.raises(TryLater, match="STARTTLS"):
-                await email.send(message())
+    async with (
+        relay(extensions=("AUTH PLAIN",)) as server,
+        channel(f"smtp://u:p@127.0.0.1:{server.port}?starttls=always") as email,
+    ):
+        with pytest.raises(TryLater, match="STARTTLS"):
+            await email.send(message())
     assert not any(command.startswith("AUTH") for command in server.commands)
 
 
