@@ -6,23 +6,22 @@ What a crash leaves half done is finished by `sweep`, which does the same things
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from records.conditions import compile_condition
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
-from temporalio.client import Client, WorkflowAlreadyStartedError
+from temporalio.client import Client
 from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.programs import Programs
@@ -32,6 +31,7 @@ from journeys.identity import workflow_id
 from journeys.instruction import QUEUE, Event, Run
 from journeys.program import Program
 from records import enrolments, events
+from records.conditions import compile_condition
 from records.enrolments import Enrolment, NotEnrolled
 from records.events import StoredEvent
 from records.tables import customers, journeys
@@ -130,7 +130,7 @@ class Router:
         async with self._database.connect() as db:
             program = await self._programs.get(db, enrolment.journey, enrolment.version)
         delay = enrolment.begins_at - datetime.now(UTC)
-        try:
+        with contextlib.suppress(WorkflowAlreadyStartedError):
             await self._client.start_workflow(
                 "CustomerJourney",
                 Run(enrolment.id, enrolment.journey, enrolment.version),
@@ -142,18 +142,8 @@ class Router:
                 static_summary=f"{program.journey.title} v{enrolment.version}",
                 static_details=f"Customer {enrolment.customer_id}, entry {enrolment.entry}. "
                 f"What happened and why: `waymark runs show {enrolment.id}`",
-                search_attributes=TypedSearchAttributes(
-                    [
-                        SearchAttributePair(attributes.JOURNEY, enrolment.journey),
-                        SearchAttributePair(attributes.VERSION, enrolment.version),
-                        SearchAttributePair(attributes.STEP, "entry"),
-                        SearchAttributePair(attributes.STATUS, "starting"),
-                        SearchAttributePair(attributes.ENROLMENT, str(enrolment.id)),
-                    ]
-                ),
+                search_attributes=attributes.at_start(enrolment.journey, enrolment.version, enrolment.id),
             )
-        except WorkflowAlreadyStartedError:
-            pass
         async with self._database.begin() as db:
             await enrolments.mark_launched(db, [enrolment.id], enrolment.begins_at)
 

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 
 from activities.audience import Router
 from activities.channels.channel import Channel, Message, Refused, TryLater, Unknown
 from activities.composing import Composer, Unrenderable
-from activities.turns import PATIENCE, Taken, Turns, next_try
+from activities.turns import Taken, Turns, erased
 from journeys.identity import touch_key
-from journeys.instruction import Instruction, Turn
-from records import events, ledger, suppressions
-from records.events import StoredEvent
+from journeys.instruction import Event, Instruction, Turn
+from records import enrolments, events, ledger, suppressions
+from records.enrolments import UnknownRun
+from records.ledger import Recipient
 
 log = logging.getLogger(__name__)
+
+BEAT = 3.0
+"""Seconds between heartbeats: a worker that dies in the middle of a delivery is missed within HEARTBEAT."""
+PATIENCE = timedelta(days=3)
+"""How long a delivery is put off before it counts as failed: as mail servers do (RFC 5321, section 4.5.4.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a send ended: a provider's id, or what went wrong; and when (UTC)."""
+
+    at: datetime
+    problem: Refused | TryLater | Unknown | None
+    provider_id: str | None
 
 
 class Delivery:
@@ -37,17 +55,21 @@ class Delivery:
 
     @activity.defn(name="deliver")
     async def deliver(self, turn: Turn) -> Instruction:
-        """Take the turn; where it comes to a send on this queue's channel, make the delivery and go on from it.
+        """Take the turn; where it comes to a send on one of our channels, make the delivery and go on from it.
 
         The claim is committed before anything leaves, the outcome after. An attempt that finds a claim was cut off
         in between, and cannot know: what happens then is the step's `if_uncertain`.
         """
         now = _present(turn)
-        async with self._database.begin() as db:
-            taken = await self._turns.take(db, turn)
-            message = await self._claim(db, taken, now)
-        if message is not None:
-            await self._send(taken, message, now)
+        with _heartbeats():
+            try:
+                async with self._database.begin() as db:
+                    taken = await self._turns.take(db, turn)
+                    message = await self._claim(db, taken, now)
+            except UnknownRun:
+                return erased(turn)
+            if message is not None:
+                await self._record(taken, message, await self._send(taken, message, now))
         await self._router.route_all(taken.caused)
         return taken.instruction
 
@@ -55,126 +77,146 @@ class Delivery:
         """Claim the slot; returns the message to send, or None when there is nothing (more) to send this turn."""
         if taken.instruction.act != "deliver" or taken.instruction.channel not in self._channels:
             return None
-        step, slot = taken.send, taken.slot
+        channel, slot = taken.send.channel, taken.slot
         found = await ledger.find(db, slot)
         if found is not None and found.status in ("sent", "skipped", "failed"):
             await self._turns.settle(db, taken, found.status, now, {"found": found.status})
             return None
-        if found is not None and not await self._resend(db, taken, now):
+        if found is not None and not await self._claim_again(db, taken, now):
             return None
-        recipient = await ledger.recipient(db, taken.enrolment.customer_id, step.channel)
-        row: dict[str, Any] = {
-            "customer_id": taken.enrolment.customer_id, "journey": taken.enrolment.journey,
-            "version": taken.enrolment.version, "channel": step.channel, "message": step.send,
-            "key": touch_key(slot.enrolment_id, slot.step, slot.visit), "claimed_at": now,
-            "address": recipient.address, "attempts": taken.put_off.get("times", 0) + 1,
-            "subject": None, "locale": None, "because": None, "settled_at": None,
-        }  # fmt: skip
-        if (refusal := recipient.refusal(step.channel)) is not None:
+        recipient = await ledger.recipient(db, taken.enrolment.customer_id, channel)
+        row = _row(taken, recipient, now)
+        if (refusal := recipient.refusal(channel)) is not None:
             await ledger.skip(db, slot, row, refusal)
             await self._turns.settle(db, taken, "skipped", now, {"because": refusal})
             return None
         try:
             message = self._composer.compose(taken, recipient, row["key"], now)
         except Unrenderable as error:
-            await self._put_off(db, taken, now, str(error), timedelta(hours=1))
+            await self._put_off(
+                db, taken, row, TryLater(str(error), after=timedelta(minutes=15), configuration=True), now
+            )
             return None
         await ledger.claim(db, slot, {**row, "subject": message.subject, "locale": message.locale})
         return message
 
-    async def _resend(self, db: AsyncConnection, taken: Taken, now: datetime) -> bool:
-        """Settle a claim that was cut off, by the step's policy; True when the message is to be sent again."""
-        policy = taken.send.if_uncertain
-        if policy == "resend":
+    async def _claim_again(self, db: AsyncConnection, taken: Taken, now: datetime) -> bool:
+        """Deal with a claim that was cut off, by the step's policy; True when the message is to be sent again."""
+        if taken.send.if_uncertain == "resend":
             await ledger.release(db, taken.slot)
             return True
         doubt = "a crash came between the claim and the record"
         await ledger.settle(db, taken.slot, "uncertain", at=None, because=doubt)
-        if policy == "go_on":
-            await self._turns.settle(db, taken, "uncertain", now, {"because": doubt})
-        else:
-            await self._turns.put_off(db, taken, None, doubt, taken.put_off)
+        await self._doubt(db, taken, doubt, now)
         return False
 
-    async def _send(self, taken: Taken, message: Message, now: datetime) -> None:
-        channel = self._channels[taken.send.channel]
-        began = asyncio.get_running_loop().time()
-        problem: Refused | TryLater | Unknown | None = None
-        provider: str | None = None
-        try:
-            provider = (await channel.send(message)).provider_id
-        except (Refused, TryLater, Unknown) as error:
-            problem = error
-        now += timedelta(seconds=asyncio.get_running_loop().time() - began)
-        async with self._database.begin() as db:
-            await self._record(db, taken, message, problem, provider, now)
+    async def _doubt(self, db: AsyncConnection, taken: Taken, reason: str, now: datetime) -> None:
+        if taken.send.if_uncertain == "go_on":
+            await self._turns.settle(db, taken, "uncertain", now, {"because": reason})
+        else:
+            await self._turns.put_off(db, taken, None, reason, taken.put_off)
 
-    async def _record(
-        self,
-        db: AsyncConnection,
-        taken: Taken,
-        message: Message,
-        problem: Refused | TryLater | Unknown | None,
-        provider: str | None,
-        now: datetime,
-    ) -> None:
-        slot, turns = taken.slot, self._turns
-        match problem:
+    async def _send(self, taken: Taken, message: Message, now: datetime) -> Outcome:
+        clock = asyncio.get_running_loop()
+        began = clock.time()
+        try:
+            receipt = await self._channels[taken.send.channel].send(message)
+        except (Refused, TryLater, Unknown) as problem:
+            return Outcome(now + timedelta(seconds=clock.time() - began), problem, None)
+        return Outcome(now + timedelta(seconds=clock.time() - began), None, receipt.provider_id)
+
+    async def _record(self, taken: Taken, message: Message, outcome: Outcome) -> None:
+        """Write the outcome. What we know must not become a doubt because the database is away for a moment: a lost
+        connection is tried again for as long as the activity lives."""
+        pause = 0.5
+        while True:
+            try:
+                async with self._database.begin() as db:
+                    mine = await self._still_mine(db, taken)
+                    if mine:
+                        await self._conclude(db, taken, message, outcome)
+                    elif outcome.problem is None:
+                        await ledger.settle(
+                            db, taken.slot, "sent", at=outcome.at, provider_id=outcome.provider_id, because=None
+                        )
+                break
+            except (OperationalError, InterfaceError):
+                log.warning("touch %s is sent but not yet recorded: the database is away", message.key)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 5)
+        if not mine:
+            # Another attempt took this one for dead and put the run on hold; now that the truth is known it goes on.
+            await self._router.wake(taken.enrolment, Event(f"settled/{message.key}", "touch.settled", outcome.at))
+
+    async def _still_mine(self, db: AsyncConnection, taken: Taken) -> bool:
+        standing = await enrolments.lock(db, taken.enrolment.id)
+        instruction = standing.enrolment.instruction or {}
+        return standing.enrolment.turn == taken.turn and instruction.get("act") == "deliver"
+
+    async def _conclude(self, db: AsyncConnection, taken: Taken, message: Message, outcome: Outcome) -> None:
+        slot, turns, now = taken.slot, self._turns, outcome.at
+        match outcome.problem:
             case None:
-                known = await ledger.settle(db, slot, "sent", at=now, provider_id=provider)
-                if known:
-                    await turns.settle(db, taken, "sent", now, {})
-                else:
-                    log.warning("touch %s was settled by somebody else while it was sent", message.key)
-            case Refused(reason=reason):
+                await ledger.settle(db, slot, "sent", at=now, provider_id=outcome.provider_id)
+                await turns.settle(db, taken, "sent", now, {})
+            case Refused(reason=reason, suppress=dead):
                 await ledger.settle(db, slot, "failed", at=now, because=reason)
-                if problem.suppress:
-                    taken.caused += await self._bounce(db, taken, message, reason, now)
+                if dead:
+                    await self._bounce(db, taken, message, reason, now)
                 await turns.settle(db, taken, "failed", now, {"because": reason})
-            case TryLater(reason=reason):
+            case TryLater() as later:
                 await ledger.release(db, slot)
-                await self._put_off(db, taken, now, reason, problem.after, for_ever=problem.configuration)
+                await self._put_off(db, taken, _row(taken, None, now), later, now)
             case Unknown(reason=reason):
                 await ledger.settle(db, slot, "uncertain", at=None, because=reason)
-                await self._turns.put_off(db, taken, None, reason, taken.put_off)
+                await self._doubt(db, taken, reason, now)
 
-    async def _bounce(
-        self, db: AsyncConnection, taken: Taken, message: Message, reason: str, now: datetime
-    ) -> list[StoredEvent]:
+    async def _bounce(self, db: AsyncConnection, taken: Taken, message: Message, reason: str, now: datetime) -> None:
         """An address that does not exist is written to no more, by any journey."""
-        name = taken.send.channel
-        await suppressions.add(db, name, message.address, reason="bounced", source=reason, at=now)
+        channel = taken.send.channel
+        await suppressions.add(db, channel, message.address, reason="bounced", source=reason, at=now)
         event = await events.store(
-            db, customer_id=taken.enrolment.customer_id,
-            name="email.bounced" if name == "email" else "sms.failed", occurred_at=now, received_at=now,
-            key=f"bounce/{message.key}", properties={"message": taken.send.send, "reason": reason},
+            db, customer_id=taken.enrolment.customer_id, name="email.bounced" if channel == "email" else "sms.failed",
+            occurred_at=now, received_at=now, key=f"bounce/{message.key}",
+            properties={"message": taken.send.send, "reason": reason},
         )  # fmt: skip
-        return [event] if event is not None else []
+        if event is not None:
+            taken.caused.append(event)
 
     async def _put_off(
-        self,
-        db: AsyncConnection,
-        taken: Taken,
-        now: datetime,
-        reason: str,
-        after: timedelta | None,
-        for_ever: bool = False,
+        self, db: AsyncConnection, taken: Taken, row: dict[str, Any], later: TryLater, now: datetime
     ) -> None:
-        """Try again later, for three days; for ever when the fault is in our own settings."""
-        earlier = taken.put_off
-        times, first = earlier.get("times", 0) + 1, earlier.get("first", now.isoformat())
-        if not for_ever and now - datetime.fromisoformat(first) >= PATIENCE:
-            because = f"gave up after {PATIENCE.days} days: {reason}"
-            row = {"customer_id": taken.enrolment.customer_id, "journey": taken.enrolment.journey,
-                   "version": taken.enrolment.version, "channel": taken.send.channel, "message": taken.send.send,
-                   "key": touch_key(taken.slot.enrolment_id, taken.slot.step, taken.slot.visit), "claimed_at": now,
-                   "attempts": times}  # fmt: skip
-            await ledger.claim(db, taken.slot, row)
-            await ledger.settle(db, taken.slot, "failed", at=now, because=because)
+        """Try again later, for three days; for as long as it takes when the fault is in our own settings."""
+        times, first = taken.put_off.get("times", 0) + 1, taken.put_off.get("first", now.isoformat())
+        if not later.configuration and now - datetime.fromisoformat(first) >= PATIENCE:
+            because = f"gave up after {PATIENCE.days} days: {later.reason}"
+            await ledger.claim(db, taken.slot, {**row, "status": "failed", "because": because, "settled_at": now})
             await self._turns.settle(db, taken, "failed", now, {"because": because})
             return
-        note = {"times": times, "first": first, "because": reason}
-        await self._turns.put_off(db, taken, now + next_try(times, after), reason, note)
+        note = {"times": times, "first": first, "because": later.reason}
+        await self._turns.put_off(db, taken, now + next_try(times, later.after), later.reason, note)
+
+
+def next_try(times: int, asked: timedelta | None) -> timedelta:
+    """How long to put a delivery off at the `times`-th time: doubling from one minute to four hours, or longer when
+    the other side asked for more."""
+    pause = min(timedelta(minutes=2 ** min(times - 1, 10)), timedelta(hours=4))
+    return max(pause, asked or timedelta())
+
+
+def _row(taken: Taken, recipient: Recipient | None, now: datetime) -> dict[str, Any]:
+    slot, enrolment = taken.slot, taken.enrolment
+    return {
+        "customer_id": enrolment.customer_id,
+        "journey": enrolment.journey,
+        "version": enrolment.version,
+        "channel": taken.send.channel,
+        "message": taken.send.send,
+        "key": touch_key(slot.enrolment_id, slot.step, slot.visit),
+        "claimed_at": now,
+        "address": recipient.address if recipient else None,
+        "attempts": taken.put_off.get("times", 0) + 1,
+    }
 
 
 def _present(turn: Turn) -> datetime:
@@ -182,3 +224,21 @@ def _present(turn: Turn) -> datetime:
     is the run's own, so the machine's must not be asked."""
     info = activity.info()
     return turn.now + max(info.started_time - info.scheduled_time, timedelta())
+
+
+@contextlib.contextmanager
+def _heartbeats() -> Iterator[None]:
+    """Tell the server every few seconds that this attempt lives."""
+    loop = asyncio.get_running_loop()
+    handle: asyncio.TimerHandle
+
+    def beat() -> None:
+        nonlocal handle
+        activity.heartbeat()
+        handle = loop.call_later(BEAT, beat)
+
+    handle = loop.call_later(BEAT, beat)
+    try:
+        yield
+    finally:
+        handle.cancel()

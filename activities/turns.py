@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from records.conditions import compile_condition
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,6 +19,7 @@ from journeys.program import Program
 from journeys.timing import add
 from journeys.zones import zone_of
 from records import enrolments, ledger
+from records.conditions import compile_condition
 from records.enrolments import Enrolment, Happening, Interest, Standing
 from records.events import StoredEvent
 from records.ledger import Slot
@@ -115,7 +115,8 @@ class Turns:
         taken.instruction = Instruction(
             taken.turn, "wait", taken.slot.step, f"hold {message}: it may or may not have gone" if held
             else f"try {message} again", "uncertain" if held else f"put off {note['times']} times", until,
-            channel=None if held else taken.send.channel, status="held" if held else "retrying",
+            channel=None if held else taken.send.channel, then=None if held else f"send {message}",
+            status="held" if held else "retrying",
         )  # fmt: skip
         await self._save(db, taken, because, taken.program.always_awaited, {"put_off": note})
 
@@ -229,7 +230,8 @@ class Turns:
         step = rest.cursor.step or taken.instruction.step or "end"
         status = {"deliver": "sending", "wait": "waiting", "finish": "finished"}[rest.act]
         taken.instruction = Instruction(
-            taken.turn, rest.act, step, rest.summary, rest.because, rest.until, rest.channel, rest.outcome,
+            taken.turn, rest.act, step, rest.summary, rest.because, rest.until, rest.channel, rest.then,
+            rest.outcome,
             status,  # type: ignore[arg-type]
         )  # fmt: skip
         await self._save(db, taken, rest.because, rest.awaiting, {}, ended_at=now if rest.act == "finish" else None)
@@ -331,6 +333,11 @@ def _seen(event: Happening) -> dict[str, Any]:
 _NOTHING = Instruction(0, "wait", "", "")
 
 
+def erased(turn: Turn) -> Instruction:
+    """The end of a run whose customer is no longer in the records."""
+    return Instruction(turn.turn, "finish", "end", "left: the customer was erased", outcome="erased", status="exited")
+
+
 def _kept(enrolment: Enrolment) -> dict[str, Any]:
     return {"put_off": enrolment.cursor["put_off"]} if "put_off" in enrolment.cursor else {}
 
@@ -361,14 +368,3 @@ def restore(data: dict[str, Any] | None) -> Instruction | None:
         return None
     until = datetime.fromisoformat(data["until"]) if data["until"] else None
     return Instruction(**{**data, "until": until})
-
-
-PATIENCE = timedelta(days=3)
-"""How long a delivery is put off before it counts as failed: what mail servers commonly do (RFC 5321, 4.5.4.1)."""
-
-
-def next_try(times: int, asked: timedelta | None) -> timedelta:
-    """How long to put a delivery off at the `times`-th time: doubling from one minute to four hours, or longer when
-    the other side asked for more."""
-    pause = min(timedelta(minutes=2 ** min(times - 1, 10)), timedelta(hours=4))
-    return max(pause, asked or timedelta())

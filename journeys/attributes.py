@@ -1,6 +1,6 @@
 """The search attributes by which operators find runs in the Temporal UI."""
 
-from temporalio.common import SearchAttributeKey
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 JOURNEY = SearchAttributeKey.for_keyword("WaymarkJourney")
 VERSION = SearchAttributeKey.for_int("WaymarkVersion")
@@ -11,3 +11,16 @@ ENROLMENT = SearchAttributeKey.for_keyword("WaymarkEnrolment")
 KINDS = {"WaymarkJourney": "Keyword", "WaymarkVersion": "Int", "WaymarkStep": "Keyword",
          "WaymarkStatus": "Keyword", "WaymarkEnrolment": "Keyword"}  # fmt: skip
 """Name and type of each, for registering them with a server."""
+
+
+def at_start(journey: str, version: int, enrolment: int) -> TypedSearchAttributes:
+    """The attributes of a run that is about to start."""
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(JOURNEY, journey),
+            SearchAttributePair(VERSION, version),
+            SearchAttributePair(STEP, "entry"),
+            SearchAttributePair(STATUS, "starting"),
+            SearchAttributePair(ENROLMENT, str(enrolment)),
+        ]
+    )

@@ -19,7 +19,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from journeys.conditions import STANDARD_FIELDS
 from journeys.errors import WaymarkError
-from journeys.loading import LARGEST, Problem, unknown_word
+from journeys.source import LARGEST, Problem, unknown_word
 
 Kind = Literal["text", "number", "date", "datetime", "boolean"]
 Value = str | int | float | bool

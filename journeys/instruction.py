@@ -30,8 +30,8 @@ class Instruction:
     """What a turn came to: the next thing that takes time.
 
     `deliver` asks for a delivery on `channel`; `wait` rests until `until` (UTC; None: until an event); a wait whose
-    step is followed by a send names that send's `channel`, so that the turn after it can run where it delivers;
-    `finish` ends the run. `summary` is what operators read on the timer or the activity.
+    step is followed by a send names that send's `channel`, so that the turn after it can run where it delivers, and
+    says so in `then`; `finish` ends the run. `summary` is what operators read on the timer or the activity.
     """
 
     turn: int
@@ -41,6 +41,7 @@ class Instruction:
     because: str = ""
     until: datetime | None = None
     channel: str | None = None
+    then: str | None = None
     outcome: str | None = None
     status: Literal["waiting", "sending", "retrying", "held", "finished", "exited"] = "waiting"
 

@@ -104,6 +104,7 @@ class Rest:
     until: datetime | None = None
     awaiting: tuple[str, ...] = ()
     channel: str | None = None
+    then: str | None = None
     outcome: str | None = None
 
 
@@ -146,9 +147,9 @@ def _walk(program: Program, target: str | None, cursor: Cursor, now: datetime, z
                 about = f" on {awaited.message}" if awaited.message else ""
                 summary = f"wait {awaited.up_to.words()} for {' or '.join(awaited.on)}{about}"
                 awaiting = tuple(dict.fromkeys([*program.always_awaited, *awaited.on]))
+                channel, then = _followed(program, node.arms[1])
                 return Rest(
-                    "wait", cursor, because, summary, until=until, awaiting=awaiting,
-                    channel=_channel_after(program, node.arms[1]),
+                    "wait", cursor, because, summary, until=until, awaiting=awaiting, channel=channel, then=then,
                 )  # fmt: skip
             case Wait(wait=Duration() as duration):
                 return _wait(program, node, cursor, add(now, duration, zone), f"wait {duration.words()}", because)
@@ -177,16 +178,16 @@ def _walk(program: Program, target: str | None, cursor: Cursor, now: datetime, z
 
 
 def _wait(program: Program, node: Node, cursor: Cursor, until: datetime, summary: str, because: str) -> Rest:
-    channel = _channel_after(program, node.next)
+    channel, then = _followed(program, node.next)
     return Rest(
-        "wait", cursor, because, summary, until=until, awaiting=program.always_awaited, channel=channel,
+        "wait", cursor, because, summary, until=until, awaiting=program.always_awaited, channel=channel, then=then,
     )  # fmt: skip
 
 
-def _channel_after(program: Program, target: str | None) -> str | None:
-    """The channel of the send that comes straight after a wait, if one does."""
+def _followed(program: Program, target: str | None) -> tuple[str | None, str | None]:
+    """The channel and the words of the send that comes straight after a wait, if one does."""
     step = program.nodes[target].step if target else None
-    return step.channel if isinstance(step, Send) else None
+    return (step.channel, f"send {step.send}") if isinstance(step, Send) else (None, None)
 
 
 def _branch(node: Node, cursor: Cursor) -> Generator[Query, Any, tuple[str | None, str]]:

@@ -92,21 +92,23 @@ class CustomerJourney:
     async def _advance(self, woke: Literal["start", "timer", "event", "delivery"]) -> Instruction:
         """Take a turn where nothing is sent: a local activity, one transaction."""
         self._run.inbox.clear()
-        return await workflow.execute_local_activity(
+        instruction: Instruction = await workflow.execute_local_activity(
             "advance", self._turn(woke), result_type=Instruction, retry_policy=ADVANCE,
             start_to_close_timeout=timedelta(minutes=1), summary=f"advance: {woke}",
         )  # fmt: skip
+        return instruction
 
     async def _deliver(self, instruction: Instruction, woke: Literal["timer", "delivery"]) -> Instruction:
         """Take a turn where a channel delivers, on that channel's queue."""
         assert instruction.channel is not None
         self._run.inbox.clear()
-        summary = instruction.summary if woke == "delivery" else f"send {instruction.channel}"
-        return await workflow.execute_activity(
+        summary = instruction.summary if woke == "delivery" else instruction.then
+        came_to: Instruction = await workflow.execute_activity(
             "deliver", self._turn(woke), result_type=Instruction, retry_policy=DELIVER,
             task_queue=channel_queue(instruction.channel), start_to_close_timeout=LONGEST_DELIVERY,
             heartbeat_timeout=HEARTBEAT, summary=summary,
         )  # fmt: skip
+        return came_to
 
     def _turn(self, woke: Literal["start", "timer", "event", "delivery"]) -> Turn:
         last = self._instruction.turn if self._instruction is not None else self._run.turn
@@ -149,7 +151,8 @@ class Sweep:
     @workflow.run
     async def run(self) -> int:
         """How many enrolments and events were taken up."""
-        return await workflow.execute_activity(
+        taken_up: int = await workflow.execute_activity(
             "sweep", result_type=int, start_to_close_timeout=timedelta(minutes=5),
             retry_policy=RetryPolicy(maximum_attempts=3), summary="start and route what was left",
         )  # fmt: skip
+        return taken_up
