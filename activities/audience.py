@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 from temporalio.client import Client
@@ -25,16 +24,18 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.programs import Programs
+from activities.questions import answer
 from journeys import attributes
+from journeys.conditions import holds
+from journeys.definition import Entry
 from journeys.errors import WaymarkError
 from journeys.identity import workflow_id
 from journeys.instruction import QUEUE, Event, Run
+from journeys.interpreter import Ask
 from journeys.program import Program
-from records import enrolments, events
-from records.conditions import compile_condition
+from records import enrolments, events, versions
 from records.enrolments import Enrolment, NotEnrolled
 from records.events import StoredEvent
-from records.tables import customers, journeys
 
 log = logging.getLogger(__name__)
 PAGE = 200
@@ -103,17 +104,15 @@ class Router:
             RPCError: Temporal does not answer; the enrolment is kept and will be started by the sweep.
         """
         async with self._database.begin() as db:
-            row = (
-                await db.execute(select(journeys.c.live_version, journeys.c.status).where(journeys.c.name == journey))
-            ).one_or_none()
-            if row is None:
+            live = await versions.live(db, journey)
+            if live is None:
                 raise NotEnrollable(
                     f"there is no published journey {journey!r}", hint="`waymark journeys list` shows those there are"
                 )
-            if row.status != "live":
-                raise NotEnrollable(f"the journey {journey} is {row.status}", hint="publish it again to take people in")
-            program = await self._programs.get(db, journey, row.live_version)
-            entered = await self._enter(db, program, row.live_version, customer_id, source, now=now)
+            if live.status != "live":
+                raise NotEnrollable(f"the journey {journey} is {live.status}", hint="only a live one takes people in")
+            program = await self._programs.get(db, journey, live.version)
+            entered = await self._enter(db, program, live.version, customer_id, source, now=now)
         if isinstance(entered, NotEnrolled):
             raise NotEnrollable(
                 f"customer {customer_id} is not enrolled: {entered.because}",
@@ -176,26 +175,23 @@ class Router:
 
     async def _triggered(self, db: AsyncConnection, event: StoredEvent) -> list[tuple[Program, int]]:
         """The live journeys that this event enrols its customer in, their conditions met."""
-        live = await db.execute(
-            select(journeys.c.name, journeys.c.live_version)
-            .where(journeys.c.status == "live")
-            .order_by(journeys.c.name)
-        )
         entered = []
-        for name, version in live.all():
-            program = await self._programs.get(db, name, version)
+        for journey in await versions.listing(db):
+            if journey.status != "live":
+                continue
+            program = await self._programs.get(db, journey.journey, journey.live_version)
             for way in program.journey.triggers:
-                if way.on != event.name:
-                    continue
-                if way.where is not None:
-                    test = select(compile_condition(way.where, event.occurred_at)).where(
-                        customers.c.id == event.customer_id
-                    )
-                    if not (await db.execute(test)).scalar_one():
-                        continue
-                entered.append((program, version))
-                break
+                if way.on == event.name and await self._welcome(db, way, event):
+                    entered.append((program, journey.live_version))
+                    break
         return entered
+
+    async def _welcome(self, db: AsyncConnection, way: Entry, event: StoredEvent) -> bool:
+        """Whether the customer meets the condition of this way in, at the time of the event."""
+        if way.where is None:
+            return True
+        seen = await answer(db, event.customer_id, Ask((way.where,)), event.occurred_at)
+        return holds(way.where, seen)
 
     async def _enter(
         self, db: AsyncConnection, program: Program, version: int, customer_id: int, source: str, **when: Any

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.definition import Journey
 from journeys.program import Program
-from records.tables import journey_versions
+from records import versions
 
 
 class Programs:
@@ -17,12 +16,13 @@ class Programs:
         self._known: dict[tuple[str, int], Program] = {}
 
     async def get(self, db: AsyncConnection, journey: str, version: int) -> Program:
-        """The program of one published version."""
+        """The program of one published version.
+
+        Raises:
+            UnknownJourney: it was never published.
+        """
         key = (journey, version)
         if key not in self._known:
-            query = select(journey_versions.c.definition).where(
-                journey_versions.c.journey == journey, journey_versions.c.version == version
-            )
-            definition = (await db.execute(query)).scalar_one()
-            self._known[key] = Program.of(Journey.model_validate(definition))
+            published = await versions.get(db, journey, version)
+            self._known[key] = Program.of(Journey.model_validate(published.definition))
         return self._known[key]

@@ -7,23 +7,21 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.effects import Effects
 from activities.programs import Programs
+from activities.questions import answer
 from journeys.definition import Awaited, Send, WaitFor
 from journeys.instruction import Instruction, Turn
-from journeys.interpreter import Ask, Cursor, Do, Passed, Rest, Walk, go_on, questions, start
+from journeys.interpreter import Ask, Cursor, Do, Passed, Rest, Walk, go_on, start
 from journeys.program import Program
 from journeys.timing import add
 from journeys.zones import zone_of
 from records import enrolments, ledger
-from records.conditions import compile_condition
 from records.enrolments import Enrolment, Happening, Interest, Standing
 from records.events import StoredEvent
 from records.ledger import Slot
-from records.tables import customers
 
 AFTER_DELIVERY = 1000
 """Path lines written after a delivery count from here, so that they never collide with those before it."""
@@ -198,16 +196,16 @@ class Turns:
     async def _to_rest(
         self, db: AsyncConnection, taken: Taken, walk: Walk, now: datetime, seq: int
     ) -> tuple[Rest, int]:
-        answer: Any = None
+        reply: Any = None
         while True:
             try:
-                query = walk.send(answer)
+                query = walk.send(reply)
             except StopIteration as stop:
                 return stop.value, seq
-            answer = None
+            reply = None
             match query:
                 case Ask():
-                    answer = await self._answer(db, taken.enrolment.customer_id, query, now)
+                    reply = await answer(db, taken.enrolment.customer_id, query, now)
                 case Do():
                     taken.caused += await self._effects.apply(db, taken.standing, query, now)
                 case Passed():
@@ -262,18 +260,6 @@ class Turns:
         }
         await enrolments.save(db, taken.enrolment.id, values, taken.lines)
         taken.lines = []
-
-    async def _answer(self, db: AsyncConnection, customer: int, ask: Ask, now: datetime) -> Any:
-        if ask.field is not None:
-            column = customers.c.get(ask.field)
-            asked = column if column is not None else customers.c.properties[ask.field].astext
-            return (await db.execute(select(asked).where(customers.c.id == customer))).scalar_one()
-        leaves = questions(ask)
-        if not leaves:
-            return {}
-        query = select(*[compile_condition(leaf, now).label(f"q{n}") for n, leaf in enumerate(leaves.values())])
-        row = (await db.execute(query.select_from(customers).where(customers.c.id == customer))).one()
-        return {said: bool(value) for said, value in zip(leaves, row, strict=True)}
 
     async def _happenings(self, db: AsyncConnection, taken: Taken) -> list[_Met]:
         """What has happened to the customer that concerns this run, read from the records rather than from signals:

@@ -211,7 +211,7 @@ class TaskDetails(Model):
 
     queue: Slug
     title: Text
-    due: Annotated[str, Field(pattern=r"^(\d{1,3} working days?|\d{1,4}\s*(mo|m|h|d|w))$")] = "1 working day"
+    due: Annotated[str, Field(pattern=r"^([0-9]{1,3} working days?|[0-9]{1,4}\s*(mo|m|h|d|w))$")] = "1 working day"
     because: Text | None = None
     priority: Annotated[int, Field(ge=0, le=9)] = 0
 

@@ -240,7 +240,7 @@ _PATTERNS = {
     r"^[a-z0-9][a-z0-9_-]*$": "small letters, digits, hyphens and underscores",
     r"^[A-Z]{2}$": "a country is two capital letters (ISO 3166-1), such as CN or SG",
     r"^customer\.[a-z][a-z0-9_]*$": "a date of the customer, such as customer.renewal_date",
-    r"^(\d{1,3} working days?|\d{1,4}\s*(mo|m|h|d|w))$": "due is a duration or working days: 4h, 1 working day",
+    r"^([0-9]{1,3} working days?|[0-9]{1,4}\s*(mo|m|h|d|w))$": "due is a duration or working days: 4h, 1 working day",
 }
 
 

@@ -18,8 +18,8 @@ Unit = Literal["m", "h", "d", "w", "mo", "y"]
 UNITS: dict[str, Unit] = {"m": "m", "h": "h", "d": "d", "w": "w", "mo": "mo", "y": "y"}
 WORDS: dict[Unit, str] = {"m": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "y": "year"}
 _DAYS: dict[Unit, float] = {"m": 1 / 1440, "h": 1 / 24, "d": 1, "w": 7, "mo": 30.4375, "y": 365.25}
-_PATTERN = re.compile(r"([+-]?)(\d{1,6})\s*(mo|m|h|d|w|y)")
-_TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+_PATTERN = re.compile(r"([+-]?)([0-9]{1,6})\s*(mo|m|h|d|w|y)")
+_TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 LONGEST = timedelta(days=3660)
 """The longest duration a map may name: ten years. A longer one is far more likely a slip than a plan."""

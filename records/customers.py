@@ -22,8 +22,8 @@ from records.tags import tag, untag
 KEPT = ("id", "score", "tags", "properties", "qualified_at", "created_at", "updated_at")
 """The columns that no journey sets by name."""
 
-__all__ = ["ConflictingIdentity", "Contact", "Customer", "UnknownCustomer", "Upserted", "find", "get", "list_page",
-           "qualify", "set_fields", "tag", "untag", "upsert"]  # fmt: skip
+__all__ = ["ConflictingIdentity", "Contact", "Customer", "UnknownCustomer", "Upserted", "field", "find", "get",
+           "list_page", "qualify", "set_fields", "tag", "untag", "upsert"]  # fmt: skip
 
 
 class UnknownCustomer(WaymarkError):
@@ -269,3 +269,10 @@ async def qualify(db: AsyncConnection, customer_id: int, at: datetime) -> bool:
         .values(qualified_at=at)
     )
     return marked.rowcount == 1
+
+
+async def field(db: AsyncConnection, customer_id: int, name: str) -> Any:
+    """One standard or custom field of a customer; None when it is empty."""
+    column = customers.c.get(name)
+    asked = column if column is not None else customers.c.properties[name].astext
+    return (await db.execute(select(asked).where(customers.c.id == customer_id))).scalar_one_or_none()
