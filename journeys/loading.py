@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,17 @@ class LoadedJourney:
     source: Source
 
     @property
+    def definition(self) -> dict[str, Any]:
+        """The map as plain JSON, which reads back as the same journey: what a published version keeps."""
+        return json.loads(self._json())  # type: ignore[no-any-return]
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the meaning, not of the text: a comment or a blank line makes no new version."""
-        return hashlib.sha256(self.journey.model_dump_json(by_alias=True).encode()).hexdigest()
+        return hashlib.sha256(self._json().encode()).hexdigest()
+
+    def _json(self) -> str:
+        return json.dumps(self.source.data, sort_keys=True, ensure_ascii=False, default=lambda day: day.isoformat())
 
     def problem(self, location: Location, message: str) -> Problem:
         """A problem at a place in the map, for checks that know more than the file does."""

@@ -1,0 +1,85 @@
+"""From the folder that marketers edit to published, immutable versions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.rendering import Templates
+from journeys.loading import LoadedJourney, load
+from journeys.source import InvalidFile, Problem
+from records import versions
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A journey and the version that is live now; `new` says whether this publication made it."""
+
+    journey: str
+    title: str
+    version: int
+    new: bool
+
+
+def load_all(folder: Path, fields: Collection[str]) -> list[LoadedJourney]:
+    """Every map of a folder, by name.
+
+    Raises:
+        InvalidFile: with the problems of all files, two maps of the same name among them; or there is no map.
+    """
+    files = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
+    if not files:
+        raise InvalidFile([Problem(str(folder), 1, 1, "holds no journey map: put one NAME.yaml a journey there")])
+    return load_files(files, fields)
+
+
+def load_files(files: Iterable[Path], fields: Collection[str]) -> list[LoadedJourney]:
+    """The maps in these files.
+
+    Raises:
+        InvalidFile: with the problems of all files.
+    """
+    loaded: dict[str, LoadedJourney] = {}
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            one = load(file, fields)
+        except InvalidFile as error:
+            problems += error.problems
+            continue
+        name = one.journey.journey
+        if name in loaded:
+            problems.append(one.problem(("journey",), f"the journey {name} is also in {loaded[name].source.file}"))
+        loaded[name] = one
+    if problems:
+        raise InvalidFile(problems)
+    return list(loaded.values())
+
+
+def message_problems(loaded: LoadedJourney, templates: Templates, fields: frozenset[str]) -> list[Problem]:
+    """What is wrong with the messages that a map sends: each template problem, and the step that needs it."""
+    problems: list[Problem] = []
+    for node, send in loaded.program.sends():
+        for found in templates.problems(send.send, set(fields)):
+            place = loaded.problem((*node.location, "send"), f"{send.send}: {found}")
+            problems.append(place)
+    return problems
+
+
+async def publish(db: AsyncConnection, journeys: Iterable[LoadedJourney], *, now: datetime, by: str) -> list[Published]:
+    """Publish maps; one whose meaning is that of the live version stays at that version."""
+    published = []
+    for loaded in journeys:
+        journey = loaded.journey
+        before = await versions.live(db, journey.journey)
+        version = await versions.publish(
+            db, name=journey.journey, title=journey.title, definition=loaded.definition, source=loaded.source.text,
+            digest=loaded.digest, now=now, by=by,
+        )  # fmt: skip
+        new = before is None or before.version != version
+        published.append(Published(journey.journey, journey.title, version, new))
+    return published
