@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.due import due_at
 from activities.handoff import Handoff
 from activities.rendering import render_line
 from journeys.definition import AddTag, RemoveTag, Score, SetFields, Task
 from journeys.interpreter import Do
-from journeys.timing import Duration, add, at_wall_time, next_working_day
 from journeys.zones import zone_of
 from records import customers, scores, tasks
 from records.enrolments import Standing
@@ -59,13 +58,3 @@ class Effects:
                     enrolment_id=slot[0], step=slot[1], visit=slot[2],
                 )  # fmt: skip
         return []
-
-
-def due_at(due: str, now: datetime, zone: Any) -> datetime:
-    """When a task is due: `4h` and the like from now, `2 working days` at the same wall time on that day."""
-    count, _, _ = due.partition(" working day")
-    if due != count:
-        local = now.astimezone(zone)
-        return at_wall_time(next_working_day(local.date(), int(count)), local.time(), zone)
-    moment = add(now, Duration.parse(due), zone)
-    return moment if moment > now else now + timedelta(minutes=1)

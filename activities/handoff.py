@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.due import due_at
 from activities.rendering import CustomerView, render_line
 from journeys.conditions import Model
 from journeys.definition import Slug, Text
+from journeys.source import Source
 from journeys.zones import zone_of
 from records import customers, events, tasks, touches
 from records.events import StoredEvent
@@ -74,8 +77,6 @@ class Handoff:
             return []
         if not await customers.qualify(db, customer_id, now):
             return []
-        from activities.effects import due_at
-
         context = await self.context(db, customer_id)
         await tasks.create(
             db, customer_id=customer_id, queue=rule.queue, title=render_line(rule.title, {"customer": context.view}),
@@ -90,3 +91,13 @@ class Handoff:
             key=f"score.qualified/{customer_id}", properties={"score": after},
         )  # fmt: skip
         return [event] if event is not None else []
+
+
+def load(definitions: Path) -> HandoffRule | None:
+    """The rule in `handoff.yaml` of the definitions folder; None when there is no such file.
+
+    Raises:
+        InvalidFile: with every problem found in it.
+    """
+    path = definitions / "handoff.yaml"
+    return Source.read(path).to(HandoffRule) if path.exists() else None
