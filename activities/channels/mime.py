@@ -53,7 +53,8 @@ class Mailbox:
             )
         except EmailNotValidError as error:
             raise Unsendable(f"{address!r} is not a mail address: {error}") from None
-        return cls(checked.local_part, checked.ascii_domain, one_line(name or ""))
+        shown = one_line(name or "")
+        return cls(checked.local_part, checked.ascii_domain, "" if shown == address else shown)
 
     @classmethod
     def parse_named(cls, text: str) -> "Mailbox":
