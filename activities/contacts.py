@@ -67,10 +67,13 @@ def nearest_column(header: str, fields: Fields) -> str | None:
     return next(iter(get_close_matches(word, [*COLUMNS, *fields], n=1, cutoff=0.6)), None)
 
 
-def read_contact(values: Mapping[str, object], fields: Fields, *, relative_to: date | None = None) -> Contact:
+def read_contact(
+    values: Mapping[str, object], fields: Fields, *, relative_to: date | None = None, needs_address: bool = True
+) -> Contact:
     """A contact from its columns; empty values say nothing. `relative_to` allows dates such as `+40d`.
 
-    Raises InvalidContactError with everything that is wrong, also when there is neither an email nor a phone.
+    Raises InvalidContactError with everything that is wrong, also when there is neither an email nor a phone
+    (unless `needs_address` is false: an update of somebody who is known).
     """
     said = {name: value for name, value in values.items() if value is not None and str(value).strip()}
     problems: dict[str, str] = {}
@@ -106,7 +109,7 @@ def read_contact(values: Mapping[str, object], fields: Fields, *, relative_to: d
                 problems[name] = unknown_word(name, [*COLUMNS, *fields], "is no field of a contact")
         except ValueError as error:
             problems[name] = str(error)
-    if not problems.keys() & {"email", "phone"} and not columns.keys() & {"email", "phone"}:
+    if needs_address and not (problems.keys() | columns.keys()) & {"email", "phone"}:
         problems["email"] = "and phone are both missing: there is no address to reach this contact"
     if problems:
         raise InvalidContactError({name: problems[name] for name in [*values, "email"] if name in problems})

@@ -8,24 +8,22 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Literal
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+from pydantic import Field as Pydantic
+from pydantic import field_validator
 
-from journeys.conditions import STANDARD_FIELDS
-from journeys.errors import WaymarkError
-from journeys.source import LARGEST, Problem, unknown_word
+from journeys.conditions import STANDARD_FIELDS, Model
+from journeys.definition import Text
+from journeys.source import Source
 
 Kind = Literal["text", "number", "date", "datetime", "boolean"]
 Value = str | int | float | bool
 """What the record keeps: dates and datetimes as ISO 8601 text, datetimes with their offset."""
 
-NAME = re.compile(r"^[a-z][a-z0-9_]{0,59}$")
 LONGEST_TEXT = 2000
 TAKEN = {*STANDARD_FIELDS, "id", "tags", "properties", "created_at", "updated_at", "qualified_at"}
 _RELATIVE = re.compile(r"^([+-]\d{1,5})d$")
@@ -48,14 +46,6 @@ _YES = {
     "granted",
 }
 _NO = {"no", "n", "false", "f", "0", "off", "nein", "non", "否", "unsubscribed", "opted out", "opt-out"}
-
-
-class InvalidFields(WaymarkError):
-    """A fields.yaml that cannot be used; `problems` says where and why. Correct the file and try again."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("\n".join(map(str, problems)), hint="Correct the file and try again.")
-        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,95 +80,43 @@ class Field:
 Fields = Mapping[str, Field]
 
 
+class _Declaration(Model):
+    type: Kind
+    title: Text | None = None
+
+
+class _File(Model):
+    """`definitions/fields.yaml`: the fields by name."""
+
+    fields: dict[Annotated[str, Pydantic(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)], _Declaration] | None = None
+
+    @field_validator("fields")
+    @classmethod
+    def _not_standard(cls, fields: dict[str, _Declaration] | None) -> dict[str, _Declaration] | None:
+        if taken := sorted((fields or {}).keys() & TAKEN):
+            raise ValueError(f"{', '.join(taken)}: every customer has that field already, choose another name")
+        return fields
+
+
 def load_fields(path: Path) -> dict[str, Field]:
-    """The declared fields by name; none when there is no such file. Raises InvalidFields with every problem found."""
-    if not path.exists():
-        return {}
-    try:
-        if path.stat().st_size > LARGEST:
-            raise InvalidFields([Problem(str(path), 1, 1, f"is larger than {LARGEST:,} bytes")])
-        return parse_fields(path.read_bytes().decode("utf-8-sig"), str(path))
-    except OSError as error:
-        raise InvalidFields([Problem(str(path), 1, 1, f"cannot be read: {error.strerror}")]) from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise InvalidFields([Problem(str(path), line, 1, "is not UTF-8: save the file in UTF-8")]) from error
+    """The declared fields by name; none when there is no such file.
+
+    Raises:
+        InvalidFile: with every problem found, each with its line and column.
+    """
+    return _fields(Source.read(path)) if path.exists() else {}
 
 
 def parse_fields(text: str, file: str = "fields.yaml") -> dict[str, Field]:
-    """The declared fields in this text, which names come from `file`. Raises InvalidFields."""
-    try:
-        root = YAML(typ="rt", pure=True).compose(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise InvalidFields([Problem(file, line, column, f"is not YAML: {error.problem or error.context}")]) from error
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise InvalidFields([Problem(file, 1, 1, f"is not YAML: {error}".splitlines()[0])]) from error
-    reader = _Reader(file)
-    fields = reader.fields(root) if root is not None else {}
-    if reader.problems:
-        raise InvalidFields(reader.problems)
-    return fields
+    """The declared fields in a text. Raises InvalidFile."""
+    return _fields(Source.parse(text, file))
 
 
-@dataclass
-class _Reader:
-    file: str
-    problems: list[Problem] = field(default_factory=list)
-
-    def wrong(self, node: Node, message: str) -> None:
-        self.problems.append(Problem(self.file, node.start_mark.line + 1, node.start_mark.column + 1, message))
-
-    def entries(self, node: Node, what: str) -> list[tuple[str, Node, Node]]:
-        if node.anchor:
-            self.wrong(node, "anchors and aliases (&name, *name) are not read: write it out")
-            return []
-        if not isinstance(node, MappingNode):
-            self.wrong(node, f"{what} must be a mapping")
-            return []
-        seen: dict[str, tuple[str, Node, Node]] = {}
-        for key, value in node.value:
-            name = str(key.value) if isinstance(key, ScalarNode) else ""
-            if name in seen:
-                self.wrong(key, f"{name} stands twice")
-            seen[name] = (name, key, value)
-        return list(seen.values())
-
-    def fields(self, root: Node) -> dict[str, Field]:
-        found: dict[str, Field] = {}
-        for word, key, value in self.entries(root, "the file"):
-            if word != "fields":
-                self.wrong(key, unknown_word(word, ["fields"], "is not known here"))
-                continue
-            if isinstance(value, ScalarNode) and value.value in ("", "~", "null"):
-                continue
-            for name, key_node, spec in self.entries(value, "fields"):
-                if one := self.field(name, key_node, spec):
-                    found[name] = one
-        return found
-
-    def field(self, name: str, key: Node, spec: Node) -> Field | None:
-        before = len(self.problems)
-        if not NAME.match(name):
-            self.wrong(key, f"{name!r} is no name of a field: small letters, digits and underscores")
-        elif name in TAKEN:
-            self.wrong(key, f"{name} is a standard field already: choose another name")
-        values: dict[str, Any] = {}
-        for word, key_node, value in self.entries(spec, name):
-            if word not in ("type", "title"):
-                self.wrong(key_node, unknown_word(word, ["type", "title"], "is not known here"))
-            elif not isinstance(value, ScalarNode) or not value.value:
-                self.wrong(value, f"{word} must be a word")
-            elif word == "type" and value.value not in get_args(Kind):
-                self.wrong(value, unknown_word(value.value, get_args(Kind), "is no type of a field"))
-            else:
-                values[word] = value.value
-        if "type" not in values and len(self.problems) == before:
-            self.wrong(key, f"{name} has no type: one of {', '.join(get_args(Kind))}")
-        if len(self.problems) > before:
-            return None
-        return Field(name, values["type"], values.get("title") or name.replace("_", " ").capitalize())
+def _fields(source: Source) -> dict[str, Field]:
+    declared = source.to(_File).fields or {}
+    return {
+        name: Field(name, one.type, one.title or name.replace("_", " ").capitalize()) for name, one in declared.items()
+    }
 
 
 def yes_or_no(text: str) -> bool:

@@ -1,10 +1,11 @@
-"""Several worker processes on one machine, one per core by default, each started again when it dies."""
+"""Child processes that are kept alive: the workers of one machine, and the other servers of a local stack."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from journeys.errors import WaymarkError
 from workers.child import Child, program
@@ -13,46 +14,54 @@ from workers.running import Process
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 STEADY = 60.0
-"""Seconds before a worker that ended is started again; a worker that lived for STEADY begins anew at FIRST_PAUSE."""
+"""Seconds before a process that ended is started again; one that lived for STEADY begins anew at FIRST_PAUSE."""
 
 log = logging.getLogger(__name__)
 
 
 class Fleet:
-    """`size` worker processes; use as a context manager or call `start` and `stop`."""
+    """Some child processes, each started again when it dies, after a pause that grows."""
 
     def __init__(
         self,
+        children: Sequence[Child],
+        *,
+        notice: Callable[[str], None] = log.warning,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`notice` gets a line when a child dies; `changed` is called when the processes are others than before."""
+        self.children = list(children)
+        self._notice = notice
+        self._changed = changed
+        self._keepers: list[asyncio.Task[None]] = []
+
+    @classmethod
+    def of_workers(
+        cls,
         size: int,
         *,
         logs: Path,
         environment: Mapping[str, str] | None = None,
         notice: Callable[[str], None] = log.warning,
         changed: Callable[[], None] = lambda: None,
-    ) -> None:
-        """`notice` gets a line when a worker dies; `changed` is called when the processes are others than before."""
-        self.children = [
-            Child(
-                f"worker {number}",
-                program("workers.worker"),
-                log=logs / f"worker-{number}.log",
-                environment=environment,
-            )
+    ) -> Self:
+        """`size` worker processes, whose output goes to files in `logs`."""
+        command = program("workers.worker")
+        workers = [
+            Child(f"worker {number}", command, log=logs / f"worker-{number}.log", environment=environment)
             for number in range(1, size + 1)
         ]
-        self._notice = notice
-        self._changed = changed
-        self._keepers: list[asyncio.Task[None]] = []
+        return cls(workers, notice=notice, changed=changed)
 
     @property
     def processes(self) -> list[Process]:
-        """The living workers."""
+        """The living children."""
         return [process for child in self.children if (process := child.describe())]
 
-    async def start(self) -> None:
-        """Start all workers; returns when each polls its queues. Raises WaymarkError when one cannot start."""
+    async def start(self, *, timeout: float = 60.0) -> None:
+        """Start all; returns when each says that it is ready. Raises WaymarkError when one cannot start."""
         try:
-            await asyncio.gather(*(child.start() for child in self.children))
+            await asyncio.gather(*(child.start(timeout=timeout) for child in self.children))
         except BaseException:
             await self.stop()
             raise
@@ -66,10 +75,6 @@ class Fleet:
         await asyncio.gather(*self._keepers, return_exceptions=True)
         self._keepers = []
         await asyncio.gather(*(child.stop(timeout=timeout) for child in self.children))
-
-    async def wait(self) -> None:
-        """Wait until the fleet is stopped."""
-        await asyncio.gather(*self._keepers, return_exceptions=True)
 
     async def _keep(self, child: Child) -> None:
         pause = FIRST_PAUSE

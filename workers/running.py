@@ -48,15 +48,17 @@ class Process:
 
 @dataclass(frozen=True)
 class Running:
-    """The addresses of a running local stack; None for a part that was given by the environment instead."""
+    """A running local stack: `settings` that other commands need to use it, and the pages that it serves to people.
+
+    An address is None where the environment named that part instead.
+    """
 
     pid: int
     started: float
     ready: bool = False
-    database_url: str | None = None
+    settings: dict[str, str] = field(default_factory=dict)
     temporal_address: str | None = None
     temporal_ui: str | None = None
-    smtp_url: str | None = None
     inbox_url: str | None = None
     sms_url: str | None = None
     console_url: str | None = None

@@ -8,6 +8,7 @@ names a cluster, so what works for other Temporal programs works here.
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from email.utils import parseaddr
 from ipaddress import ip_address
@@ -190,14 +191,22 @@ class Settings(BaseSettings):
         """
         if self.secret is not None:
             return self.secret.get_secret_value()
-        path = self.home / "secret"
-        self.home.mkdir(parents=True, exist_ok=True)
-        try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        path, draft = self.home / "secret", self.home / f"secret.{os.getpid()}"
+        if not path.exists():
+            self.home.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 file.write(secrets.token_urlsafe(32))
-        except FileExistsError:
-            pass
+            # Of several processes that make one at once, the first one's counts, and nobody reads half of it.
+            with suppress(FileExistsError):
+                os.link(draft, path)
+            draft.unlink()
         return path.read_text().strip()
+
+    def environment(self) -> dict[str, str]:
+        """The variables that give another process these same settings; defaults are left out."""
+        said = {name: getattr(self, name) for name in sorted(self.model_fields_set)}
+        plain = {n: v.get_secret_value() if isinstance(v, SecretStr) else v for n, v in said.items()}
+        return {variable(name): str(value) for name, value in plain.items() if value is not None}
 
 
 def load_settings(**given: Any) -> Settings:

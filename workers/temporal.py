@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import Any, Final
+from typing import Any
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
@@ -11,15 +11,6 @@ from temporalio.service import RPCError
 from journeys.errors import WaymarkError
 from workers import running
 from workers.settings import Settings
-
-SEARCH_ATTRIBUTES: Final = {
-    "WaymarkJourney": "Keyword",
-    "WaymarkVersion": "Int",
-    "WaymarkStep": "Keyword",
-    "WaymarkStatus": "Keyword",
-    "WaymarkEnrolment": "Keyword",
-}
-"""What operators filter runs by in the Temporal UI: name and type."""
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,229 @@
+"""The HTTP API, version 1: customers, events, enrolments, journeys, tasks."""
+
+import hmac
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast, get_args
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from activities.contacts import InvalidContactError, read_contact
+from activities.desk import finish_task
+from console.documents import document
+from console.parts import Parts
+from console.problems import Problem, problem_of, read_json
+from journeys.fields import read_datetime, read_number
+from records import customers, reports, tasks
+from records.customers import UnknownCustomer
+from records.tasks import Outcome, Status
+from records.timeline import timeline
+
+EVENT_NAME = re.compile(r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$")
+MOST_EVENTS = 1000
+"""Events in one request."""
+AHEAD = timedelta(days=1)
+"""How far in the future an event may lie: clocks differ, and a date in another year is a slip."""
+
+
+def routes(parts: Parts) -> list[Route]:
+    """The routes below /v1, each behind the API key when there is one."""
+    api = _Api(parts)
+
+    def route(path: str, handler: Callable[[Request], Awaitable[Response]], method: str) -> Route:
+        async def guarded(request: Request) -> Response:
+            api.authorise(request)
+            return await handler(request)
+
+        return Route(f"/v1{path}", guarded, methods=[method])
+
+    return [
+        route("/customers", api.put_customer, "POST"),
+        route("/customers/{ref}", api.customer, "GET"),
+        route("/customers/{ref}/timeline", api.timeline, "GET"),
+        route("/events", api.put_events, "POST"),
+        route("/journeys", api.journeys, "GET"),
+        route("/journeys/{journey}/enrolments", api.enrol, "POST"),
+        route("/tasks", api.tasks, "GET"),
+        route("/tasks/{id:int}/claim", api.claim, "POST"),
+        route("/tasks/{id:int}/done", api.done, "POST"),
+    ]
+
+
+class _Api:
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+
+    def authorise(self, request: Request) -> None:
+        """Compare the key in constant time. Raises Problem 401."""
+        if self.parts.api_key is None:
+            return
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), self.parts.api_key.encode()):
+            raise Problem(401, "The API key is missing or wrong.", hint="Send it as `Authorization: Bearer KEY`.")
+
+    async def put_customer(self, request: Request) -> Response:
+        """Create or complete a customer; 201 when it is new."""
+        body = _object(await read_json(request))
+        for channel, granted in _object(body.pop("consents", None) or {}).items():
+            body[f"consent_{channel}"] = granted
+        contact = read_contact(body, self.parts.fields, needs_address=False)
+        async with self.parts.database.begin() as db:
+            if not contact.email and not contact.phone:
+                await self._must_be_known(db, contact.external_id)
+            done = await customers.upsert(
+                db, contact, now=datetime.now(UTC), source="API", regrant=request.query_params.get("regrant") == "true"
+            )
+            customer = await customers.get(db, done.id)
+        answer = {"outcome": done.outcome, "still_withdrawn": done.still_withdrawn, "customer": customer}
+        return JSONResponse(document(answer), 201 if done.outcome == "created" else 200)
+
+    async def _must_be_known(self, db: AsyncConnection, external_id: str | None) -> None:
+        try:
+            await customers.find(db, f"external_id:{external_id or ''}")
+        except UnknownCustomer:
+            raise InvalidContactError(
+                {"email": "and phone are both missing: there is no address to reach this contact"}
+            ) from None
+
+    async def customer(self, request: Request) -> Response:
+        """One customer, by id, external id, email or phone."""
+        async with self.parts.database.connect() as db:
+            return JSONResponse(document(await customers.find(db, request.path_params["ref"])))
+
+    async def timeline(self, request: Request) -> Response:
+        """Everything that happened to a customer, the newest last."""
+        async with self.parts.database.connect() as db:
+            customer = await customers.find(db, request.path_params["ref"])
+            entries = await timeline(db, customer.id, limit=_limit(request, 200))
+        return JSONResponse(document({"customer": customer.id, "timeline": entries}))
+
+    async def put_events(self, request: Request) -> Response:
+        """Take one event, or a list of which each is answered for; those whose key is known change nothing."""
+        body = await read_json(request)
+        if not isinstance(body, list):
+            return JSONResponse(await self._ingest(_object(body)), 202)
+        if len(body) > MOST_EVENTS:
+            raise Problem(413, f"The list has {len(body):,} events; at most {MOST_EVENTS:,} are taken at once.")
+        answers = []
+        for item in body:
+            try:
+                answers.append(await self._ingest(_object(item)))
+            except Exception as error:  # noqa: BLE001 (one bad event must not lose those after it)
+                problem = problem_of(error)
+                answers.append({"status": "rejected", "detail": problem.detail, "hint": problem.hint})
+        return JSONResponse({"events": answers}, 202)
+
+    async def _ingest(self, event: dict[str, Any]) -> dict[str, Any]:
+        known = {"customer", "name", "at", "key", "value", "properties"}
+        errors = {name: f"is not known here; allowed: {', '.join(sorted(known))}" for name in event.keys() - known}
+        name, properties, now = event.get("name"), event.get("properties") or {}, datetime.now(UTC)
+        at, value = now, None
+        if not isinstance(name, str) or not EVENT_NAME.match(name) or len(name) > 100:
+            errors["name"] = "must be small letters with dots, such as order.placed"
+        if not isinstance(event.get("customer"), str | int):
+            errors["customer"] = "must be an id, an external id, an email or a phone"
+        if not isinstance(properties, dict):
+            errors["properties"] = "must be an object"
+        if not isinstance(event.get("key"), str | None) or len(event.get("key") or "") > 200:
+            errors["key"] = "must be text of at most 200 characters"
+        try:
+            at = read_datetime(str(event["at"])) if event.get("at") else now
+            if at > now + AHEAD:
+                errors["at"] = f"{event['at']!r} lies in the future"
+        except ValueError as error:
+            errors["at"] = str(error)
+        try:
+            value = read_number(event["value"]) if event.get("value") is not None else None
+        except ValueError as error:
+            errors["value"] = str(error)
+        if errors:
+            detail = "; ".join(f"{name} {problem}" for name, problem in errors.items())
+            raise Problem(422, detail, hint="Correct the event and send it again.", errors=errors)
+        async with self.parts.database.connect() as db:
+            customer = await customers.find(db, str(event["customer"]))
+        routed = await self.parts.audience.ingest(
+            customer.id, str(name), occurred_at=at, received_at=now, key=event.get("key"), value=value,
+            properties=properties,
+        )  # fmt: skip
+        if routed is None:
+            return {"status": "duplicate"}
+        return {
+            "status": "accepted",
+            "event": routed.event.id,
+            "enrolled": [enrolment.journey for enrolment in routed.enrolled],
+            "woken": [enrolment.journey for enrolment in routed.woken],
+        }
+
+    async def journeys(self, request: Request) -> Response:
+        """Every published journey with its figures."""
+        async with self.parts.database.connect() as db:
+            return JSONResponse({"journeys": document(await reports.journey_summary(db))})
+
+    async def enrol(self, request: Request) -> Response:
+        """Enter a customer into a journey."""
+        body = _object(await read_json(request))
+        if not isinstance(body.get("customer"), str | int):
+            raise Problem(422, "customer is missing.", hint='Send {"customer": "id, external id, email or phone"}.')
+        async with self.parts.database.connect() as db:
+            customer = await customers.find(db, str(body["customer"]))
+        journey = request.path_params["journey"]
+        entered = await self.parts.audience.router.enrol(customer.id, journey, source="api", now=datetime.now(UTC))
+        shown = replace(entered, cursor={}, instruction=None)
+        return JSONResponse({"enrolment": document(shown)}, 201)
+
+    async def tasks(self, request: Request) -> Response:
+        """Tasks in the order to work on them, by queue and status."""
+        status = request.query_params.get("status")
+        if status is not None and status not in get_args(Status):
+            raise Problem(422, f"status {status!r} is not known.", hint=f"One of {', '.join(get_args(Status))}.")
+        async with self.parts.database.connect() as db:
+            found = await tasks.listing(
+                db, request.query_params.get("queue"), cast("Status | None", status), _limit(request, 100)
+            )
+        return JSONResponse({"tasks": document(found)})
+
+    async def claim(self, request: Request) -> Response:
+        """Take a task; 409 names whoever was faster."""
+        rep = _rep(_object(await read_json(request)))
+        async with self.parts.database.begin() as db:
+            task = await tasks.claim(db, request.path_params["id"], rep, datetime.now(UTC))
+        return JSONResponse({"task": document(task)})
+
+    async def done(self, request: Request) -> Response:
+        """Finish a task with its outcome; the journey goes on accordingly."""
+        body = _object(await read_json(request))
+        outcome, note = body.get("outcome"), body.get("note")
+        if outcome not in get_args(Outcome) or not isinstance(note, str | None):
+            raise Problem(422, "outcome must be one of " + ", ".join(get_args(Outcome)) + "; note is text or left out.")
+        task = await finish_task(
+            self.parts.database, self.parts.audience.router, request.path_params["id"],
+            rep=_rep(body), outcome=cast("Outcome", outcome), note=note, now=datetime.now(UTC),
+        )  # fmt: skip
+        return JSONResponse({"task": document(task)})
+
+
+def _object(body: object) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise Problem(422, f"A JSON object is needed here, found {type(body).__name__}.")
+    return body
+
+
+def _rep(body: Mapping[str, Any]) -> str:
+    rep = body.get("rep")
+    if not isinstance(rep, str) or not rep.strip() or len(rep) > 200:
+        raise Problem(422, "rep is missing.", hint='Say who works on the task: {"rep": "mei"}.')
+    return rep.strip()
+
+
+def _limit(request: Request, usual: int) -> int:
+    given = request.query_params.get("limit")
+    if given is None:
+        return usual
+    if not given.isascii() or not given.isdigit() or not 1 <= int(given[:9]) <= 1000:
+        raise Problem(422, f"limit must be a number from 1 to 1000, found {given[:20]!r}.")
+    return int(given)

@@ -1,0 +1,31 @@
+"""The console: one ASGI application of the HTTP API, the links in messages and the provider's callbacks."""
+
+from sqlalchemy import text
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from console import api, callbacks, public
+from console.parts import Parts
+from console.problems import handle
+
+
+def create_app(parts: Parts) -> Starlette:
+    """The application over these parts, which the caller opens and closes."""
+
+    async def health(_: Request) -> Response:
+        async with parts.database.connect() as db:
+            await db.execute(text("SELECT 1"))
+        return JSONResponse({"status": "ok"})
+
+    return Starlette(
+        routes=[
+            Route("/healthz", health, methods=["GET"]),
+            *api.routes(parts),
+            *public.routes(parts),
+            *callbacks.routes(parts),
+        ],
+        exception_handlers={Exception: handle, HTTPException: handle},
+    )

@@ -1,0 +1,26 @@
+"""What the console is made of; put together by whoever runs it."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from activities.audience import Audience
+from activities.links import Links
+from activities.receipts import Receipts
+from journeys.fields import Fields
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one console. `url` is its public address, which providers sign; keys are None when not used."""
+
+    database: AsyncEngine
+    audience: Audience
+    receipts: Receipts
+    links: Links
+    fields: Fields
+    url: str
+    workspace: str
+    locale: str
+    api_key: str | None = None
+    twilio_auth_token: str | None = None

@@ -1,0 +1,104 @@
+"""The console as a process: `python -m workers.serving`, or `waymark console`."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+
+import uvicorn
+
+from activities.receipts import Receipts
+from console.app import create_app
+from console.parts import Parts
+from journeys.errors import WaymarkError
+from workers.child import announce, until_told_to_stop
+from workers.composition import Composition, compose
+from workers.server.ports import port_is_free
+from workers.settings import Settings, load_settings
+
+
+def console_parts(parts: Composition) -> Parts:
+    """What the console needs of the composition."""
+    settings = parts.settings
+    return Parts(
+        database=parts.engine,
+        audience=parts.audience,
+        receipts=Receipts(parts.engine, parts.audience),
+        links=parts.links,
+        fields=parts.fields,
+        url=parts.links.base,
+        workspace=settings.workspace_name,
+        locale=settings.workspace_locale,
+        api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+        twilio_auth_token=settings.twilio_auth_token.get_secret_value() if settings.twilio_auth_token else None,
+    )
+
+
+async def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is told the address.
+
+    Raises WaymarkError when the port is in use, or when the host is reachable from elsewhere and there is no key.
+    """
+    if not settings.loopback and settings.api_key is None:
+        raise WaymarkError(
+            f"The console would listen on {settings.host}, beyond this machine, without a key.",
+            hint="Set WAYMARK_API_KEY, or leave WAYMARK_HOST at 127.0.0.1.",
+        )
+    if not port_is_free(settings.host, settings.console_port):
+        raise WaymarkError(
+            f"Port {settings.console_port} of {settings.host} is in use.",
+            hint="Stop what uses it, or choose another with --port or WAYMARK_CONSOLE_PORT.",
+        )
+    async with compose(settings, channels={}, patient=True) as parts:
+        config = uvicorn.Config(
+            create_app(console_parts(parts)),
+            host=settings.host,
+            port=settings.console_port,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=10,
+        )
+        server = _Server(config)
+        serving = asyncio.create_task(server.serve())
+        while not server.started and not serving.done():  # noqa: ASYNC110 (uvicorn sets no event)
+            await asyncio.sleep(0.02)
+        if server.started:
+            ready(f"http://{settings.host}:{settings.console_port}")
+        told = asyncio.create_task(until_told_to_stop())
+        await asyncio.wait([serving, told], return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        told.cancel()
+        await serving
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to us: stopping is ordered by whoever started the process."""
+
+    def install_signal_handlers(self) -> None:
+        pass
+
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        from contextlib import nullcontext
+
+        return nullcontext()
+
+
+def main() -> None:
+    """One console process of a local stack."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host")
+    parser.add_argument("--port", type=int)
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = load_settings(host=given.host, console_port=given.port)
+        asyncio.run(serve(settings, ready=lambda url: announce(url=url)))
+    except WaymarkError as error:
+        sys.stderr.write(f"{error.message}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""One worker process: `python -m workers.worker`, or `waymark worker` for as many as the machine has cores.
+
+It polls three task queues: `waymark` (workflows and the turns of runs), `waymark-email` and `waymark-sms`
+(deliveries), so that each channel has its own rate and can be stopped by itself.
+"""
+
+import asyncio
+import logging
+import pkgutil
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+import journeys
+from journeys.errors import WaymarkError
+from journeys.instruction import QUEUE, channel_queue
+from workers import schedules
+from workers.child import announce, until_told_to_stop
+from workers.composition import Composition, compose
+from workers.settings import Settings, load_settings
+
+GRACE = timedelta(seconds=20)
+"""How long a delivery that has begun may go on after the worker was told to stop."""
+
+WORKFLOW_MODULE = "workflow"
+"""The one module of `journeys` that the sandbox runs anew for each workflow."""
+
+
+def sandbox() -> SandboxedWorkflowRunner:
+    """Runs workflow code without time, chance or I/O.
+
+    All that is ours but the workflow itself is imported once only: a second import of the models for every
+    replayed run would cost three times the replay.
+    """
+    pure = [f"journeys.{module.name}" for module in pkgutil.iter_modules(journeys.__path__)]
+    passed = [name for name in pure if name != f"journeys.{WORKFLOW_MODULE}"]
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(
+            *passed, "activities", "records", "pydantic", "pydantic_core", "sqlalchemy", "ruamel"
+        )
+    )
+
+
+def build(parts: Composition) -> list[Worker]:
+    """The workers of one process, not yet running."""
+    rates = {
+        channel_queue("email"): parts.settings.email_per_second,
+        channel_queue("sms"): parts.settings.sms_per_second,
+    }
+    return [
+        Worker(
+            parts.client,
+            task_queue=queue,
+            workflows=parts.workflows if queue == QUEUE else [],
+            activities=activities,
+            workflow_runner=sandbox(),
+            graceful_shutdown_timeout=GRACE,
+            max_task_queue_activities_per_second=rates.get(queue),
+        )
+        for queue, activities in parts.activities.items()
+    ]
+
+
+async def run(
+    parts: Composition, stop: Callable[[], Awaitable[None]], *, ready: Callable[[], None] = lambda: None
+) -> None:
+    """Work until `stop` returns; then take nothing new and finish what has begun.
+
+    A server that goes away is waited for. Raises what a worker itself raises when it cannot go on.
+    """
+    workers = build(parts)
+    runs = [asyncio.create_task(worker.run()) for worker in workers]
+    stopping = asyncio.ensure_future(stop())
+    try:
+        while not all(worker.is_running for worker in workers) and not any(run.done() for run in runs):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        ready()
+        await asyncio.wait([*runs, stopping], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        await asyncio.gather(*(worker.shutdown() for worker in workers if worker.is_running))
+        await asyncio.gather(*runs)
+
+
+async def main(settings: Settings) -> None:
+    """One worker process from start to end."""
+    async with compose(settings, patient=True) as parts:
+        await schedules.ensure(parts.client)
+        await run(parts, until_told_to_stop, ready=announce)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(main(load_settings()))
+    except WaymarkError as error:
+        sys.stderr.write(f"{error.message}\n")
+        sys.exit(1)
