@@ -1,0 +1,149 @@
+"""A whole Waymark for one test: its own namespace and database, a mail server, and a hand on the clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from aiosmtpd.smtp import SMTP
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client, WorkflowHandle
+
+from activities.audience import Routed
+from activities.channels.channel import Channel
+from activities.channels.email import EmailChannel
+from activities.publishing import publish
+from journeys.identity import workflow_id
+from journeys.loading import parse
+from records import customers, enrolments, touches
+from records.customers import Contact
+from records.enrolments import Enrolment
+from records.touches import Touch
+from workers import worker
+from workers.composition import Composition, compose
+from workers.settings import Settings
+from workers.virtual_time import VirtualTime
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Mailbox:
+    """What a mail server took in: real SMTP, kept in memory."""
+
+    messages: list[EmailMessage] = field(default_factory=list)
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        self.messages.append(message_from_bytes(envelope.content, policy=policy.default))  # type: ignore[arg-type]
+        return "250 OK"
+
+    def to(self, address: str) -> list[str]:
+        """The subjects of what an address received, in order."""
+        return [str(one["Subject"]) for one in self.messages if address in str(one["To"])]
+
+
+@dataclass
+class Stage:
+    """Drives one test's journeys. Times are virtual: `now` is where the customer at hand has got to."""
+
+    parts: Composition
+    engine: AsyncEngine
+    client: Client
+    mailbox: Mailbox
+    time: VirtualTime
+    start: datetime
+
+    async def publish(self, text: str) -> None:
+        """Publish a map given as YAML."""
+        async with self.engine.begin() as db:
+            await publish(db, [parse(text)], now=self.start, by="test")
+
+    async def customer(self, name: str = "Ann", **columns: Any) -> int:
+        """A customer who may be written to."""
+        address = columns.pop("email", f"{name.lower()}@customers.example")
+        contact = Contact(
+            first_name=name, email=address, consents=columns.pop("consents", {"email": True, "sms": True}), **columns
+        )
+        async with self.engine.begin() as db:
+            return (await customers.upsert(db, contact, now=self.start)).id
+
+    async def enrol(self, customer: int, journey: str) -> Enrolment:
+        """Enter the customer by hand at the start, and let the run come to rest."""
+        run = await self.parts.audience.router.enrol(customer, journey, source="api", now=self.start)
+        await self.time.carry_all(customer, self.start)
+        return await self.run(run.id)
+
+    async def event(
+        self, customer: int, name: str, after: timedelta, value: float | None = None, **properties: Any
+    ) -> Routed:
+        """Let an event happen so long after the start, with everything before it having come to pass."""
+        at = self.start + after
+        await self.time.meet(customer, at)
+        routed = await self.parts.audience.ingest(customer, name, occurred_at=at, received_at=at, properties=properties)
+        assert routed is not None
+        await self.time.carry_all(customer, at)
+        await self.time.settle(customer)
+        return routed
+
+    async def pass_time(self, customer: int, after: timedelta) -> None:
+        """Let time pass for the customer until so long after the start."""
+        await self.time.carry_all(customer, self.start + after)
+
+    async def run(self, enrolment: int) -> Enrolment:
+        async with self.engine.connect() as db:
+            return await enrolments.get(db, enrolment)
+
+    async def path(self, enrolment: int) -> list[tuple[str, str]]:
+        """The way a run took: kind and step."""
+        async with self.engine.connect() as db:
+            return [(line.kind, line.step) for line in await enrolments.taken(db, enrolment)]
+
+    async def touches(self, customer: int) -> list[Touch]:
+        """The ledger of a customer, oldest first."""
+        async with self.engine.connect() as db:
+            return list(reversed(await touches.for_customer(db, customer)))
+
+    def handle(self, run: Enrolment) -> WorkflowHandle[Any, Any]:
+        return self.client.get_workflow_handle(workflow_id(run.journey, run.customer_id, run.entry))
+
+
+@asynccontextmanager
+async def staged(
+    engine: AsyncEngine, client: Client, home: Path, *, channels: dict[str, Channel] | None = None
+) -> AsyncIterator[Stage]:
+    """A stage whose worker runs for the length of the block."""
+    mailbox = Mailbox()
+    server = await asyncio.get_running_loop().create_server(lambda: SMTP(mailbox), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    settings = Settings(
+        home=home,
+        definitions=ROOT / "definitions",
+        templates=ROOT / "templates",
+        secret="a secret for tests only",  # type: ignore[arg-type]
+    )
+    email = EmailChannel(f"smtp://127.0.0.1:{port}", settings.mail_from)
+    given: dict[str, Channel] = channels or {"email": email}
+    try:
+        async with compose(settings, engine=engine, client=client, channels=given) as parts, _working(parts):
+            yield Stage(
+                parts, engine, client, mailbox, VirtualTime(engine, client),
+                datetime.now(UTC) + timedelta(minutes=1),
+            )  # fmt: skip
+    finally:
+        await email.close()
+        server.close()
+
+
+@asynccontextmanager
+async def _working(parts: Composition) -> AsyncIterator[None]:
+    async with AsyncExitStack() as running:
+        for one in worker.build(parts):
+            await running.enter_async_context(one)
+        yield
