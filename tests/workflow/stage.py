@@ -41,7 +41,7 @@ class Mailbox:
     messages: list[EmailMessage] = field(default_factory=list)
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        self.messages.append(message_from_bytes(envelope.content, policy=policy.default))  # type: ignore[arg-type]
+        self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
         return "250 OK"
 
     def to(self, address: str) -> list[str]:
@@ -126,7 +126,7 @@ async def staged(
         home=home,
         definitions=ROOT / "definitions",
         templates=ROOT / "templates",
-        secret="a secret for tests only",  # type: ignore[arg-type]
+        secret="a secret for tests only",
     )
     email = EmailChannel(f"smtp://127.0.0.1:{port}", settings.mail_from)
     given: dict[str, Channel] = channels or {"email": email}
