@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -50,7 +51,7 @@ def compile_condition(condition: form.Condition, now: datetime) -> ColumnElement
         case form.Not(not_=part):
             return not_(compile_condition(part, now))
         case form.Score(score=wanted):
-            return _range(customers.c.score, wanted.at_least, wanted.below)
+            return _range(cast(customers.c.score, Numeric), wanted.at_least, wanted.below)
         case form.Stage(stage=words):
             return customers.c.stage.in_(words)
         case form.Country(country=codes):
@@ -98,8 +99,13 @@ def _known(test: ColumnElement[Any]) -> ColumnElement[bool]:
 
 
 def _range(value: ColumnElement[Any], at_least: float | None, below: float | None) -> ColumnElement[bool]:
-    bounds = [value >= at_least] if at_least is not None else []
-    return and_(*bounds, *([value < below] if below is not None else []))
+    bounds = [value >= _exactly(at_least)] if at_least is not None else []
+    return and_(*bounds, *([value < _exactly(below)] if below is not None else []))
+
+
+def _exactly(value: float) -> Decimal:
+    """The number as it was written: 0.1 is at least 0.1."""
+    return Decimal(str(value))
 
 
 def _speaks(locale: str) -> ColumnElement[bool]:
@@ -149,7 +155,7 @@ def _equals(
         case bool():
             return func.lower(words) == str(value).lower()
         case int() | float():
-            return number == value
+            return number == _exactly(value)
         case datetime():
             return words == value.isoformat()
         case date():

@@ -1,0 +1,273 @@
+"""A condition compiled to SQL means what a plain reading of it in Python means."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Engine, create_engine, insert, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from journeys import conditions as form
+from records import customers as people
+from records import tables
+from records.conditions import answers, compile_condition
+from records.customers import Contact, UnknownCustomer
+from records.database import _dumps, address
+from workers.server.postgres import EmbeddedPostgres
+
+NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
+CONDITION: TypeAdapter[form.Condition] = TypeAdapter(form.Condition)
+
+# What customers have, and what conditions ask for, come from the same few words so that they often meet.
+WORDS = st.sampled_from(["pro", "Pro", "PRO plan", "5", "5.0", "-3", "0.1", "1e3", "true", "2026-02-10", "10%", "_",
+                         "2026-02-10T08:00:00+00:00", "2026-13-45", "é", "5\n"])  # fmt: skip
+NUMBERS = st.one_of(st.integers(-5, 5), st.integers(-50, 50).map(lambda n: n / 10))
+VALUES = st.one_of(WORDS, NUMBERS, st.booleans())
+OUTCOMES = st.sampled_from(["won", "lost", 1, True])
+NAMES = st.sampled_from(["plan", "seats"])
+LOCALES = st.sampled_from(["zh", "zh-CN", "en-GB", "EN", "en", "zh_CN", "z", "zhx"])
+MESSAGES = st.sampled_from(["email/welcome", "email/offer"])
+EVENTS = st.sampled_from(["order.placed", "email.opened", "email.clicked"])
+AGES = st.sampled_from([0, 1, 29, 30, 31, 400]).map(lambda days: timedelta(days=days))
+LENGTHS = st.sampled_from(["1d", "30d", "1w", "24h"])
+DAYS = st.sampled_from(["2026-02-09", "2026-02-10", "2026-02-11"]).map(date.fromisoformat)
+
+
+def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | strategy
+
+
+def some(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return strategy | st.lists(strategy, min_size=1, max_size=3)
+
+
+CUSTOMERS = st.fixed_dictionaries({
+    "first_name": maybe(WORDS.map(str.strip)), "country": maybe(st.sampled_from(["CN", "SG", "GB"])),
+    "locale": maybe(LOCALES), "stage": st.sampled_from(["new", "nurturing"]), "score": st.integers(0, 100),
+    "tags": st.lists(st.sampled_from(["vip", "trial", "press"]), max_size=2, unique=True),
+    "properties": st.dictionaries(NAMES, VALUES, max_size=2),
+    "consents": st.lists(st.tuples(st.sampled_from(["email", "sms"]), st.booleans(), AGES), max_size=4),
+    "events": st.lists(st.tuples(EVENTS, AGES, st.fixed_dictionaries({}, optional={
+        "message": MESSAGES, "outcome": OUTCOMES})), max_size=6),
+    "touches": st.lists(st.tuples(MESSAGES, st.sampled_from(["sent", "skipped", "claimed"]), AGES, maybe(AGES)),
+                        max_size=3),
+})  # fmt: skip
+
+FIELD_TESTS = st.fixed_dictionaries(
+    {"name": st.sampled_from(["plan", "seats", "first_name", "country", "score"])},
+    optional={"is": some(VALUES | DAYS), "is_not": some(VALUES | DAYS), "exists": st.booleans(), "at_least": NUMBERS,
+              "below": NUMBERS, "contains": st.sampled_from(["pro", "P", "5", "%", "_"]), "before": DAYS,
+              "after": DAYS},
+).filter(lambda test: len(test) > 1)  # fmt: skip
+
+SCORES = st.integers(0, 100)
+LEAVES: dict[str, st.SearchStrategy[Any]] = {
+    "score": st.one_of(
+        st.fixed_dictionaries({"at_least": st.integers(0, 50), "below": st.integers(51, 100)}),
+        SCORES.map(lambda bound: {"at_least": bound}),
+        SCORES.map(lambda bound: {"below": bound}),
+    ),
+    "stage": some(st.sampled_from(["new", "nurturing"])),
+    "country": some(st.sampled_from(["CN", "SG", "US"])),
+    "locale": some(LOCALES),
+    "tag": some(st.sampled_from(["vip", "trial"])),
+    "consent": st.sampled_from(["email", "sms"]),
+    "field": FIELD_TESTS,
+    "event": st.fixed_dictionaries(
+        {"name": EVENTS},
+        optional={"at_least": st.integers(1, 3), "at_most": st.integers(0, 3), "within": LENGTHS,
+                  "where": st.dictionaries(st.just("outcome"), OUTCOMES, max_size=1)},
+    ),
+    "touched": st.fixed_dictionaries(
+        {"message": MESSAGES}, optional={"status": st.sampled_from(["sent", "skipped"]), "within": LENGTHS}
+    ),
+    "opened": MESSAGES,
+    "clicked": MESSAGES,
+}  # fmt: skip
+
+
+def leaf(kind: str) -> st.SearchStrategy[dict[str, Any]]:
+    return LEAVES[kind].map(lambda test: {kind: test})
+
+
+KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {kind: leaf(kind) for kind in LEAVES}
+KINDS["together"] = st.recursive(
+    st.one_of(*KINDS.values()),
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"all": parts}),
+        st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"any": parts}),
+        inner.map(lambda part: {"not": part}),
+    ),
+    max_leaves=5,
+)
+
+
+def holds(condition: form.Condition, who: dict[str, Any]) -> bool:
+    """The plain reading."""
+    match condition:
+        case form.AllOf(all=parts):
+            return all(holds(part, who) for part in parts)
+        case form.AnyOf(any=parts):
+            return any(holds(part, who) for part in parts)
+        case form.Not(not_=part):
+            return not holds(part, who)
+        case form.Score(score=wanted):
+            return (wanted.at_least is None or who["score"] >= wanted.at_least) and (
+                wanted.below is None or who["score"] < wanted.below
+            )
+        case form.Stage(stage=words):
+            return who["stage"] in words
+        case form.Country(country=words):
+            return who["country"] in words
+        case form.Locale(locale=words):
+            mine = (who["locale"] or "").lower()
+            return any(f"{mine}-".startswith(word.lower().replace("_", "-") + "-") for word in words)
+        case form.Tagged(tag=words):
+            return bool({*who["tags"]} & {*words})
+        case form.Consented(consent=channel):
+            said = [(-age, n, granted) for n, (name, granted, age) in enumerate(who["consents"]) if name == channel]
+            return max(said)[2] if said else False
+        case form.FieldIs(field=test):
+            return passes(test, who)
+        case form.Happened(event=test):
+            count = sum(
+                name == test.name and young(age, test.within) and contains(properties, test.where)
+                for name, age, properties in who["events"]
+            )
+            least = 1 if test.at_least is None and test.at_most is None else test.at_least or 0
+            return least <= count and (test.at_most is None or count <= test.at_most)
+        case form.Touched(touched=wish):
+            return any(
+                message == wish.message
+                and status == wish.status
+                and young(claimed if settled is None else settled, wish.within)
+                for message, status, claimed, settled in who["touches"]
+            )
+        case form.Opened(opened=message):
+            return receipt(who, "email.opened", message)
+        case form.Clicked(clicked=message):
+            return receipt(who, "email.clicked", message)
+
+
+def young(age: timedelta, within: Any) -> bool:
+    lengths = {"1d": 24, "30d": 720, "1w": 168, "24h": 24}
+    return within is None or age <= timedelta(hours=lengths[str(within)])
+
+
+def contains(properties: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return all(
+        name in properties
+        and properties[name] == value
+        and isinstance(properties[name], bool) == isinstance(value, bool)
+        for name, value in wanted.items()
+    )
+
+
+def receipt(who: dict[str, Any], event: str, message: str) -> bool:
+    return any(name == event and props.get("message") == message for name, _, props in who["events"])
+
+
+def passes(test: form.FieldTest, who: dict[str, Any]) -> bool:
+    value = who[test.name] if test.name in form.STANDARD_FIELDS else who["properties"].get(test.name)
+    words = value if value is None or isinstance(value, str) else json.dumps(value)
+    number = Decimal(words) if words is not None and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", words) else None
+    day = words[:10] if words is not None and re.match(r"\d{4}-\d{2}-\d{2}", words) else None
+
+    def equals(wanted: Any) -> bool:
+        match wanted:
+            case bool():
+                return (words or "").lower() == str(wanted).lower()
+            case int() | float():
+                return number == Decimal(str(wanted))
+            case date():
+                return day == wanted.isoformat()
+        return bool(words == wanted)
+
+    return all((
+        test.is_ is None or any(equals(one) for one in test.is_),
+        test.is_not is None or not any(equals(one) for one in test.is_not),
+        test.exists is None or (words is not None) is test.exists,
+        test.at_least is None or (number is not None and number >= Decimal(str(test.at_least))),
+        test.below is None or (number is not None and number < Decimal(str(test.below))),
+        test.contains is None or test.contains.lower() in (words or "").lower(),
+        test.before is None or (day is not None and day < test.before.isoformat()),
+        test.after is None or (day is not None and day > test.after.isoformat()),
+    ))  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shared_engine(postgres: EmbeddedPostgres, migrated: str) -> Iterator[Engine]:
+    url = postgres.create_database("conditions", template=migrated)
+    engine = create_engine(address(url), json_serializer=_dumps)
+    yield engine
+    engine.dispose()
+    postgres.drop_database("conditions")
+
+
+def store(db: Connection, who: dict[str, Any], number: int) -> int:
+    plain = {name: who[name] for name in ("first_name", "country", "locale", "stage", "score", "tags", "properties")}
+    plain["locale"] = plain["locale"] and plain["locale"].replace("_", "-")
+    row = plain | {"external_id": f"c{number}", "created_at": NOW, "updated_at": NOW}
+    me = int(db.execute(insert(tables.customers).values(row).returning(tables.customers.c.id)).scalar_one())
+    for channel, granted, age in who["consents"]:
+        entry = {"customer_id": me, "channel": channel, "granted": granted, "source": "form", "at": NOW - age}
+        db.execute(insert(tables.consents).values(entry))
+    for name, age, properties in who["events"]:
+        event = {"customer_id": me, "name": name, "occurred_at": NOW - age, "received_at": NOW}
+        db.execute(insert(tables.events).values(event | {"properties": properties}))
+    for turn, (message, status, claimed, settled) in enumerate(who["touches"]):
+        touch = {"customer_id": me, "channel": "email", "message": message, "status": status}
+        times = {"claimed_at": NOW - claimed, "settled_at": None if settled is None else NOW - settled}
+        db.execute(insert(tables.touches).values(touch | times | {"key": f"{me}-{turn}"}))
+    return me
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_sql_and_a_plain_reading_agree(shared_engine: Engine, kind: str, data: st.DataObject) -> None:
+    whos = data.draw(st.lists(CUSTOMERS, min_size=4, max_size=4))
+    wanted = [CONDITION.validate_python(one) for one in data.draw(st.lists(KINDS[kind], min_size=8, max_size=16))]
+    compiled = [compile_condition(one, NOW) for one in wanted]
+    with shared_engine.connect() as db:
+        ids = {store(db, who, number): who for number, who in enumerate(whos)}
+        together = select(tables.customers.c.id, *(one.label(f"c{n}") for n, one in enumerate(compiled)))
+        answered = {row[0]: list(row[1:]) for row in db.execute(together)}
+        segments = [set(db.execute(select(tables.customers.c.id).where(one)).scalars()) for one in compiled[:4]]
+        db.rollback()
+    for me, who in ids.items():
+        reading = [holds(one, {**who, "locale": _dashed(who["locale"])}) for one in wanted]
+        # Never null: the answer is one of True and False.
+        assert dict(zip(map(form.say, wanted), answered[me], strict=True)) == dict(
+            zip(map(form.say, wanted), reading, strict=True)
+        )
+        assert [me in segment for segment in segments] == reading[:4]
+
+
+def _dashed(locale: str | None) -> str | None:
+    return locale and locale.replace("_", "-")
+
+
+async def test_all_conditions_about_one_customer_are_answered_at_once(engine: AsyncEngine) -> None:
+    wanted = [CONDITION.validate_python(one) for one in ({"country": "CN"}, {"not": {"country": "CN"}}, {"tag": "vip"})]
+    async with engine.begin() as db:
+        ada = (await people.upsert(db, Contact(email="ada@example.com", tags=["vip"]), now=NOW)).id
+        assert await answers(db, ada, wanted, NOW) == [False, True, True]
+        assert await answers(db, ada, [], NOW) == []
+        with pytest.raises(UnknownCustomer):
+            await answers(db, 404, wanted, NOW)
+
+
+def test_months_count_back_by_the_calendar() -> None:
+    condition = CONDITION.validate_python({"event": {"name": "order.placed", "within": "1mo"}})
+    compiled = compile_condition(condition, datetime(2026, 3, 31, tzinfo=UTC)).compile()
+    assert datetime(2026, 2, 28, tzinfo=UTC) in compiled.params.values()
