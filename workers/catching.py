@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from workers.child import Child
+from workers.child import Child, program
 from workers.settings import Settings
 
 ACCOUNT = "ACwaymarklocal"
@@ -22,17 +22,25 @@ class Answer:
 
     @classmethod
     def of(cls, answer: dict[str, Any]) -> Self:
-        raise NotImplementedError
+        """From the line of JSON that the catcher prints when it is ready."""
+        if "smtp_url" in answer:
+            return cls(answer["smtp_url"], answer["inbox_url"])
+        return cls(answer["sms_url"], answer["sms_url"])
 
 
 def mail(settings: Settings, smtp_port: int, inbox_port: int, *, log: Path) -> Child:
-    """The mail catcher, not started."""
-    raise NotImplementedError
+    """The mail catcher, not started; its mails are in `mail` of the home folder."""
+    ports = ("--smtp-port", str(smtp_port), "--http-port", str(inbox_port))
+    command = program("workers.catchers.mail", "--host", settings.host, *ports, "--folder", str(settings.home / "mail"))
+    return Child("mail catcher", command, log=log)
 
 
 def sms(settings: Settings, port: int, *, log: Path) -> Child:
-    """The SMS catcher, not started."""
-    raise NotImplementedError
+    """The SMS catcher, not started; its texts are in `sms` of the home folder."""
+    command = program(
+        "workers.catchers.sms", "--host", settings.host, "--port", str(port), "--folder", str(settings.home / "sms")
+    )
+    return Child("SMS catcher", command, log=log)
 
 
 def provider(url: str) -> dict[str, str]:

@@ -1,0 +1,5 @@
+"""`python -m workers` is `waymark`."""
+
+from workers.command import main
+
+main()

@@ -1,0 +1,1 @@
+"""The commands of `waymark`, one module a group."""

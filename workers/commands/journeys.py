@@ -1,0 +1,166 @@
+"""`journeys`: the maps, from file to published version."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from activities.publishing import Published, load_all, load_files, message_problems
+from activities.publishing import publish as publish_all
+from activities.rendering import Templates
+from journeys.errors import WaymarkError
+from journeys.fields import load_fields
+from journeys.loading import LoadedJourney, parse
+from journeys.source import InvalidFile, Problem
+from records import reports, versions
+from records.reports import JourneySummary
+from records.versions import PublishedJourney
+from workers.commands.drawing import tree
+from workers.commands.shared import (
+    AsJson,
+    Clock,
+    err,
+    notice,
+    out,
+    person,
+    print_json,
+    print_lines,
+    records,
+    run,
+    settings,
+    table,
+)
+from workers.settings import Settings
+
+app = typer.Typer(help="The journey maps, from file to published version.", no_args_is_help=True)
+Files = Annotated[
+    list[Path] | None, typer.Argument(help="Maps. Default: all in definitions/journeys.", metavar="[FILES]")
+]
+Name = Annotated[str, typer.Argument(help="A published journey's name.", metavar="JOURNEY")]
+
+
+@app.command("validate")
+def validate(files: Files = None, as_json: AsJson = False) -> None:
+    """Check maps and the messages that they send, without publishing; exit code 1 when something is wrong."""
+    try:
+        found: list[LoadedJourney] = checked(settings(), files)
+    except InvalidFile as error:
+        if as_json:
+            print_json({"valid": False, "problems": error.problems})
+        else:
+            print_problems(error.problems)
+        raise typer.Exit(1) from None
+    if as_json:
+        print_json({"valid": True, "problems": [], "journeys": [one.journey.journey for one in found]})
+        return
+    for one in found:
+        steps = len(one.program.nodes)
+        notice(f"{one.journey.journey}: fine, {steps} steps, {len(list(one.program.sends()))} messages")
+
+
+@app.command("publish")
+def publish(files: Files = None, as_json: AsJson = False) -> None:
+    """Publish maps as new versions; those that mean the same as before stay as they are.
+
+    Runs that are under way stay on the version they entered with.
+    """
+    of = settings()
+    found = checked(of, files)
+
+    async def write() -> list[Published]:
+        async with records(of) as engine, engine.begin() as db:
+            return await publish_all(db, found, now=datetime.now(UTC), by=person())
+
+    published = run(write())
+    if as_json:
+        print_lines(published)
+        return
+    for one in published:
+        notice(
+            f"{one.journey}: version {one.version} " + ("is live" if one.new else "was live already; nothing changed")
+        )
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List published journeys with their figures."""
+
+    async def load() -> list[JourneySummary]:
+        async with records() as engine, engine.connect() as db:
+            return await reports.journey_summary(db)
+
+    found = run(load())
+    if as_json:
+        print_lines(found)
+        return
+    numbers = ("live", "enrolled", "active", "sent", "clicked", "qualified", "converted")
+    shown = table("journey", "status", *numbers, right=numbers)
+    for one in found:
+        figures = (one.enrolled, one.active, one.sent, one.clicked, one.qualified, one.converted)
+        shown.add_row(one.journey, one.status, f"v{one.live_version}", *(f"{figure:,}" for figure in figures))
+    out.print(shown)
+    if not found:
+        notice("No journey is published yet: `waymark journeys publish`.")
+
+
+@app.command("show")
+def show(
+    journey: Name,
+    version: Annotated[int | None, typer.Option(min=1, help="Default: the live one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a published version as its author wrote it."""
+    one = run(_published(journey, version))
+    if as_json:
+        print_json(one)
+        return
+    clock = Clock(settings())
+    notice(f"{one.journey} version {one.version}, published {clock(one.published_at)} by {one.published_by}\n")
+    out.print(escape(one.source), end="", soft_wrap=True)
+
+
+@app.command("draw")
+def draw(
+    journey: Annotated[
+        str, typer.Argument(help="A map's file, or a published journey's name.", metavar="JOURNEY|FILE")
+    ],
+    version: Annotated[int | None, typer.Option(min=1, help="Of a published journey. Default: the live one.")] = None,
+) -> None:
+    """Draw a map as a tree: the ways that a customer can take."""
+    path = Path(journey)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        [loaded] = load_files([path], load_fields(settings().definitions / "fields.yaml"))
+    else:
+        loaded = parse(run(_published(journey, version)).source, journey)
+    out.print(tree(loaded.program))
+
+
+async def _published(journey: str, version: int | None) -> PublishedJourney:
+    async with records() as engine, engine.connect() as db:
+        found = await versions.get(db, journey, version) if version else await versions.live(db, journey)
+    if found is None:
+        raise WaymarkError(
+            f"There is no published journey {journey!r}.",
+            hint="`waymark journeys list` shows those there are; for a file, give its path ending in .yaml.",
+        )
+    return found
+
+
+def checked(of: Settings, files: list[Path] | None) -> list[LoadedJourney]:
+    """The maps, with every message that they send looked at too. Raises InvalidFile with all problems."""
+    fields = load_fields(of.definitions / "fields.yaml")
+    found = load_files(files, fields) if files else load_all(of.definitions / "journeys", fields)
+    templates = Templates(of.templates, of.workspace_locale)
+    problems = [problem for one in found for problem in message_problems(one, templates, frozenset(fields))]
+    if problems:
+        raise InvalidFile(list(dict.fromkeys(problems)))
+    return found
+
+
+def print_problems(problems: list[Problem]) -> None:
+    """One line a problem, as compilers write them."""
+    for problem in problems:
+        err.print(f"[red]✗[/] {escape(str(problem))}", soft_wrap=True)
+    err.print(f"{len(problems)} problem{'s' * (len(problems) != 1)}. Nothing was published.")

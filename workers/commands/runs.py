@@ -1,0 +1,145 @@
+"""`runs`: customers on their way through journeys."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, cast, get_args
+
+import typer
+from rich.markup import escape
+
+from activities.settling import Verdict, settle_by_hand
+from journeys.errors import WaymarkError
+from journeys.identity import workflow_id
+from records import customers, enrolments, touches
+from records.enrolments import Enrolment, PathStep, Status
+from records.touches import Touch
+from workers.commands.shared import (
+    AsJson,
+    Clock,
+    Limit,
+    audience,
+    notice,
+    out,
+    print_json,
+    print_lines,
+    records,
+    run,
+    settings,
+    table,
+)
+
+app = typer.Typer(help="Customers on their way through journeys.", no_args_is_help=True)
+Number = Annotated[int, typer.Argument(help="The run's number.", metavar="RUN")]
+
+
+@app.command("list")
+def list_(
+    uncertain: Annotated[
+        bool, typer.Option("--uncertain", help="Only runs with a message that may or may not have gone.")
+    ] = False,
+    journey: Annotated[str | None, typer.Option(help="Only this journey.")] = None,
+    customer: Annotated[str | None, typer.Option(help="Only this customer.")] = None,
+    status: Annotated[str | None, typer.Option(help="pending, active, finished, exited or failed.")] = None,
+    limit: Limit = 100,
+    after: Annotated[int, typer.Option(min=0, help="Only numbers after this one.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """List runs."""
+    if status is not None and status not in get_args(Status):
+        raise WaymarkError(f"status {status!r} is not known.", hint=f"One of {', '.join(get_args(Status))}.")
+
+    async def load() -> list[Enrolment]:
+        async with records() as engine, engine.connect() as db:
+            who = (await customers.find(db, customer)).id if customer else None
+            return await enrolments.listing(
+                db, journey=journey, customer_id=who, status=cast("Status | None", status), uncertain=uncertain,
+                limit=limit, after=after,
+            )  # fmt: skip
+
+    found = run(load())
+    if as_json:
+        print_lines(_plain(one) for one in found)
+        return
+    clock = Clock(settings())
+    shown = table("run", "journey", "customer", "status", "step", "wakes", right=("run", "customer"))
+    for one in found:
+        ended = one.outcome or one.status
+        where = one.step if one.ended_at is None else ended
+        shown.add_row(
+            str(one.id), f"{one.journey} v{one.version}", str(one.customer_id), one.status, where or "—",
+            clock(one.wakes_at) if one.ended_at is None else "",
+        )  # fmt: skip
+    out.print(shown)
+    if len(found) == limit:
+        notice(f"There may be more: --after {found[-1].id}")
+
+
+@app.command("show")
+def show(number: Number, as_json: AsJson = False) -> None:
+    """Show one run: where it stands and why, the way it took, and its messages."""
+
+    async def load() -> tuple[Enrolment, list[PathStep], list[Touch]]:
+        async with records() as engine, engine.connect() as db:
+            one = await enrolments.get(db, number)
+            way = await enrolments.taken(db, number)
+            sent = [t for t in await touches.for_customer(db, one.customer_id, 1000) if t.enrolment_id == number]
+            return one, way, sent[::-1]
+
+    one, way, sent = run(load())
+    workflow = workflow_id(one.journey, one.customer_id, one.entry)
+    if as_json:
+        print_json({"run": _plain(one), "workflow": workflow, "path": way, "touches": sent})
+        return
+    clock = Clock(settings())
+    out.print(f"[bold]Run {one.id}[/]: {escape(one.journey)} version {one.version}, customer {one.customer_id}")
+    state = f"{one.status}" + (f" ({one.outcome})" if one.outcome else "")
+    out.print(
+        f"  {state}" + (f" at {one.step}" if one.step else "") + (f": {escape(one.because)}" if one.because else "")
+    )
+    if one.ended_at is None and one.wakes_at:
+        out.print(f"  wakes {clock(one.wakes_at)}")
+    if one.ended_at is None and one.awaiting:
+        out.print(f"  awaits {escape(', '.join(one.awaiting))}")
+    out.print(f"  entered {clock(one.enrolled_at)} by {escape(one.source)}; workflow {workflow}\n", soft_wrap=True)
+    path = table("when", "step", "what", "why")
+    for step in way:
+        why = step.detail.get("because") or ""
+        path.add_row(clock(step.at), step.step, step.kind, escape(str(why)))
+    out.print(path)
+    if sent:
+        out.print()
+        messages = table("message", "status", "when", "why")
+        for touch in sent:
+            messages.add_row(
+                touch.message, touch.status, clock(touch.settled_at or touch.claimed_at), escape(touch.because or "")
+            )
+        out.print(messages)
+
+
+@app.command("resolve")
+def resolve(
+    number: Number,
+    as_: Annotated[
+        str, typer.Option("--as", help="sent: it went, go on. resend: send it again.", metavar="sent|resend")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Settle a message that may or may not have gone, after looking into the recipient's or the provider's records."""
+    if as_ not in ("sent", "resend"):
+        raise WaymarkError(f"--as {as_!r} is not known.", hint="One of sent, resend.")
+
+    async def settle() -> list[str]:
+        async with audience() as (engine, people):
+            verdict = cast("Verdict", as_)
+            return await settle_by_hand(engine, people.router, number, verdict, now=datetime.now(UTC))
+
+    settled = run(settle())
+    if as_json:
+        print_json({"run": number, "as": as_, "messages": settled})
+    else:
+        notice(f"Run {number}: {', '.join(settled)} settled as {as_}; it goes on now.")
+
+
+def _plain(one: Enrolment) -> Enrolment:
+    """Without the interpreter's own notes, which change from release to release."""
+    return replace(one, cursor={}, instruction=None)
