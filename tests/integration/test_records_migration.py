@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ from records.database import address
 from records.migration import current, migrate, pending, revisions
 from records.tables import metadata
 
+ROOT = Path(__file__).parents[2]
 RELEASED = Path(__file__).with_name("released")
 """A few rows of every table, as each revision had them: `<revision>.sql`."""
 
@@ -104,3 +109,22 @@ def test_a_database_of_a_newer_release_is_left_alone(empty_database_url: str, sy
 def test_an_address_of_another_database_is_refused() -> None:
     with pytest.raises(WaymarkError):
         migrate("mysql://root@localhost/waymark")
+
+
+def test_the_wheel_brings_its_migrations_along(tmp_path: Path, empty_database_url: str) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(build, check=True, cwd=ROOT, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    installed = tmp_path / "installed"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(installed)
+    migrate_there = (
+        "import sys, records, records.migration as m; print(records.__file__); print(*m.migrate(sys.argv[1]))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", migrate_there, empty_database_url],
+        check=True, cwd=installed, env={**os.environ, "PYTHONPATH": str(installed)}, capture_output=True, text=True,
+    )  # fmt: skip
+    place, applied = ran.stdout.splitlines()
+    assert Path(place).is_relative_to(installed)
+    assert applied.split() == revisions()

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import quote
 
 import psutil
@@ -26,7 +26,7 @@ import psycopg
 from psycopg import sql
 
 from journeys.errors import WaymarkError
-from workers.server.privileges import server_user, socket_folder
+from workers.server.privileges import privileges, server_user, socket_folder
 
 VERSION = 18
 SUPERUSER = "postgres"
@@ -109,7 +109,7 @@ class EmbeddedPostgres:
         """A further database, empty or a copy of `template` (which nobody may be connected to); its address."""
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         if template is not None:
-            statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+            statement += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(template))
         with self._connect() as connection:
             connection.execute(statement)
         return self.url(name)
@@ -197,10 +197,14 @@ class EmbeddedPostgres:
     def _halt(self) -> None:
         if self._postmaster() is None:
             return
+        sockets = Path(self._socket_folder())
         for mode in ("fast", "immediate"):
             with contextlib.suppress(WaymarkError):
                 self._command("pg_ctl", "stop", "-D", self.data, "--mode", mode, "--wait", "--timeout", "30")
-                return
+                break
+        if sockets != self.folder:
+            with contextlib.suppress(OSError):
+                sockets.rmdir()
 
     def _postmaster(self) -> psutil.Process | None:
         """The running server of this folder, whoever started it."""
@@ -245,14 +249,21 @@ class EmbeddedPostgres:
             try:
                 # A session of its own: Ctrl-C must not stop it half-way.
                 subprocess.run(
-                    [_binaries() / program, *arguments], check=True, cwd=self.folder, user=self._user,
-                    stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+                    [_binaries() / program, *arguments], check=True, cwd=self.folder, start_new_session=True,
+                    stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, **privileges(self._user),
                 )  # fmt: skip
             except (OSError, subprocess.SubprocessError) as error:
                 raise self._failure(f"The embedded PostgreSQL does not start: {program} failed.") from error
 
+    def _identity(self) -> dict[str, Any]:
+        """As whom a program runs. The groups are given up too: as a member of root's group the server could not pass
+        through a folder that is closed to that group, though it is open to others."""
+        return {} if self._user is None else {"user": self._user, "group": self._user, "extra_groups": []}
+
     def _failure(self, message: str) -> WaymarkError:
-        said = [line for log in (self.folder / "command.log", self.log) for line in _tail(log)]
+        # Whichever was written last tells why.
+        logs = [log for log in (self.folder / "command.log", self.log) if log.exists()]
+        said = [line for log in sorted(logs, key=lambda log: log.stat().st_mtime) for line in _tail(log)]
         return WaymarkError(
             message,
             hint="\n".join(["Name another server with WAYMARK_DATABASE_URL, or mend what its log says:", *said]),
@@ -271,7 +282,4 @@ def _binaries() -> Path:
 
 
 def _tail(log: Path, lines: int = 12) -> list[str]:
-    try:
-        return log.read_text(errors="replace").splitlines()[-lines:]
-    except FileNotFoundError:
-        return []
+    return log.read_text(errors="replace").splitlines()[-lines:]

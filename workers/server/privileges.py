@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from journeys.errors import WaymarkError
 
@@ -44,9 +45,15 @@ def server_user(binaries: Path, folder: Path) -> str | None:
     return USER
 
 
+def privileges(user: str | None) -> dict[str, Any]:
+    """What `subprocess.run` needs to run a program as this user, and with none of our own groups."""
+    return {} if user is None else {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+
+
 def socket_folder(folder: Path, user: str | None) -> Path:
-    """Where the server's socket goes: `folder`, or a private folder with a short name if that path is too long."""
-    if len(os.fsencode(folder / ".s.PGSQL.5432.lock")) <= SOCKET_PATH_LIMIT:
+    """Where the server's socket goes: `folder`, or a private one with a short name if that path cannot be used."""
+    # To clients a comma parts one host from the next.
+    if b"," not in os.fsencode(folder) and len(os.fsencode(folder / ".s.PGSQL.5432.lock")) <= SOCKET_PATH_LIMIT:
         return folder
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     short = Path(tempfile.gettempdir()) / f"waymark-{name}"
