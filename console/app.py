@@ -1,6 +1,5 @@
 """The console: one ASGI application of the HTTP API, the links in messages and the provider's callbacks."""
 
-from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -10,6 +9,7 @@ from starlette.routing import Route
 from console import api, callbacks, public
 from console.parts import Parts
 from console.problems import handle
+from records import versions
 
 
 def create_app(parts: Parts) -> Starlette:
@@ -17,7 +17,7 @@ def create_app(parts: Parts) -> Starlette:
 
     async def health(_: Request) -> Response:
         async with parts.database.connect() as db:
-            await db.execute(text("SELECT 1"))
+            await versions.listing(db)
         return JSONResponse({"status": "ok"})
 
     return Starlette(

@@ -59,9 +59,10 @@ class _Twilio:
                 raise Problem(413, "The form is too large.")
         pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
         query = f"?{request.url.query}" if request.url.query else ""
-        # Behind a proxy the address differs from the one that Twilio was told and has signed.
-        url = f"{self.parts.url}{request.url.path}{query}"
-        if token is None or not is_valid(token, request.headers.get(HEADER, ""), url, pairs):
+        signature = request.headers.get(HEADER, "")
+        # Behind a proxy the address that arrives here differs from the one that Twilio was told and has signed.
+        urls = (f"{self.parts.url}{request.url.path}{query}", str(request.url))
+        if token is None or not any(is_valid(token, signature, url, pairs) for url in urls):
             raise Problem(
                 403,
                 "The signature is missing or wrong.",

@@ -35,12 +35,12 @@ def mail(settings: Settings, smtp_port: int, inbox_port: int, *, log: Path) -> C
     return Child("mail catcher", command, log=log)
 
 
-def sms(settings: Settings, port: int, *, log: Path) -> Child:
-    """The SMS catcher, not started; its texts are in `sms` of the home folder."""
-    command = program(
-        "workers.catchers.sms", "--host", settings.host, "--port", str(port), "--folder", str(settings.home / "sms")
-    )
-    return Child("SMS catcher", command, log=log)
+def sms(settings: Settings, port: int, *, console_url: str, log: Path) -> Child:
+    """The SMS catcher, not started; its texts are in `sms` of the home folder, and answers go to the console."""
+    place = ("--host", settings.host, "--port", str(port), "--folder", str(settings.home / "sms"))
+    account = ("--account-sid", ACCOUNT, "--auth-token", TOKEN)
+    replies = ("--reply-url", f"{console_url}/callbacks/twilio/inbound")
+    return Child("SMS catcher", program("workers.catchers.sms", *place, *account, *replies), log=log)
 
 
 def provider(url: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from temporalio.service import RPCError
 
 from journeys.errors import WaymarkError
+from workers.child import leave
 from workers.commands import (
     checking,
     customers,
@@ -80,16 +81,20 @@ app.add_typer(tasks.app, name="tasks")
 
 def main() -> None:
     """Run the command and exit with its code; errors are one line and what to do next."""
+    code = 0
     try:
         app()
+        sys.stdout.flush()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1 if end.code else 0
     except KeyboardInterrupt:
-        sys.exit(130)
+        code = 130
     except BrokenPipeError:
         # Whoever read our output has enough of it, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:  # noqa: BLE001 (the last place that can word an error)
-        sys.exit(report(error))
+        code = report(error)
+    leave(code)
 
 
 def report(error: BaseException) -> int:

@@ -151,7 +151,7 @@ def build_channels(settings: Settings) -> dict[str, Channel]:
     ]
     if settings.smtp_url is None or settings.twilio_account_sid is None or missing:
         raise WaymarkError(
-            f"Nothing can be sent without {' and '.join(missing)}.",
+            f"Nothing can be sent without {', '.join(missing)}.",
             hint="Set them, or start `waymark up`, which brings catchers of its own.",
         )
     assert settings.twilio_auth_token is not None

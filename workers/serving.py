@@ -1,10 +1,10 @@
 """The console as a process: `python -m workers.serving`, or `waymark console`."""
 
-import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -12,7 +12,7 @@ from activities.receipts import Receipts
 from console.app import create_app
 from console.parts import Parts
 from journeys.errors import WaymarkError
-from workers.child import announce, until_told_to_stop
+from workers.child import announce, leave, until_told_to_stop
 from workers.composition import Composition, compose
 from workers.server.ports import port_is_free
 from workers.settings import Settings, load_settings
@@ -76,28 +76,23 @@ async def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
 class _Server(uvicorn.Server):
     """Leaves the signals to us: stopping is ordered by whoever started the process."""
 
-    def install_signal_handlers(self) -> None:
-        pass
-
-    def capture_signals(self):  # type: ignore[no-untyped-def]
-        from contextlib import nullcontext
-
-        return nullcontext()
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 def main() -> None:
     """One console process of a local stack."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host")
-    parser.add_argument("--port", type=int)
-    given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        settings = load_settings(host=given.host, console_port=given.port)
-        asyncio.run(serve(settings, ready=lambda url: announce(url=url)))
+        asyncio.run(serve(load_settings(), ready=lambda url: announce(url=url)))
     except WaymarkError as error:
         sys.stderr.write(f"{error.message}\n")
-        sys.exit(1)
+        leave(1)
+    except Exception:
+        logging.exception("the console cannot go on")
+        leave(70)
+    leave(0)
 
 
 if __name__ == "__main__":

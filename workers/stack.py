@@ -61,12 +61,18 @@ class Stack:
         self._fleets: list[Fleet] = []
         self._server: DevServer | None = None
         self._held_ports: set[int] = set()
+        self._console_url = ""
         self.running: Running | None = None
 
     async def start(self, closing: AsyncExitStack, running_: Running) -> Running:
         """Start every part; what was started is registered with `closing`. Returns where everything is."""
         self.running = running_
-        self._write()
+        # Workers make links to the console, and the SMS catcher posts to it, so its address is settled first.
+        port = self._port("console", self.settings.console_port)
+        self._console_url = f"http://{self.settings.host}:{port}"
+        self._environment["WAYMARK_CONSOLE_PORT"] = str(port)
+        self._share(console_url=self.settings.console_url or self._console_url)
+        self._found(console_url=self._console_url)
         # Registered before they start, in this order, so that they stop in the reverse one however the start ends.
         for stage in ((self._database, self._temporal, self._mail, self._sms), (self._console, self._workers)):
             async with _all_or_first_error() as together:
@@ -161,7 +167,8 @@ class Stack:
     def _sms(self, closing: AsyncExitStack) -> Start:
         if self.settings.twilio_account_sid:
             return self._given("SMS", "given by WAYMARK_TWILIO_ACCOUNT_SID")
-        child = catching.sms(self.settings, self._port("SMS", self.settings.sms_port), log=self._logs / "sms.log")
+        port = self._port("SMS", self.settings.sms_port)
+        child = catching.sms(self.settings, port, console_url=self._console_url, log=self._logs / "sms.log")
 
         def found(answer: catching.Answer) -> str:
             self._share(**catching.provider(answer.send))
@@ -171,18 +178,10 @@ class Stack:
         return self._catcher(closing, "SMS", child, found)
 
     def _console(self, closing: AsyncExitStack) -> Start:
-        host, port = self.settings.host, self._port("console", self.settings.console_port)
-        url = f"http://{host}:{port}"
-        # Workers make links to the console, so they must know where it is before it runs.
-        self._share(console_url=self.settings.console_url or url)
-        self._found(console_url=url)
         child = Child(
-            "console",
-            program("workers.serving", "--host", host, "--port", str(port)),
-            log=self._logs / "console.log",
-            environment=self._environment,
+            "console", program("workers.serving"), log=self._logs / "console.log", environment=self._environment
         )
-        return self._start_fleet("Console", self._fleet(closing, [child]), lambda: url)
+        return self._start_fleet("Console", self._fleet(closing, [child]), lambda: self._console_url)
 
     def _workers(self, closing: AsyncExitStack) -> Start:
         fleet = Fleet.of_workers(

@@ -18,7 +18,7 @@ import journeys
 from journeys.errors import WaymarkError
 from journeys.instruction import QUEUE, channel_queue
 from workers import schedules
-from workers.child import announce, until_told_to_stop
+from workers.child import announce, leave, until_told_to_stop
 from workers.composition import Composition, compose
 from workers.settings import Settings, load_settings
 
@@ -98,4 +98,8 @@ if __name__ == "__main__":
         asyncio.run(main(load_settings()))
     except WaymarkError as error:
         sys.stderr.write(f"{error.message}\n")
-        sys.exit(1)
+        leave(1)
+    except Exception:
+        logging.exception("the worker cannot go on")
+        leave(70)
+    leave(0)
