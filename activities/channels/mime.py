@@ -16,6 +16,7 @@ from activities.channels.channel import Message
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029\ud800-\udfff]+")
 _NOT_ATEXT = re.compile(r"[^A-Za-z0-9!#$%&'*+/?^_`{|}~.-]|^\.|\.$|(?<=\.)\.")
+_PHRASE = re.compile(r"[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]+")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -120,11 +121,18 @@ def _content(message: Message) -> EmailMessage:
 
 def _named(mailbox: Mailbox) -> str:
     """A mailbox for From or To, folded (RFC 5322, section 3.4)."""
-    if not mailbox.name:
+    name = mailbox.name
+    if not name:
         return mailbox.address
-    short = mailbox.name.isascii() and len(mailbox.name) <= 60 and "=?" not in mailbox.name
-    quoted = mailbox.name.replace("\\", "\\\\").replace('"', '\\"')
-    return "\r\n ".join([f'"{quoted}"' if short else _encoded("From", mailbox.name), f"<{mailbox.address}>"])
+    if not name.isascii() or len(name) > 60 or "=?" in name:
+        shown = _encoded("From", name)
+    elif _PHRASE.fullmatch(name):
+        shown = name
+    else:
+        escaped = re.sub(r'(["\\])', r"\\\1", name)
+        shown = f'"{escaped}"'
+    joint = " " if len(shown) + len(mailbox.address) < 68 else "\r\n "
+    return f"{shown}{joint}<{mailbox.address}>"
 
 
 def _prose(header: str, text: str) -> str:
