@@ -255,11 +255,6 @@ class EmbeddedPostgres:
             except (OSError, subprocess.SubprocessError) as error:
                 raise self._failure(f"The embedded PostgreSQL does not start: {program} failed.") from error
 
-    def _identity(self) -> dict[str, Any]:
-        """As whom a program runs. The groups are given up too: as a member of root's group the server could not pass
-        through a folder that is closed to that group, though it is open to others."""
-        return {} if self._user is None else {"user": self._user, "group": self._user, "extra_groups": []}
-
     def _failure(self, message: str) -> WaymarkError:
         # Whichever was written last tells why.
         logs = [log for log in (self.folder / "command.log", self.log) if log.exists()]
