@@ -157,11 +157,17 @@ def _equals(
         case int() | float():
             return number == _exactly(value)
         case datetime():
-            return words == value.isoformat()
+            return words.in_(_spellings(value))
         case date():
             return day == value.isoformat()
         case _:
             return words == value
+
+
+def _spellings(moment: datetime) -> list[str]:
+    """How a moment may stand in a property: with its own offset, in UTC, and in UTC with a Z."""
+    own, utc = moment.isoformat(), moment.astimezone(UTC).isoformat()
+    return [own, utc, utc.replace("+00:00", "Z")]
 
 
 def _day(value: date) -> str:
