@@ -1,0 +1,156 @@
+"""Where the boxes of a map stand: one below the other, the arms of a fork side by side in the order of the file.
+
+A map is nested, so that its drawing can follow the nesting: an arm keeps to a strip of its own, no line crosses
+another, and no two boxes can overlap. (A general method for layered graphs, Sugiyama's, knows nothing of the order
+of arms.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from console.chart import END, START, plain, ways
+from journeys.definition import AnyStep, Branch, WaitFor
+from journeys.program import Location, Program
+
+BOX = 216.0
+"""The width of every box; all measures are in pixels."""
+APART = 30.0
+"""Between a box and the next one below it."""
+BESIDE = 30.0
+"""Between two arms."""
+PARTING = 15.0
+"""From a fork down to where its arms part, and from there to their labels."""
+MEETING = 18.0
+"""From the longest arm down to where the arms meet, APART above the next box."""
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A box: the middle of its upper edge, and its height."""
+
+    id: str
+    x: float
+    y: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """The condition of an arm, in lines; `x` is its middle, `y` its upper edge."""
+
+    lines: tuple[str, ...]
+    whole: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A line along horizontal and vertical pieces, with a tip at its end if it leads into a box."""
+
+    points: tuple[Point, ...]
+    tip: bool
+
+
+@dataclass(slots=True)
+class Block:
+    """A piece of the drawing around an axis at x = 0, from y = 0 to `height`. From each of its `exits` the way goes
+    on; below an exit there is nothing else of the block."""
+
+    left: float = 0
+    right: float = 0
+    height: float = 0
+    exits: list[Point] = field(default_factory=list)
+    boxes: list[Placed] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
+    wires: list[Wire] = field(default_factory=list)
+
+    def take(self, other: Block, x: float, y: float) -> None:
+        """Add everything of another block but its exits, moved."""
+        self.left, self.right = min(self.left, x + other.left), max(self.right, x + other.right)
+        self.height = max(self.height, y + other.height)
+        self.boxes += [replace(box, x=box.x + x, y=box.y + y) for box in other.boxes]
+        self.labels += [replace(label, x=label.x + x, y=label.y + y) for label in other.labels]
+        self.wires += [replace(wire, points=tuple((px + x, py + y) for px, py in wire.points)) for wire in other.wires]
+
+
+@dataclass(frozen=True, slots=True)
+class Arranger:
+    """Arranges a map. `tall` says how high the box of a step is, `broken` how a label breaks into lines, each `line`
+    high."""
+
+    program: Program
+    tall: Callable[[str], float]
+    broken: Callable[[str], Sequence[str]]
+    line: float
+
+    def whole(self) -> Block:
+        """The whole map, from where contacts enter to its end."""
+        ids = {node.location: node.id for node in self.program.nodes.values()}
+        steps = self._steps(self.program.journey.steps, ("steps",), ids)
+        return _stacked([self._single(START), *steps], last=self._single(END, ends=True))
+
+    def _steps(self, steps: Sequence[AnyStep], at: Location, ids: dict[Location, str]) -> list[Block]:
+        return [self._step(step, (*at, index), ids) for index, step in enumerate(steps)]
+
+    def _step(self, step: AnyStep, at: Location, ids: dict[Location, str]) -> Block:
+        node = self.program.nodes[ids[at]]
+        labels = [plain(label) for _, label in ways(node)]
+        if isinstance(step, WaitFor):
+            inner = [self._steps(step.then, (*at, "then"), ids), self._steps(step.else_, (*at, "else"), ids)]
+        elif isinstance(step, Branch):
+            inner = [
+                self._steps(arm.steps, (*at, "branch", number, "steps"), ids) for number, arm in enumerate(step.branch)
+            ]
+            inner += [[] for _ in labels[len(inner) :]]
+        else:
+            return self._single(node.id, ends=not labels)
+        arms = [(label, _stacked(blocks)) for label, blocks in zip(labels, inner, strict=True)]
+        return self._fork(node.id, arms)
+
+    def _single(self, id_: str, *, ends: bool = False) -> Block:
+        height = self.tall(id_)
+        return Block(-BOX / 2, BOX / 2, height, [] if ends else [(0, height)], [Placed(id_, 0, 0, height)])
+
+    def _fork(self, id_: str, arms: Sequence[tuple[str, Block]]) -> Block:
+        block = self._single(id_)
+        [(_, foot)], block.exits = block.exits, []
+        lines = [tuple(self.broken(label)) for label, _ in arms]
+        begin = foot + 2 * PARTING + max(map(len, lines)) * self.line + 28
+        for (label, arm), x, broken in zip(arms, _side_by_side([arm for _, arm in arms]), lines, strict=True):
+            block.take(arm, x, begin)
+            block.labels.append(Label(broken, label, x, foot + 2 * PARTING - 4))
+            way = ((0.0, foot), (0.0, foot + PARTING), (x, foot + PARTING), (x, begin))
+            block.wires.append(Wire(way, tip=bool(arm.boxes)))
+            block.exits += [(x + along, begin + y) for along, y in (arm.exits if arm.boxes else [(0.0, 0.0)])]
+        return block
+
+
+def _stacked(blocks: Sequence[Block], last: Block | None = None) -> Block:
+    """Blocks one below the other on one axis, joined by lines; `last` only if a way leads to it."""
+    whole = Block()
+    for block in [*blocks, *([last] if last and blocks[-1].exits else [])]:
+        y = whole.height + (0 if whole.exits or not whole.boxes else APART)
+        if whole.exits:
+            straight = all(x == 0 for x, _ in whole.exits)
+            meet = y + (0 if straight else MEETING)
+            y = meet + APART
+            whole.wires += [Wire((exit_, (exit_[0], meet), (0, meet), (0, y)), tip=True) for exit_ in whole.exits]
+        whole.take(block, 0, y)
+        whole.exits = [(x, y + below) for x, below in block.exits]
+    return whole
+
+
+def _side_by_side(arms: Sequence[Block]) -> list[float]:
+    """The axes of arms that stand side by side, the middle between the first and the last at 0."""
+    axes: list[float] = []
+    edge = 0.0
+    for arm in arms:
+        axes.append(edge - min(arm.left, -BOX / 2))
+        edge = axes[-1] + max(arm.right, BOX / 2) + BESIDE
+    middle = (axes[0] + axes[-1]) / 2
+    return [axis - middle for axis in axes]
