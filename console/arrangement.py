@@ -132,7 +132,7 @@ class Arranger:
 
 def _stacked(blocks: Sequence[Block], last: Block | None = None) -> Block:
     """Blocks one below the other on one axis, joined by lines; `last` only if a way leads to it."""
-    whole = Block()
+    whole = Block(-BOX / 2, BOX / 2)  # an arm without steps has a label, and takes room too
     for block in [*blocks, *([last] if last and blocks[-1].exits else [])]:
         y = whole.height + (0 if whole.exits or not whole.boxes else APART)
         if whole.exits:
@@ -150,7 +150,7 @@ def _side_by_side(arms: Sequence[Block]) -> list[float]:
     axes: list[float] = []
     edge = 0.0
     for arm in arms:
-        axes.append(edge - min(arm.left, -BOX / 2))
-        edge = axes[-1] + max(arm.right, BOX / 2) + BESIDE
+        axes.append(edge - arm.left)
+        edge = axes[-1] + arm.right + BESIDE
     middle = (axes[0] + axes[-1]) / 2
     return [axis - middle for axis in axes]
