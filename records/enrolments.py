@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import and_, bindparam, case, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.definition import EveryFew
@@ -322,3 +322,10 @@ async def unlaunched(db: AsyncConnection, *, limit: int) -> list[Enrolment]:
 async def mark_launched(db: AsyncConnection, enrolment_ids: Sequence[int], at: datetime) -> None:
     """Note that the workflows of these enrolments have been started."""
     await db.execute(update(enrolments).where(enrolments.c.id.in_(enrolment_ids)).values(launched_at=at))
+
+
+async def due(db: AsyncConnection, by: datetime) -> list[int]:
+    """The customers of whom a run does something by itself until `by`: it begins, or it wakes."""
+    moment = case((enrolments.c.turn == 0, enrolments.c.begins_at), else_=enrolments.c.wakes_at)
+    query = select(enrolments.c.customer_id).where(enrolments.c.status.in_(OPEN), moment <= by).distinct()
+    return list((await db.execute(query)).scalars())

@@ -1,0 +1,135 @@
+"""`waymark demo`: the main job on the real engine, 45 days in about a minute, with something to look at after it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from activities.importing import import_customers
+from activities.publishing import load_all, publish
+from journeys.fields import load_fields
+from records import reports
+from workers import running
+from workers.commands.importing import show as show_import
+from workers.commands.running import Progress as Starting
+from workers.commands.running import Stopping, show_addresses
+from workers.commands.shared import err, notice, out, settings
+from workers.composition import Composition, compose
+from workers.content import shipped
+from workers.playing import Player, read_behaviour, sample_ids
+from workers.server.postgres import EmbeddedPostgres
+from workers.settings import Settings
+from workers.stack import running_stack
+from workers.summary import summary
+
+DAYS = 45
+
+
+def run(*, home: Path | None, once: bool) -> None:
+    """Run the demo in a folder of its own, which every demo begins anew; your own data are not touched."""
+    base = settings(home=home)
+    of = base.model_copy(
+        update={
+            "home": base.home / "demo",
+            "definitions": shipped("definitions"),
+            "templates": shipped("templates"),
+            "workspace_name": "Larkhill Coffee",
+        }
+    )
+    asyncio.run(_run(of, once=once))
+
+
+async def _run(of: Settings, *, once: bool) -> None:
+    began = time.monotonic()
+    starting, stopping = Starting(), Stopping()
+    try:
+        await asyncio.to_thread(_begin_anew, of.home)
+        async with running_stack(of, starting) as stack:
+            async with compose(of, channels={}) as parts:
+                start = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
+                await _prepare(parts, of, start)
+                await _play(parts, start)
+                await summary(parts, of, start, DAYS)
+            notice(f"{DAYS} days in {time.monotonic() - began:.0f} s, start and all.")
+            assert stack.running is not None
+            if not once:
+                show_addresses(stack.running)
+                err.print(f"Look closer in another terminal:  waymark --home {of.home} customers list", soft_wrap=True)
+                await stack.watch()
+    except asyncio.CancelledError:
+        if not stopping.asked:
+            raise
+    finally:
+        starting.stop()
+        stopping.end()
+
+
+def _begin_anew(home: Path) -> None:
+    """Forget the last demo. A demo that runs is left alone.
+
+    Raises:
+        AlreadyRunningError: one does.
+    """
+    with running.owning(home):
+        if (home / "postgres" / "data" / "postmaster.pid").exists():
+            # A demo that was killed left its server running; it must not lose its files under way.
+            server = EmbeddedPostgres(home / "postgres")
+            server.start()
+            server.stop()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+async def _prepare(parts: Composition, of: Settings, start: datetime) -> None:
+    samples = shipped("samples")
+    fields = load_fields(of.definitions / "fields.yaml")
+    contacts = samples / "customers.csv"
+    report = await import_customers(parts.engine, contacts, fields, now=start, relative_to=start.date())
+    show_import(report, contacts)
+    async with parts.engine.begin() as db:
+        published = await publish(db, load_all(of.definitions / "journeys", fields), now=start, by="demo")
+    out.print("Published: " + ", ".join(f"{one.title} (version {one.version})" for one in published), soft_wrap=True)
+
+
+async def _play(parts: Composition, start: datetime) -> None:
+    behaviour = read_behaviour(shipped("samples") / "events.csv")
+    player = Player(parts, start, behaviour, await sample_ids(parts))
+    with _days() as view:
+        for day in range(DAYS + 1):
+            await player.until(timedelta(days=day))
+            async with parts.engine.connect() as db:
+                so_far = await reports.overview(db)
+            view(
+                day,
+                f"{start + timedelta(days=day):%a %d %b}",
+                f"{so_far.sent:,} sent, {so_far.clicked:,} clicked, {so_far.qualified:,} qualified, "
+                f"{so_far.open_tasks:,} tasks open",
+            )
+    impossible = len(player.played.impossible)
+    left_out = f"; {impossible} could not happen (no such message or task)" if impossible else ""
+    notice(f"{player.played.events:,} things happened that contacts and sales did{left_out}.")
+
+
+@contextmanager
+def _days() -> Iterator[Callable[[int, str, str], None]]:
+    columns = (
+        TextColumn("Day {task.completed:>2} of {task.total}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[date]}  {task.fields[figures]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
+        bar = progress.add_task("days", total=DAYS, date="", figures="")
+
+        def show(day: int, date: str, figures: str) -> None:
+            progress.update(bar, completed=day, date=date, figures=figures)
+            if not err.is_terminal and day % 15 == 0:
+                notice(f"Day {day} of {DAYS}, {date}: {figures}")
+
+        yield show

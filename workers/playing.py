@@ -1,0 +1,178 @@
+"""Playing sample behaviour: people who open, click, order and answer, over days of virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import re
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from activities.desk import finish_task
+from journeys.errors import WaymarkError
+from records import customers, enrolments, tasks, touches
+from records.touches import Touch
+from workers.composition import Composition
+from workers.virtual_time import VirtualTime
+
+AT_ONCE = 12
+"""How many customers are carried side by side: enough to keep two cores busy."""
+REPS = ("lena", "marcus")
+_OFFSET = re.compile(r"\+(?:(\d{1,4})d)?(?:(\d{1,4})h)?(?:(\d{1,5})m)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """Something a sample customer does, so long after the start."""
+
+    customer: str
+    event: str
+    after: timedelta
+    message: str | None
+    value: float | None
+    properties: dict[str, Any]
+
+
+def read_behaviour(path: Path) -> list[Behaviour]:
+    """The rows of a behaviour file: customer, event, at (`+1d2h30m`), message, value, properties (JSON).
+
+    Raises:
+        WaymarkError: a row cannot be read; the message names its line.
+    """
+    read = []
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        for row in rows:
+            try:
+                read.append(
+                    Behaviour(
+                        row["customer"],
+                        row["event"],
+                        parse_offset(row["at"]),
+                        row["message"] or None,
+                        float(row["value"]) if row["value"] else None,
+                        json.loads(row["properties"]) if row["properties"] else {},
+                    )
+                )
+            except (KeyError, TypeError, ValueError) as error:
+                raise WaymarkError(
+                    f"{path}:{rows.line_num}: cannot be read: {error}",
+                    hint="The columns are those of samples/events.csv",
+                ) from error
+    return sorted(read, key=lambda one: one.after)
+
+
+def parse_offset(text: str) -> timedelta:
+    """How long after the start: `+2d3h`, `+45m`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = _OFFSET.fullmatch(text.strip())
+    if match is None or not any(match.groups()):
+        raise ValueError(f"{text!r} is no time after the start: write +2d3h30m")
+    days, hours, minutes = (int(part or 0) for part in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes)
+
+
+@dataclass
+class Played:
+    """What has come to pass: events that happened, and those that could not (a click on a mail that was never sent)."""
+
+    events: int = 0
+    impossible: list[Behaviour] = field(default_factory=list)
+
+
+class Player:
+    """Plays behaviour on the runs of one Waymark whose Temporal server can skip time."""
+
+    def __init__(
+        self, parts: Composition, start: datetime, behaviour: Iterable[Behaviour], ids: dict[str, int]
+    ) -> None:
+        self._parts = parts
+        self._start = start
+        self._time = VirtualTime(parts.engine, parts.client)
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._waiting: dict[int, deque[Behaviour]] = defaultdict(deque)
+        self.played = Played()
+        for one in behaviour:
+            if one.customer not in ids:
+                raise WaymarkError(
+                    f"the sample behaviour names {one.customer!r}, who is not among the customers",
+                    hint="write both files anew: python samples/generate.py",
+                )
+            self._waiting[ids[one.customer]].append(one)
+
+    async def until(self, after: timedelta) -> None:
+        """Let everything come to pass that happens until so long after the start."""
+        moment = self._start + after
+        async with self._parts.engine.connect() as db:
+            waking = set(await enrolments.due(db, moment))
+        acting = {customer for customer, rest in self._waiting.items() if rest and rest[0].after <= after}
+        async with asyncio.TaskGroup() as together:
+            for customer in sorted(waking | acting):
+                together.create_task(self._carry(customer, after))
+
+    async def _carry(self, customer: int, after: timedelta) -> None:
+        async with self._gate:
+            rest = self._waiting[customer]
+            while rest and rest[0].after <= after:
+                await self._happen(customer, rest.popleft())
+            await self._time.carry_all(customer, self._start + after)
+
+    async def _happen(self, customer: int, one: Behaviour) -> None:
+        at = self._start + one.after
+        await self._time.meet(customer, at)
+        if one.event == "task.done":
+            happened = await self._sell(customer, one, at)
+        else:
+            happened = await self._act(customer, one, at)
+        if not happened:
+            self.played.impossible.append(one)
+            return
+        self.played.events += 1
+        await self._time.carry_all(customer, at)
+        await self._time.settle(customer)
+
+    async def _act(self, customer: int, one: Behaviour, at: datetime) -> bool:
+        touch = await self._touch(customer, one.message) if one.message else None
+        if one.message and touch is None:
+            return False
+        properties = {**one.properties, **({"message": one.message} if one.message else {})}
+        await self._parts.audience.ingest(
+            customer, one.event, occurred_at=at, received_at=at, value=one.value, properties=properties,
+            touch_id=touch.id if touch else None,
+        )  # fmt: skip
+        return True
+
+    async def _touch(self, customer: int, message: str) -> Touch | None:
+        """The customer's latest touch with this message that went out: nobody opens a mail that did not come."""
+        async with self._parts.engine.connect() as db:
+            sent = await touches.for_customer(db, customer)
+        return next((touch for touch in sent if touch.message == message and touch.status == "sent"), None)
+
+    async def _sell(self, customer: int, one: Behaviour, at: datetime) -> bool:
+        """Sales works on the customer's oldest open task."""
+        rep = REPS[customer % len(REPS)]
+        async with self._parts.engine.begin() as db:
+            mine = [task for task in await tasks.listing(db, status="open", limit=1000) if task.customer_id == customer]
+            if not mine:
+                return False
+            await tasks.claim(db, mine[0].id, rep, at)
+        await finish_task(
+            self._parts.engine, self._parts.audience.router, mine[0].id,
+            rep=rep, outcome=one.properties["outcome"], note=one.properties.get("note"), now=at,
+        )  # fmt: skip
+        return True
+
+
+async def sample_ids(parts: Composition) -> dict[str, int]:
+    """The customers by external id."""
+    async with parts.engine.connect() as db:
+        everybody = await customers.list_page(db, limit=100_000)
+    return {one.external_id: one.id for one in everybody if one.external_id}

@@ -1,0 +1,92 @@
+"""What a demo came to, for a person to enjoy: the journeys, the tasks, and one contact's whole story."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from rich.markup import escape
+from rich.panel import Panel
+from rich.rule import Rule
+
+from records import customers, enrolments, reports, tasks
+from records.consents import history
+from records.reports import JourneySummary
+from records.tasks import Task
+from records.timeline import TimelineEntry, timeline
+from workers.commands.customers import portrait, print_timeline
+from workers.commands.shared import Clock, out, table
+from workers.composition import Composition
+from workers.settings import Settings
+
+SHOWN_TASKS = 8
+LONGEST_STORY = 40
+"""Lines of the timeline that is shown: longer ones tell no more."""
+
+
+async def summary(parts: Composition, of: Settings, start: datetime, days: int) -> None:
+    """Print it all."""
+    clock = Clock(of)
+    async with parts.engine.connect() as db:
+        journeys = await reports.journey_summary(db)
+        total = await reports.overview(db)
+        work = await tasks.listing(db, limit=1000)
+    end = start + timedelta(days=days)
+    out.print()
+    out.print(Rule(f"{days} days later, {end:%d %B %Y}"))
+    out.print(
+        f"{total.customers:,} contacts received {total.sent:,} messages; {total.opened:,} were opened, "
+        f"{total.clicked:,} clicked. {total.qualified:,} leads qualified; {total.active:,} runs are still on their way.",
+    )
+    out.print(_journeys(journeys))
+    out.print(_tasks(work, clock))
+    await _story(parts, of, clock)
+
+
+def _journeys(journeys: list[JourneySummary]) -> object:
+    shown = table(
+        "journey", "entered", "sent", "opened", "clicked", "qualified", "left early", "finished", "on the way",
+        right=("entered", "sent", "opened", "clicked", "qualified", "left early", "finished", "on the way"),
+    )  # fmt: skip
+    for one in journeys:
+        shown.add_row(
+            escape(one.title), str(one.enrolled), str(one.sent), _share(one.opened, one.sent),
+            _share(one.clicked, one.sent), str(one.qualified), str(one.exited), str(one.finished), str(one.active),
+        )  # fmt: skip
+    return shown
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} ({part / whole:.0%})" if whole else "0"
+
+
+def _tasks(work: list[Task], clock: Clock) -> object:
+    done = [task for task in work if task.status == "done"]
+    outcomes = ", ".join(
+        f"{sum(task.outcome == outcome for task in done)} {outcome}" for outcome in ("won", "lost", "nurture")
+    )
+    waiting = [task for task in work if task.status != "done"]
+    shown = table("task", "queue", "what", "score", "due", right=("task", "score"))
+    shown.title = f"Sales: {len(done)} tasks done ({outcomes}), {len(waiting)} waiting"
+    for task in waiting[:SHOWN_TASKS]:
+        due = clock(task.due_at) if task.due_at else ""
+        shown.add_row(str(task.id), task.queue, escape(task.title), str(task.details.get("score", "")), due)
+    return shown
+
+
+async def _story(parts: Composition, of: Settings, clock: Clock) -> None:
+    """The contact whose timeline has the most kinds of things on it."""
+    async with parts.engine.connect() as db:
+        runs = await enrolments.listing(db, limit=100_000)
+        best: tuple[int, int] = (0, 0)
+        story: list[TimelineEntry] = []
+        for customer in sorted({run.customer_id for run in runs}):
+            entries = await timeline(db, customer)
+            kinds = len({entry.kind for entry in entries})
+            if len(entries) <= LONGEST_STORY and (kinds, len(entries)) > best:
+                best, story, who = (kinds, len(entries)), entries, customer
+        if not story:
+            return
+        person, said = await customers.get(db, who), await history(db, who)
+    out.print(Panel(portrait(person, said, parts.fields, clock), title="One contact", title_align="left", expand=False))
+    print_timeline(story, clock)
+    out.print()
