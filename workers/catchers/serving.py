@@ -52,7 +52,7 @@ _pages.filters["hue"] = hue
 def page(name: str, /, **values: Any) -> HTMLResponse:
     """One of the pages in `assets`, filled in."""
     html = _pages.get_template(name).render(**values)
-    headers = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+    headers = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "same-origin", "Cache-Control": "no-store"}
     return HTMLResponse(html, headers=headers)
 
 

@@ -18,15 +18,19 @@ function localTimes(root) {
 }
 
 function merge(old, fresh) {
+  // Rows are moved through another document, which takes the focus from them: remember where it was.
+  const focused = document.activeElement;
   const seen = new Map([...old.querySelectorAll("[data-id]")].map((row) => [row.dataset.id, row]));
   const known = seen.size > 0;
   for (const row of fresh.querySelectorAll("[data-id]")) {
     const before = seen.get(row.dataset.id);
-    if (before && before.dataset.state === row.dataset.state) row.replaceWith(before);
+    if (before && before.dataset.state === row.dataset.state) {
+      before.classList.remove("fresh");
+      row.replaceWith(before);
+    }
     else if (known && !before) row.classList.add("fresh");
   }
   const scrolled = [...old.querySelectorAll("[data-scroll]")].map((box) => [box.id, box.scrollTop, box.scrollHeight - box.scrollTop - box.clientHeight < 40]);
-  const focused = document.activeElement;
   old.replaceChildren(...fresh.childNodes);
   for (const [id, top, atEnd] of scrolled) {
     const box = document.getElementById(id);
