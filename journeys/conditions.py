@@ -6,6 +6,8 @@ its form, so that a map can be checked without a database.
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -13,7 +15,40 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 
 from journeys.timing import Duration
 
-Scalar = bool | int | float | str | date | datetime
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_BARE_WORD = re.compile(r"[^\W\d]\w*([./-]\w+)*")
+
+
+def read_scalar(value: object) -> object:
+    """A value as a map means it: text that spells a day or a moment is one, quoted or not, so that a map read back
+    from JSON is the same map."""
+    if isinstance(value, str) and _DAY.match(value):
+        try:
+            if _DAY.fullmatch(value):
+                return date.fromisoformat(value)
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            return value
+        return moment if moment.tzinfo is not None else value
+    return value
+
+
+def read_day(value: object) -> object:
+    """A calendar day from a map.
+
+    Raises:
+        ValueError: it is a moment, a number, or no day that exists.
+    """
+    day = read_scalar(value)
+    if isinstance(day, date) and not isinstance(day, datetime):
+        return day
+    raise ValueError(f"{str(value)[:40]!r} is not a day that exists: write YYYY-MM-DD")
+
+
+Scalar = Annotated[bool | int | float | str | date | datetime, BeforeValidator(read_scalar)]
+Day = Annotated[date, BeforeValidator(read_day)]
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
 STANDARD_FIELDS = (
     "external_id", "email", "phone", "first_name", "last_name", "country", "locale", "time_zone", "stage", "score",
 )  # fmt: skip
@@ -60,8 +95,8 @@ class Model(BaseModel):
 class ScoreRange(Model):
     """`at_least` includes its bound, `below` excludes it."""
 
-    at_least: int | None = None
-    below: int | None = None
+    at_least: Whole | None = None
+    below: Whole | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -82,11 +117,11 @@ class FieldTest(Model):
     is_: Annotated[Scalars | None, Field(alias="is")] = None
     is_not: Scalars | None = None
     exists: bool | None = None
-    at_least: float | None = None
-    below: float | None = None
+    at_least: Number | None = None
+    below: Number | None = None
     contains: Annotated[str, Field(min_length=1)] | None = None
-    before: date | None = None
-    after: date | None = None
+    before: Day | None = None
+    after: Day | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -99,8 +134,8 @@ class EventTest(Model):
     """How often an event happened to the customer: at least once unless said otherwise, ever unless `within`."""
 
     name: Name
-    at_least: Annotated[int, Field(ge=1)] | None = None
-    at_most: Annotated[int, Field(ge=0)] | None = None
+    at_least: Annotated[Whole, Field(ge=1)] | None = None
+    at_most: Annotated[Whole, Field(ge=0)] | None = None
     within: PositiveDuration | None = None
     where: dict[str, Scalar] = Field(default_factory=dict)
 
@@ -236,7 +271,10 @@ def holds(condition: Condition, seen: dict[str, bool]) -> bool:
 
 
 def say(condition: Condition) -> str:
-    """The condition in words, for the path a run took and for drawings."""
+    """The condition in words, for the path a run took and for drawings.
+
+    Two conditions that mean different things never say the same: answers are kept by these words.
+    """
     match condition:
         case AllOf(all=parts):
             return " and ".join(_wrap(part) for part in parts)
@@ -275,7 +313,22 @@ def _wrap(condition: Condition) -> str:
 
 
 def _or(words: list[Any]) -> str:
-    return " or ".join(str(word) for word in words)
+    return " or ".join(_value(word) for word in words)
+
+
+def _value(value: Any) -> str:
+    """A value as it stands in a sentence: text that could be taken for more than a word is in quotes."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return str(int(value)) if value == int(value) else repr(value)
+        case date():
+            return value.isoformat()
+        case _:
+            text = str(value)
+            plain = _BARE_WORD.fullmatch(text) and text not in ("true", "false", "and", "or", "not")
+            return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _within(duration: Duration | None) -> str:
@@ -293,15 +346,19 @@ def _say_field(test: FieldTest) -> str:
     for word, value in (("at least", test.at_least), ("below", test.below), ("contains", test.contains),
                         ("before", test.before), ("after", test.after)):  # fmt: skip
         if value is not None:
-            parts.append(f"{word} {value:g}" if isinstance(value, float) else f"{word} {value}")
+            parts.append(f"{word} {_value(value)}")
     return f"{test.name} " + " and ".join(parts)
 
 
 def _say_event(test: EventTest) -> str:
     times = []
     if test.at_least is not None:
-        times.append(f"at least {test.at_least} times")
+        times.append(f"at least {_times(test.at_least)}")
     if test.at_most is not None:
-        times.append(f"at most {test.at_most} times")
-    where = ", ".join(f"{name} {value}" for name, value in test.where.items())
+        times.append(f"at most {_times(test.at_most)}")
+    where = ", ".join(f"{_value(name)} {_value(value)}" for name, value in test.where.items())
     return " ".join([test.name, *times]) + (f" with {where}" if where else "") + _within(test.within)
+
+
+def _times(count: int) -> str:
+    return f"{count} time{'' if count == 1 else 's'}"

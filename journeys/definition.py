@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import time
 from typing import Annotated, Any, Literal, Self
 
@@ -18,6 +19,7 @@ from journeys.conditions import (
     Name,
     PositiveDuration,
     Scalar,
+    Whole,
     Words,
     listed,
     read_duration,
@@ -47,6 +49,12 @@ class Entry(Model):
 
     on: Name
     where: Condition | None = None
+
+
+WayIn = Annotated[
+    Annotated[Entry, Tag("event")] | Annotated[Literal["api"], Tag("api")],
+    Discriminator(lambda way: "api" if way == "api" else "event"),
+]
 
 
 class EveryFew(Model):
@@ -167,7 +175,7 @@ class Branch(Step):
 
 
 class Points(Model):
-    points: Annotated[int, Field(ge=-1000, le=1000)]
+    points: Annotated[Whole, Field(ge=-1000, le=1000)]
     because: Text
 
     @field_validator("points")
@@ -184,6 +192,11 @@ class Score(Step):
     score: Points
 
 
+NOT_SET = ("id", "external_id", "email", "phone", "score", "qualified_at", "tags", "properties", "created_at",
+           "updated_at")  # fmt: skip
+"""What a `set` step leaves alone: identity, what is computed, and what has steps of its own."""
+
+
 class SetFields(Step):
     """Set the stage or other fields of the customer; null clears a field."""
 
@@ -192,9 +205,13 @@ class SetFields(Step):
     @field_validator("set")
     @classmethod
     def _not_identity(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        for name in fields:
-            if name in ("external_id", "email", "phone", "score", "id"):
+        for name, value in fields.items():
+            if name in NOT_SET:
                 raise ValueError(f"a journey cannot set {name}: it belongs to the customer's identity or is computed")
+            if name == "stage" and not str(value or "").strip():
+                raise ValueError("a customer always has a stage: name one, such as stage: new")
+            if name == "country" and value is not None and not re.fullmatch("[A-Z]{2}", str(value)):
+                raise ValueError(f"{value!r} is no country: two capital letters (ISO 3166-1), such as CN or SG")
         return fields
 
 
@@ -213,7 +230,7 @@ class TaskDetails(Model):
     title: Text
     due: Annotated[str, Field(pattern=r"^([0-9]{1,3} working days?|[0-9]{1,4}\s*(mo|m|h|d|w))$")] = "1 working day"
     because: Text | None = None
-    priority: Annotated[int, Field(ge=0, le=9)] = 0
+    priority: Annotated[Whole, Field(ge=0, le=9)] = 0
 
 
 class Task(Step):
@@ -265,7 +282,7 @@ class Journey(Model):
     journey: Slug
     title: Text
     description: Annotated[str, Field(max_length=5000)] | None = None
-    enter: Annotated[list[Entry | Literal["api"]], Field(min_length=1)]
+    enter: Annotated[list[WayIn], Field(min_length=1)]
     re_enter: Literal["never", "after_exit", "always"] | EveryFew = "never"
     exit: list[Exit] = Field(default_factory=list)
     goal: Goal | None = None
@@ -275,7 +292,10 @@ class Journey(Model):
     @classmethod
     def _ways_in(cls, value: object) -> object:
         ways = value if isinstance(value, list) else [value]
-        return [way if way == "api" else Entry.model_validate(way) for way in ways]
+        for way in ways:
+            if way != "api" and not isinstance(way, dict | Entry):
+                raise ValueError(f"{way!r} is no way in: write api, or an event such as {{on: customer.signed_up}}")
+        return ways
 
     @field_validator("re_enter", mode="before")
     @classmethod

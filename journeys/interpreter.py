@@ -217,7 +217,10 @@ def _instant(day: CustomerDate, value: object, zone: ZoneInfo) -> datetime | Non
             known = date.fromisoformat(str(value)[:10])
         except ValueError:
             return None
-    return at_wall_time(shift(known, day.offset), day.at, zone)
+    try:
+        return at_wall_time(shift(known, day.offset), day.at, zone)
+    except OverflowError:
+        return None  # a day at the very end of the calendar is somebody's "never"
 
 
 def _kind(step: Step) -> str:

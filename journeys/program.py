@@ -14,6 +14,10 @@ Location = tuple[int | str, ...]
 """Where something stands in the file: keys and list positions from the top."""
 
 
+MOST_STEPS = 400
+"""A map with more steps is nothing that anybody can follow; it also bounds what one turn may do."""
+
+
 class ProgramError(ValueError):
     """A map whose steps do not fit together; `location` says where."""
 
@@ -46,7 +50,7 @@ class Program:
         """Flatten a map.
 
         Raises:
-            ProgramError: two steps bear the same id, or a step can never be reached.
+            ProgramError: two steps bear the same id, a step can never be reached, or there are too many.
         """
         return _Flattening(journey).program()
 
@@ -73,12 +77,15 @@ class _Flattening:
         self.name(self.journey.steps, ("steps",))
         first = self.link(self.journey.steps, ("steps",), None)
         ordered = {id_: self.nodes[id_] for id_ in self.ids.values()}
+        self.reach(first, ordered)
         return Program(self.journey, first, MappingProxyType(ordered))
 
     def name(self, steps: list[AnyStep], at: Location) -> None:
         """Give every step its id, in the order of the file; given ids come before derived ones."""
         given: dict[str, Location] = {}
         places = list(_places(steps, at))
+        if len(places) > MOST_STEPS:
+            raise ProgramError(f"a map has at most {MOST_STEPS} steps: split it", places[MOST_STEPS][0])
         for place, step in places:
             if step.id is not None:
                 if step.id in given:
@@ -101,8 +108,6 @@ class _Flattening:
         follower = after
         for index in reversed(range(len(steps))):
             step, place = steps[index], (*at, index)
-            if isinstance(step, Finish) and index + 1 < len(steps):
-                raise ProgramError("this step can never be reached: the one before it finishes", (*at, index + 1))
             arms: tuple[str | None, ...] = ()
             if isinstance(step, WaitFor):
                 arms = (
@@ -118,6 +123,27 @@ class _Flattening:
             self.nodes[identifier] = Node(identifier, step, follower, arms, place)
             follower = identifier
         return follower
+
+    def reach(self, first: str | None, nodes: Mapping[str, Node]) -> None:
+        """Find the first step that no way leads to."""
+        reached: set[str | None] = {None, first}
+        for node in nodes.values():  # in the order of the file, so every step comes after those that lead to it
+            if node.id not in reached:
+                raise ProgramError("this step can never be reached: every way before it finishes", node.location)
+            reached.update(_ways(node))
+
+
+def _ways(node: Node) -> tuple[str | None, ...]:
+    """Where a run may go from a step."""
+    match node.step:
+        case Finish():
+            return ()
+        case WaitFor():
+            return node.arms
+        case Branch(branch=arms):
+            return node.arms if arms[-1].otherwise else (*node.arms, node.next)
+        case _:
+            return (node.next,)
 
 
 def _places(steps: list[AnyStep], at: Location) -> Iterator[tuple[Location, AnyStep]]:

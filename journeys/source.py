@@ -6,22 +6,23 @@ to bottom, and one that refers to itself can be made to grow without limit.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+import math
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
+from unicodedata import category
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from journeys import conditions, definition
 from journeys.errors import WaymarkError
 from journeys.program import Location
+from journeys.wording import place_of, unknown_word, words_of
+
+__all__ = ["LARGEST", "InvalidFile", "Problem", "Source", "unknown_word"]
 
 LARGEST = 256 * 1024
 """Bytes. These files are read by people; the shipped maps have 3 to 10 KB."""
@@ -114,8 +115,8 @@ class Source:
         try:
             return model.model_validate(self.data)
         except ValidationError as error:
-            problems = {self.problem(detail["loc"], _words(detail, model)) for detail in error.errors()}
-            raise InvalidFile(sorted(problems, key=lambda problem: (problem.line, problem.column))) from error
+            problems = {self.problem(place_of(detail), words_of(detail, model)) for detail in error.errors()}
+            raise InvalidFile(sorted(problems, key=lambda one: (one.line, one.column, one.message))) from error
         except RecursionError as error:
             raise InvalidFile([Problem(self.file, 1, 1, "steps are nested too deeply to follow")]) from error
 
@@ -163,7 +164,11 @@ def _construct(node: Node, file: str, problems: list[Problem], depth: int = 0) -
     if isinstance(node, MappingNode):
         mapping: dict[str, Any] = {}
         for key, value in node.value:
-            name = key.value if isinstance(key, ScalarNode) else None
+            try:
+                name = _text(key) if isinstance(key, ScalarNode) else None
+            except ValueError as error:
+                wrong(key, str(error))
+                continue
             if not isinstance(name, str):
                 wrong(key, "a key must be a word")
             elif name == "<<":
@@ -181,21 +186,18 @@ def _construct(node: Node, file: str, problems: list[Problem], depth: int = 0) -
 
 
 def _scalar(node: Node) -> Any:
-    text: str = node.value
+    text = _text(node)
     kind = str(node.tag).rsplit(":", 1)[-1]
     if kind == "null":
         return None
     if kind == "bool":
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"{text} is neither true nor false")
         return text.lower() == "true"
-    if kind == "int":
-        if len(text) > 18:
-            raise ValueError(f"{text[:20]}... is too large a number")
-        return int(text.replace("_", ""), 0) if not text.lstrip("+-").isdigit() else int(text)
-    if kind == "float":
-        number = float(text.replace("_", ""))
-        if number != number or number in (float("inf"), float("-inf")):
-            raise ValueError(f"{text} is not a number that can be compared")
-        return number
+    if kind in ("int", "float"):
+        if len(text) > (18 if kind == "int" else 40):
+            raise ValueError(f"{text[:20]}... is too long a number")
+        return _number(text, kind)
     if kind == "timestamp":
         try:
             value = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
@@ -209,82 +211,24 @@ def _scalar(node: Node) -> Any:
     return text
 
 
-def _words(detail: ErrorDetails, model: type[BaseModel]) -> str:
-    kind, location = detail["type"], detail["loc"]
-    found = detail["input"]
-    if kind == "extra_forbidden":
-        return unknown_word(str(location[-1]), _allowed_at(location, model), "is not known here")
-    if kind == "missing":
-        return f"{location[-1]}: is missing"
-    if kind in ("union_tag_not_found", "union_tag_invalid"):
-        union = definition.KINDS if "kind_of" in str(detail.get("ctx")) else conditions.KINDS
-        noun = "step" if union is definition.KINDS else "condition"
-        if not isinstance(found, dict) or not found:
-            return f"{_quote(found)} is no {noun}: a {noun} is a mapping that begins with one of {', '.join(union)}"
-        return unknown_word(str(next(iter(found))), union, f"is no {noun}")
-    message = detail["msg"].removeprefix("Value error, ")
-    if kind == "value_error":
-        return message
-    if kind == "string_pattern_mismatch":
-        return f"{_quote(found)} does not fit: {_PATTERNS.get(detail['ctx']['pattern'], message)}"
-    if kind == "literal_error":
-        allowed = [word.strip("' ") for word in detail["ctx"]["expected"].replace(" or ", ",").split(",")]
-        return unknown_word(str(found), allowed, "is not allowed here")
-    return f"{_quote(found)}: {message[0].lower()}{message[1:]}"
+def _text(node: Node) -> str:
+    text: str = node.value
+    if isinstance(node, ScalarNode) and node.style == ">":
+        text = text.replace("\a", "")  # ruamel's mark of where a folded line was broken
+    if wrong := next((one for one in text if category(one) in ("Cc", "Cs") and one not in "\t\n"), None):
+        raise ValueError(f"holds a character that nobody can read: U+{ord(wrong):04X}")
+    return text
 
 
-_PATTERNS = {
-    r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$": "an event is named in small letters with dots, such as order.placed",
-    r"^(email|sms)/[a-z0-9][a-z0-9_-]*$": "a message is named by channel and folder, such as email/welcome",
-    r"^[a-z][a-z0-9_]*$": "small letters, digits and underscores, beginning with a letter",
-    r"^[a-z0-9][a-z0-9_-]*$": "small letters, digits, hyphens and underscores",
-    r"^[A-Z]{2}$": "a country is two capital letters (ISO 3166-1), such as CN or SG",
-    r"^customer\.[a-z][a-z0-9_]*$": "a date of the customer, such as customer.renewal_date",
-    r"^([0-9]{1,3} working days?|[0-9]{1,4}\s*(mo|m|h|d|w))$": "due is a duration or working days: 4h, 1 working day",
-}
-
-
-def unknown_word(word: str, allowed: Iterable[str], what: str) -> str:
-    """A message for a word that is not among those allowed, with the nearest of them."""
-    words = list(allowed)
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
-    meant = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"{word[:60]!r} {what}{meant} allowed: {', '.join(words)}"
-
-
-def _allowed_at(location: Location, model: Any) -> list[str]:
-    """The keys that may stand beside the key at `location`, found by walking the models."""
-    for part in location[:-1]:
-        model = _inner(model, part) or model
-    fields = getattr(model, "model_fields", {})
-    return [field.alias or name for name, field in fields.items()]
-
-
-def _inner(model: Any, part: int | str) -> Any:
-    """The model one step further along an error's location: by tag of a union or by field name."""
-    if isinstance(part, int):
-        return None
-    for kinds in (definition.KINDS, conditions.KINDS):
-        fields = getattr(model, "model_fields", {})
-        holder = any((field.alias or name) == part for name, field in fields.items())
-        if part in kinds and not holder:
-            return kinds[part]
-    for name, field in getattr(model, "model_fields", {}).items():
-        if (field.alias or name) == part:
-            return _model_in(field.annotation)
-    return None
-
-
-def _model_in(annotation: Any) -> Any:
-    if hasattr(annotation, "model_fields"):
-        return annotation
-    found = [inner for inner in map(_model_in, get_args(annotation)) if inner is not None]
-    return found[0] if len({*found}) == 1 else None
-
-
-def _quote(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _number(text: str, kind: str) -> int | float:
+    digits = text.replace("_", "")
+    try:
+        number = float(digits) if kind == "float" else int(digits, 10 if digits.lstrip("+-").isdigit() else 0)
+    except ValueError:
+        raise ValueError(f"{text} is not a number that can be compared") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a number that can be compared")
+    return number
 
 
 def _problem(file: str, root: Node, location: Location, message: str) -> Problem:
@@ -294,7 +238,7 @@ def _problem(file: str, root: Node, location: Location, message: str) -> Problem
 
 def _walk(node: Node, location: list[int | str]) -> tuple[tuple[bool, int], Node]:
     """The node that an error's location means. Locations also hold union tags, which stand nowhere in the file: of
-    the ways to read them the one is taken that finds the last part, then the one that finds most parts."""
+    the ways to read them the one is taken that finds the last word, then the one that finds most parts."""
     if not location:
         return (True, 0), node
     part, rest = location[0], location[1:]
@@ -308,7 +252,7 @@ def _walk(node: Node, location: list[int | str]) -> tuple[tuple[bool, int], Node
     if child is not None:
         (last, count), found = _walk(child[1], rest)
         if not rest:
-            found = child[0]
+            last, found = isinstance(part, str), child[0]
         if (last, count + 1) >= best[0]:
             best = ((last, count + 1), found)
     return best
