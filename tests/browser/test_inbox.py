@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.catchers import MailCatcher, SmsCatcher
 
@@ -33,18 +33,18 @@ def text(texts: SmsCatcher, body: str, to: str = ADA) -> None:
     httpx.post(url, data=form, auth=(texts.account_sid, texts.auth_token)).raise_for_status()
 
 
-def test_an_empty_inbox_says_so_and_fills_by_itself(mails: MailCatcher, page: Page) -> None:
-    page.goto(mails.url)
-    expect(page.get_by_text("No mail yet.")).to_be_visible()
+async def test_an_empty_inbox_says_so_and_fills_by_itself(mails: MailCatcher, page: Page) -> None:
+    await page.goto(mails.url)
+    await expect(page.get_by_text("No mail yet.")).to_be_visible()
     send(mails, "欢迎来到我们的商店")
-    expect(page.get_by_role("link", name="欢迎来到我们的商店")).to_be_visible()
-    expect(page.get_by_role("status")).to_have_text("1 mail")
-    expect(page).to_have_title("(1) Inbox · Waymark")
+    await expect(page.get_by_role("link", name="欢迎来到我们的商店")).to_be_visible()
+    await expect(page.get_by_role("status")).to_have_text("1 mail")
+    await expect(page).to_have_title("(1) Inbox · Waymark")
 
 
-def test_the_inbox_shows_to_subject_from_and_date(mails: MailCatcher, page: Page) -> None:
+async def test_the_inbox_shows_to_subject_from_and_date(mails: MailCatcher, page: Page) -> None:
     send(mails, "Three coffees, on us")
-    page.goto(mails.url)
+    await page.goto(mails.url)
     row = page.locator(ROW)
     for shown in (
         "Ada Lovelace",
@@ -54,69 +54,69 @@ def test_the_inbox_shows_to_subject_from_and_date(mails: MailCatcher, page: Page
         "Kettlewick Coffee",
         "1 Mar",
     ):
-        expect(row).to_contain_text(shown)
+        await expect(row).to_contain_text(shown)
 
 
-def test_new_mail_arrives_without_touching_the_rows_that_are_there(mails: MailCatcher, page: Page) -> None:
+async def test_new_mail_arrives_without_touching_the_rows_that_are_there(mails: MailCatcher, page: Page) -> None:
     send(mails, "First")
-    page.goto(mails.url)
-    page.locator(ROW).evaluate("row => { row.mark = 'the same element' }")
-    page.get_by_role("link", name="First").focus()
+    await page.goto(mails.url)
+    await page.locator(ROW).evaluate("row => { row.mark = 'the same element' }")
+    await page.get_by_role("link", name="First").focus()
     send(mails, "Second")
-    expect(page.locator(f"{ROW} .subject a")).to_have_text(["Second", "First"])
-    assert page.locator(ROW).nth(1).evaluate("row => row.mark") == "the same element"
-    expect(page.get_by_role("link", name="First")).to_be_focused()
+    await expect(page.locator(f"{ROW} .subject a")).to_have_text(["Second", "First"])
+    assert await page.locator(ROW).nth(1).evaluate("row => row.mark") == "the same element"
+    await expect(page.get_by_role("link", name="First")).to_be_focused()
 
 
-def test_typing_searches_by_recipient_and_subject(mails: MailCatcher, page: Page) -> None:
+async def test_typing_searches_by_recipient_and_subject(mails: MailCatcher, page: Page) -> None:
     send(mails, "Renewal", to="bob@example.com")
     send(mails, "Welcome")
     send(mails, "Renewal")
-    page.goto(mails.url)
-    page.get_by_label("To").fill("lovelace")
-    expect(page.locator(ROW)).to_have_count(2)
-    page.get_by_label("Subject").fill("renew")
-    expect(page.locator(ROW)).to_have_count(1)
-    expect(page.get_by_role("status")).to_have_text("1 of 3 mails")
-    page.get_by_label("Subject").fill("nothing like it")
-    expect(page.get_by_text("Nothing matches.")).to_be_visible()
-    page.get_by_role("link", name="Show all").click()
-    expect(page.locator(ROW)).to_have_count(3)
+    await page.goto(mails.url)
+    await page.get_by_label("To").fill("lovelace")
+    await expect(page.locator(ROW)).to_have_count(2)
+    await page.get_by_label("Subject").fill("renew")
+    await expect(page.locator(ROW)).to_have_count(1)
+    await expect(page.get_by_role("status")).to_have_text("1 of 3 mails")
+    await page.get_by_label("Subject").fill("nothing like it")
+    await expect(page.get_by_text("Nothing matches.")).to_be_visible()
+    await page.get_by_role("link", name="Show all").click()
+    await expect(page.locator(ROW)).to_have_count(3)
 
 
-def test_older_mail_is_on_further_pages(mails: MailCatcher, page: Page) -> None:
+async def test_older_mail_is_on_further_pages(mails: MailCatcher, page: Page) -> None:
     for number in range(60):
         send(mails, f"Mail {number}")
-    page.goto(mails.url)
-    expect(page.locator(ROW)).to_have_count(50)
-    page.get_by_role("link", name="Older").click()
-    expect(page.locator(f"{ROW} .subject a").first).to_have_text("Mail 9")
-    page.get_by_role("link", name="Newest").click()
-    expect(page.locator(f"{ROW} .subject a").first).to_have_text("Mail 59")
+    await page.goto(mails.url)
+    await expect(page.locator(ROW)).to_have_count(50)
+    await page.get_by_role("link", name="Older").click()
+    await expect(page.locator(f"{ROW} .subject a").first).to_have_text("Mail 9")
+    await page.get_by_role("link", name="Newest").click()
+    await expect(page.locator(f"{ROW} .subject a").first).to_have_text("Mail 59")
 
 
-def test_a_mail_can_be_read_as_page_text_and_source(mails: MailCatcher, page: Page) -> None:
+async def test_a_mail_can_be_read_as_page_text_and_source(mails: MailCatcher, page: Page) -> None:
     send(mails, "欢迎")
-    page.goto(mails.url)
-    page.keyboard.press("Tab")
-    page.get_by_role("link", name="欢迎").press("Enter")
-    expect(page.get_by_role("heading", name="欢迎")).to_be_visible()
-    expect(page.frame_locator("iframe").get_by_role("heading", name="您好，小明！")).to_be_visible()
-    expect(page.get_by_role("link", name="https://kettlewick.example/u/1")).to_be_visible()
-    page.get_by_role("link", name="Text", exact=True).click()
-    expect(page.locator("pre.text")).to_have_text("您好，小明！")
-    page.get_by_role("link", name="Source").click()
-    expect(page.locator("pre.source")).to_contain_text("Return-Path: <hello@kettlewick.example>")
+    await page.goto(mails.url)
+    await page.keyboard.press("Tab")
+    await page.get_by_role("link", name="欢迎").press("Enter")
+    await expect(page.get_by_role("heading", name="欢迎")).to_be_visible()
+    await expect(page.frame_locator("iframe").get_by_role("heading", name="您好，小明！")).to_be_visible()
+    await expect(page.get_by_role("link", name="https://kettlewick.example/u/1")).to_be_visible()
+    await page.get_by_role("link", name="Text", exact=True).click()
+    await expect(page.locator("pre.text")).to_have_text("您好，小明！")
+    await page.get_by_role("link", name="Source").click()
+    await expect(page.locator("pre.source")).to_contain_text("Return-Path: <hello@kettlewick.example>")
 
 
-def test_a_mail_runs_no_script_and_loads_nothing_from_elsewhere(mails: MailCatcher, page: Page) -> None:
+async def test_a_mail_runs_no_script_and_loads_nothing_from_elsewhere(mails: MailCatcher, page: Page) -> None:
     asked: list[str] = []
 
-    def elsewhere(route: Route) -> None:
+    async def elsewhere(route: Route) -> None:
         asked.append(route.request.url)
-        route.abort()
+        await route.abort()
 
-    page.route("https://evil.example/**", elsewhere)
+    await page.route("https://evil.example/**", elsewhere)
     send(
         mails,
         "Hostile",
@@ -124,78 +124,78 @@ def test_a_mail_runs_no_script_and_loads_nothing_from_elsewhere(mails: MailCatch
         "<link rel=stylesheet href='https://evil.example/a.css'><img src=x onerror='top.location=\"https://evil.example\"'>"
         "<iframe src='https://evil.example'></iframe><p>still readable</p>",
     )
-    page.goto(mails.url)
-    page.get_by_role("link", name="Hostile").click()
-    expect(page.frame_locator("iframe").first.get_by_text("still readable")).to_be_visible()
+    await page.goto(mails.url)
+    await page.get_by_role("link", name="Hostile").click()
+    await expect(page.frame_locator("iframe").first.get_by_text("still readable")).to_be_visible()
     assert asked == []
-    expect(page).to_have_title("Hostile · Waymark")
+    await expect(page).to_have_title("Hostile · Waymark")
 
 
-def test_a_subject_is_text_and_not_markup(mails: MailCatcher, page: Page) -> None:
+async def test_a_subject_is_text_and_not_markup(mails: MailCatcher, page: Page) -> None:
     send(mails, "<img src=x onerror=alert(1)>", to='"<b>Ada</b>" <ada@example.com>')
-    page.goto(mails.url)
-    expect(page.locator(f"{ROW} .subject a")).to_have_text("<img src=x onerror=alert(1)>")
+    await page.goto(mails.url)
+    await expect(page.locator(f"{ROW} .subject a")).to_have_text("<img src=x onerror=alert(1)>")
 
 
-def test_emptying_asks_first(mails: MailCatcher, page: Page) -> None:
+async def test_emptying_asks_first(mails: MailCatcher, page: Page) -> None:
     send(mails, "Stays")
-    page.goto(mails.url)
+    await page.goto(mails.url)
     page.once("dialog", lambda dialog: dialog.dismiss())
-    page.get_by_role("button", name="Empty").click()
+    await page.get_by_role("button", name="Empty").click()
     assert len(mails.messages()) == 1
     page.once("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("button", name="Empty").click()
-    expect(page.get_by_text("No mail yet.")).to_be_visible()
+    await page.get_by_role("button", name="Empty").click()
+    await expect(page.get_by_text("No mail yet.")).to_be_visible()
 
 
-def test_texts_appear_as_a_conversation(texts: SmsCatcher, page: Page) -> None:
-    page.goto(texts.url)
-    expect(page.get_by_text("No texts yet.")).to_be_visible()
+async def test_texts_appear_as_a_conversation(texts: SmsCatcher, page: Page) -> None:
+    await page.goto(texts.url)
+    await expect(page.get_by_text("No texts yet.")).to_be_visible()
     text(texts, "您好，小明！免费尝鲜盒还给你留着。")
-    expect(page.locator(".bubbles li")).to_contain_text("免费尝鲜盒还给你留着")
-    expect(page.locator(".bubbles .status")).to_have_text("delivered")
+    await expect(page.locator(".bubbles li")).to_contain_text("免费尝鲜盒还给你留着")
+    await expect(page.locator(".bubbles .status")).to_have_text("delivered")
 
 
-def test_a_reply_is_typed_as_the_customer_and_not_lost_to_a_refresh(texts: SmsCatcher, page: Page) -> None:
+async def test_a_reply_is_typed_as_the_customer_and_not_lost_to_a_refresh(texts: SmsCatcher, page: Page) -> None:
     text(texts, "Shall we call you?")
-    page.goto(texts.url)
+    await page.goto(texts.url)
     box = page.get_by_label(f"Reply as {ADA}")
-    box.fill("Yes")
+    await box.fill("Yes")
     text(texts, "Or tomorrow?")
-    expect(page.locator(".bubbles li")).to_have_count(2)
-    expect(box).to_have_value("Yes")
-    expect(box).to_be_focused()
-    box.press("Enter")
-    expect(page.locator(".bubbles li.inbound p")).to_have_text("Yes")
-    expect(box).to_have_value("")
-    page.get_by_role("button", name="STOP").click()
-    expect(page.get_by_text("answered STOP")).to_be_visible()
+    await expect(page.locator(".bubbles li")).to_have_count(2)
+    await expect(box).to_have_value("Yes")
+    await expect(box).to_be_focused()
+    await box.press("Enter")
+    await expect(page.locator(".bubbles li.inbound p")).to_have_text("Yes")
+    await expect(box).to_have_value("")
+    await page.get_by_role("button", name="STOP").click()
+    await expect(page.get_by_text("answered STOP")).to_be_visible()
 
 
-def test_each_conversation_has_its_own_page(texts: SmsCatcher, page: Page) -> None:
+async def test_each_conversation_has_its_own_page(texts: SmsCatcher, page: Page) -> None:
     text(texts, "Hello Ada")
     text(texts, "Hello Bob", to="+12025550143")
-    page.goto(texts.url)
-    page.get_by_role("link", name=ADA).click()
-    expect(page.locator(".bubbles p")).to_have_text("Hello Ada")
+    await page.goto(texts.url)
+    await page.get_by_role("link", name=ADA).click()
+    await expect(page.locator(".bubbles p")).to_have_text("Hello Ada")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_pages_fit_and_can_be_read(
+async def test_the_pages_fit_and_can_be_read(
     mails: MailCatcher, texts: SmsCatcher, browser: Browser, scheme: str, width: int
 ) -> None:
     send(mails, "A rather long subject that goes on and on until no narrow screen can hold it any more, 你好")
     text(texts, "Hello Ada")
-    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
-    page = context.new_page()
+    context = await browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+    page = await context.new_page()
     for url in (mails.url, f"{mails.url}/messages/{mails.messages()[0]['id']}", texts.url):
-        page.goto(url)
-        expect(page.locator("main")).to_be_visible()
-        overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        await page.goto(url)
+        await expect(page.locator("main")).to_be_visible()
+        overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow == 0
-        assert page.evaluate(_FAINTEST) >= 4.5
-    context.close()
+        assert await page.evaluate(_FAINTEST) >= 4.5
+    await context.close()
 
 
 # The lowest contrast (WCAG 2) of any text on the page against the nearest opaque ground behind it.
