@@ -41,6 +41,8 @@ ALIASES = {
 }
 _BY_ALIAS = {alias: name for name, aliases in ALIASES.items() for alias in aliases.split()}
 _LOCALE = re.compile(r"^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-[A-Za-z0-9]{5,8})*$")
+SHORTEST_PHONE = 8
+"""Characters of a number in E.164, the + included; shorter ones are services, not people."""
 _LONGEST = {"external_id": 200, "first_name": 200, "last_name": 200, "stage": 60}
 
 
@@ -132,9 +134,11 @@ def read_phone(text: str, country: str | None = None) -> str:
         number = phonenumbers.parse("+" + text[2:] if text.startswith("00") else text, country)
     except phonenumbers.NumberParseException:
         raise ValueError(f"{text!r} is no phone number: write it like +49 30 901820") from None
-    if not phonenumbers.is_possible_number(number):
+    found = str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    # Whether a number is valid is a matter of tables that age; its length is enough to tell a slip.
+    if not phonenumbers.is_possible_number(number) or len(found) < SHORTEST_PHONE:
         raise ValueError(f"{text!r} is no phone number{f' of {country}' if country else ''}: its length is wrong")
-    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    return found
 
 
 def read_country(text: str) -> str:

@@ -69,7 +69,9 @@ class Stack:
         self.running = running_
         # Workers make links to the console, and the SMS catcher posts to it, so its address is settled first.
         port = self._port("console", self.settings.console_port)
-        self._console_url = f"http://{self.settings.host}:{port}"
+        # An address that means "all" is listened on, and reached by one of them.
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(self.settings.host, self.settings.host)  # noqa: S104
+        self._console_url = f"http://{host}:{port}"
         self._environment["WAYMARK_CONSOLE_PORT"] = str(port)
         self._share(console_url=self.settings.console_url or self._console_url)
         self._found(console_url=self._console_url)

@@ -1,0 +1,128 @@
+"""A CSV file becomes customers in a real database, once however often it is imported."""
+
+import csv
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from activities.importing import ImportReport, import_customers, write_rejects
+from journeys.fields import Field
+from records import consents, customers
+from records.customers import Customer
+
+NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+FIELDS = {"plan": Field("plan", "text", "Plan"), "renewal_date": Field("renewal_date", "date", "Renewal date")}
+PEOPLE = """external_id,email,phone,first_name,country,plan,consent_email
+1,ada@acme.example,+1 202 555 0143,Ada,US,home,yes
+2,li@acme.example,,李,CN,team,no
+3,,+86 138 0013 8000,王,CN,,
+"""
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    path = tmp_path / "people.csv"
+    path.write_text(PEOPLE, encoding="utf-8")
+    return path
+
+
+async def take(engine: AsyncEngine, path: Path, *, at: datetime = NOW, dry_run: bool = False) -> ImportReport:
+    return await import_customers(engine, path, FIELDS, now=at, dry_run=dry_run, relative_to=NOW.date())
+
+
+async def everybody(engine: AsyncEngine) -> list[Customer]:
+    async with engine.connect() as db:
+        return await customers.list_page(db)
+
+
+def figures(report: ImportReport) -> tuple[int, int, int, int]:
+    return report.created, report.updated, report.unchanged, len(report.rejected)
+
+
+async def test_every_row_becomes_a_customer_with_fields_and_consent(engine: AsyncEngine, people: Path) -> None:
+    assert figures(await take(engine, people)) == (3, 0, 0, 0)
+    ada, li, wang = await everybody(engine)
+    assert (ada.email, ada.phone, ada.properties) == ("ada@acme.example", "+12025550143", {"plan": "home"})
+    assert (wang.email, wang.phone) == (None, "+8613800138000")
+    async with engine.connect() as db:
+        assert await consents.granted(db, ada.id, "email")
+        assert not await consents.granted(db, li.id, "email")
+        assert [one.source for one in await consents.history(db, ada.id)] == ["import of people.csv"]
+
+
+async def test_the_same_file_again_changes_nothing(engine: AsyncEngine, people: Path) -> None:
+    await take(engine, people)
+    before = await everybody(engine)
+    assert figures(await take(engine, people, at=NOW + timedelta(days=1))) == (0, 0, 3, 0)
+    assert await everybody(engine) == before
+
+
+async def test_a_changed_row_updates_and_leaves_what_it_does_not_say(engine: AsyncEngine, people: Path) -> None:
+    await take(engine, people)
+    people.write_text("external_id,email,plan\n1,ada@acme.example,office\n2,li@acme.example,\n", encoding="utf-8")
+    assert figures(await take(engine, people)) == (0, 1, 1, 0)
+    ada, li, _ = await everybody(engine)
+    assert (ada.first_name, ada.properties) == ("Ada", {"plan": "office"})
+    assert li.properties == {"plan": "team"}
+
+
+async def test_a_dry_run_reports_the_same_and_writes_nothing(engine: AsyncEngine, people: Path) -> None:
+    assert figures(await take(engine, people, dry_run=True)) == (3, 0, 0, 0)
+    assert await everybody(engine) == []
+
+
+async def test_dirty_rows_are_rejected_and_the_clean_ones_taken(engine: AsyncEngine, people: Path) -> None:
+    dirty = '4,broken,,,,,\n5,"x@acme.example,,,,,\n'
+    people.write_text(PEOPLE + dirty + "6,z@acme.example,,Zoe,US,,yes\n", encoding="utf-8")
+    report = await take(engine, people)
+    assert figures(report) == (4, 0, 0, 2)
+    assert report.rows == 6
+    assert [one.line for one in report.rejected] == [5, 6]
+
+
+async def test_a_row_whose_identifiers_belong_to_two_customers_is_rejected(engine: AsyncEngine, people: Path) -> None:
+    await take(engine, people)
+    people.write_text("external_id,email\n1,li@acme.example\n", encoding="utf-8")
+    report = await take(engine, people)
+    assert figures(report) == (0, 0, 0, 1)
+    assert report.rejected[0].field == "external_id"
+
+
+async def test_a_withdrawn_consent_is_not_given_back_by_a_list(engine: AsyncEngine, people: Path) -> None:
+    await take(engine, people)
+    ada = (await everybody(engine))[0]
+    async with engine.begin() as db:
+        await consents.record(db, ada.id, "email", False, "unsubscribe link", NOW + timedelta(hours=1))
+    report = await take(engine, people, at=NOW + timedelta(days=1))
+    assert report.still_withdrawn == 1
+    async with engine.connect() as db:
+        assert not await consents.granted(db, ada.id, "email")
+
+
+async def test_dates_relative_to_a_day_are_stored_as_days(engine: AsyncEngine, people: Path) -> None:
+    people.write_text("email,renewal_date\na@acme.example,+40d\n", encoding="utf-8")
+    await take(engine, people)
+    assert (await everybody(engine))[0].properties == {"renewal_date": "2026-04-10"}
+
+
+async def test_a_large_file_is_taken_in_several_transactions(engine: AsyncEngine, people: Path) -> None:
+    lines = [f"{number},person{number}@acme.example" for number in range(1201)]
+    people.write_text("\n".join(["external_id,email", *lines]) + "\n", encoding="utf-8")
+    seen: list[int] = []
+    report = await import_customers(engine, people, FIELDS, now=NOW, progress=lambda report: seen.append(report.rows))
+    assert figures(report) == (1201, 0, 0, 0)
+    assert seen == [500, 1000, 1201]
+
+
+async def test_rejected_rows_are_written_to_a_file_that_can_be_corrected(
+    engine: AsyncEngine, people: Path, tmp_path: Path
+) -> None:
+    people.write_text("email,first_name\nbroken,李\n", encoding="utf-8")
+    report = await take(engine, people)
+    write_rejects(tmp_path / "rejects.csv", report)
+    with (tmp_path / "rejects.csv").open(encoding="utf-8-sig", newline="") as file:
+        [header, row] = csv.reader(file)
+    assert header == ["line", "error", "email", "first_name"]
+    assert row == ["2", report.rejected[0].error, "broken", "李"]
