@@ -35,7 +35,6 @@ WORDS = st.sampled_from(["pro", "Pro", "PRO plan", "5", "5.0", "-3", "0.1", "1e3
 NUMBERS = st.one_of(st.integers(-5, 5), st.integers(-50, 50).map(lambda n: n / 10))
 VALUES = st.one_of(WORDS, NUMBERS, st.booleans())
 OUTCOMES = st.sampled_from(["won", "lost", 1, True])
-NAMES = st.sampled_from(["plan", "seats"])
 LOCALES = st.sampled_from(["zh", "zh-CN", "en-GB", "EN", "en", "zh_CN", "z", "zhx"])
 MESSAGES = st.sampled_from(["email/welcome", "email/offer"])
 EVENTS = st.sampled_from(["order.placed", "email.opened", "email.clicked"])
@@ -56,7 +55,7 @@ CUSTOMERS = st.fixed_dictionaries({
     "first_name": maybe(WORDS.map(str.strip)), "country": maybe(st.sampled_from(["CN", "SG", "GB"])),
     "locale": maybe(LOCALES), "stage": st.sampled_from(["new", "nurturing"]), "score": st.integers(0, 100),
     "tags": st.lists(st.sampled_from(["vip", "trial", "press"]), max_size=2, unique=True),
-    "properties": st.dictionaries(NAMES, VALUES, max_size=2),
+    "properties": st.fixed_dictionaries({}, optional={"plan": WORDS, "seats": VALUES}),
     "consents": st.lists(st.tuples(st.sampled_from(["email", "sms"]), st.booleans(), AGES), max_size=4),
     "events": st.lists(st.tuples(EVENTS, AGES, st.fixed_dictionaries({}, optional={
         "message": MESSAGES, "outcome": OUTCOMES})), max_size=6),
@@ -64,12 +63,15 @@ CUSTOMERS = st.fixed_dictionaries({
                         max_size=3),
 })  # fmt: skip
 
-FIELD_TESTS = st.fixed_dictionaries(
-    {"name": st.sampled_from(["plan", "seats", "first_name", "country", "score"])},
-    optional={"is": some(VALUES | DAYS), "is_not": some(VALUES | DAYS), "exists": st.booleans(), "at_least": NUMBERS,
-              "below": NUMBERS, "contains": st.sampled_from(["pro", "P", "5", "%", "_"]), "before": DAYS,
-              "after": DAYS},
-).filter(lambda test: len(test) > 1)  # fmt: skip
+TESTS: dict[str, st.SearchStrategy[Any]] = {
+    "is": some(VALUES | DAYS), "is_not": some(VALUES | DAYS), "exists": st.booleans(), "at_least": NUMBERS,
+    "below": NUMBERS, "contains": st.sampled_from(["pro", "P", "5", "%", "_"]), "before": DAYS, "after": DAYS,
+}  # fmt: skip
+FIELDS = st.sampled_from(["plan", "seats", "first_name", "score"])
+FIELD_TESTS = st.one_of(
+    *(st.fixed_dictionaries({"name": FIELDS, part: value}) for part, value in TESTS.items()),
+    st.fixed_dictionaries({"name": FIELDS}, optional=TESTS).filter(lambda test: len(test) > 1),
+)
 
 SCORES = st.integers(0, 100)
 LEAVES: dict[str, st.SearchStrategy[Any]] = {
@@ -273,3 +275,40 @@ def test_months_count_back_by_the_calendar() -> None:
     condition = CONDITION.validate_python({"event": {"name": "order.placed", "within": "1mo"}})
     compiled = compile_condition(condition, datetime(2026, 3, 31, tzinfo=UTC)).compile()
     assert datetime(2026, 2, 28, tzinfo=UTC) in compiled.params.values()
+
+
+@pytest.mark.parametrize(
+    ("value", "test", "passes"),
+    [
+        ("5.0", {"is": 5}, True),
+        (5, {"is": 5.0}, True),
+        (5, {"is": "5"}, True),
+        (0.1, {"at_least": 0.1}, True),
+        (0.1, {"below": 0.1}, False),
+        ("five", {"below": 9}, False),
+        ("five", {"is_not": 5}, True),
+        (None, {"is_not": 5}, True),
+        (None, {"is": "None"}, False),
+        (None, {"exists": False}, True),
+        (True, {"is": True}, True),
+        ("True", {"is": True}, True),
+        (1, {"is": True}, False),
+        ("PRO plan", {"contains": "pro"}, True),
+        ("pro", {"contains": "PRO"}, True),
+        ("100%", {"contains": "0%"}, True),
+        ("1000", {"contains": "0%"}, False),
+        ("2026-02-10", {"before": "2026-02-10"}, False),
+        ("2026-02-09T23:59:00Z", {"before": "2026-02-10"}, True),
+        ("2026-02-10", {"after": "2026-02-10"}, False),
+        ("2026-02-11", {"after": "2026-02-10"}, True),
+        ("soon", {"after": "2026-02-10"}, False),
+        ("2026-02-10T08:00:00Z", {"is": "2026-02-10"}, True),
+    ],
+)
+async def test_a_field_is_read_as_its_test_asks(
+    engine: AsyncEngine, value: object, test: dict[str, object], passes: bool
+) -> None:
+    condition = CONDITION.validate_python({"field": {"name": "plan", **test}})
+    async with engine.begin() as db:
+        ada = (await people.upsert(db, Contact(email="ada@example.com", properties={"plan": value}), now=NOW)).id
+        assert await answers(db, ada, [condition], NOW) == [passes]
