@@ -19,7 +19,7 @@ from activities.links import Click, Unsubscribe
 from records import consents, customers, touches
 from records.touches import Touch
 
-STOP = {"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "stopp", "arret", "退订", "td", "t"}
+STOP = {"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "stopp", "arret", "退订", "td", "t", "r"}
 START = {"start", "unstop"}
 DELIVERED = {"delivered", "read"}
 FAILED = {"failed", "undelivered"}

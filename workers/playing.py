@@ -128,16 +128,14 @@ class Player:
     async def _happen(self, customer: int, one: Behaviour) -> None:
         at = self._start + one.after
         await self._time.meet(customer, at)
-        if one.event == "task.done":
-            happened = await self._sell(customer, one, at)
-        else:
-            happened = await self._act(customer, one, at)
-        if not happened:
+        act = self._sell if one.event == "task.done" else self._act
+        awaiting = [run for run in await self._time.open_runs(customer) if one.event in run.awaiting]
+        if not await act(customer, one, at):
             self.played.impossible.append(one)
             return
         self.played.events += 1
+        await self._time.moved(awaiting)
         await self._time.carry_all(customer, at)
-        await self._time.settle(customer)
 
     async def _act(self, customer: int, one: Behaviour, at: datetime) -> bool:
         touch = await self._touch(customer, one.message) if one.message else None

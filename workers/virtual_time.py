@@ -7,8 +7,9 @@ consistent order here: before an event at T, all of the customer's runs are brou
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
@@ -19,8 +20,15 @@ from journeys.identity import workflow_id
 from records import enrolments
 from records.enrolments import OPEN, Enrolment
 
-MARGIN = timedelta(seconds=1)
-"""A run is carried a little past its moment, so that a timer at that very moment has surely fired."""
+LOOK = 0.01
+"""Seconds between looks at a run that is about to move."""
+PATIENCE = 60.0
+"""Seconds of real time in which a run must have moved: the server fires a timer by its own queue, and on a busy
+machine, or with a database away, a turn takes its time."""
+
+
+class Stuck(RuntimeError):
+    """A run that should have moved did not: no worker polls its queue, or its turns fail (see the Temporal UI)."""
 
 
 @dataclass
@@ -29,7 +37,6 @@ class VirtualTime:
 
     database: AsyncEngine
     client: Client
-    _clocks: dict[int, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._skipper = TimeSkipper(self.client)
@@ -40,43 +47,56 @@ class VirtualTime:
             runs = await enrolments.listing(db, customer_id=customer_id)
         return [run for run in runs if run.status in OPEN]
 
-    async def carry(self, run: Enrolment, to: datetime) -> None:
-        """Let time pass for one run until `to` (UTC), timers firing and messages leaving on the way; returns when
-        the run is at rest. A run that is further already is left alone; one that ends on the way is fine."""
-        handle = self.client.get_workflow_handle(workflow_id(run.journey, run.customer_id, run.entry))
-        try:
-            now = await self._skipper.get_current_time(handle)
-            await self._skipper.fast_forward(handle, max(to - now, timedelta()) + MARGIN)
-        except RPCError as error:
-            # It ended meanwhile: there is no clock left to move.
-            if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION):
-                raise
-
     async def carry_all(self, customer_id: int, to: datetime) -> None:
-        """Bring a customer's runs to `to`, in the order of the moments at which they wake."""
-        while True:
-            due = [run for run in await self.open_runs(customer_id) if _next(run) is not None and _next(run) <= to]  # type: ignore[operator]
-            if not due:
-                break
-            run = min(due, key=lambda one: _next(one) or to)
-            moment = _next(run) or to
-            await self.carry(run, moment)
-            if await self._stuck(run, moment):
-                raise RuntimeError(f"run {run.id} was carried to {moment} and did not move: is a worker running?")
+        """Bring a customer's runs to `to` (UTC), in the order of the moments at which they wake.
 
-    async def _stuck(self, run: Enrolment, moment: datetime) -> bool:
-        async with self.database.connect() as db:
-            after = await enrolments.get(db, run.id)
-        return after.turn == run.turn and after.status in OPEN
+        Raises:
+            Stuck: one of them does not wake.
+        """
+        while True:
+            due = [
+                (moment, run) for run in await self.open_runs(customer_id) if (moment := _next(run)) and moment <= to
+            ]
+            if not due:
+                return
+            moment, run = min(due, key=lambda one: (one[0], one[1].id))
+            await self._set_clock(run, moment)
+            await self.moved([run])
 
     async def meet(self, customer_id: int, at: datetime) -> None:
         """Bring all open runs of a customer to `at`, also those that sleep beyond it, so that an event can happen."""
         await self.carry_all(customer_id, at)
-        await asyncio.gather(*(self.carry(run, at) for run in await self.open_runs(customer_id)))
+        await asyncio.gather(*(self._set_clock(run, at) for run in await self.open_runs(customer_id)))
 
-    async def settle(self, customer_id: int) -> None:
-        """Return when all of the customer's runs rest again after an event."""
-        await asyncio.gather(*(self.carry(run, run.begins_at) for run in await self.open_runs(customer_id)))
+    async def moved(self, runs: Iterable[Enrolment]) -> None:
+        """Return when each of the runs has taken a turn since it was read, and rests again.
+
+        Raises:
+            Stuck: one has not, for a minute.
+        """
+        loop = asyncio.get_running_loop()
+        for run in runs:
+            deadline = loop.time() + PATIENCE
+            while not await self._rests_anew(run):
+                if loop.time() > deadline:
+                    raise Stuck(f"run {run.id} was woken at step {run.step} and did not move: is a worker running?")
+                await asyncio.sleep(LOOK)
+
+    async def _rests_anew(self, run: Enrolment) -> bool:
+        async with self.database.connect() as db:
+            now = await enrolments.get(db, run.id)
+        return now.status not in OPEN or (now.turn > run.turn and (now.instruction or {}).get("act") == "wait")
+
+    async def _set_clock(self, run: Enrolment, to: datetime) -> None:
+        """Skip to `to` on one run's clock. One that is further already, or has ended, is left alone."""
+        handle = self.client.get_workflow_handle(workflow_id(run.journey, run.customer_id, run.entry))
+        try:
+            now = await self._skipper.get_current_time(handle)
+            if to > now:
+                await self._skipper.fast_forward(handle, to - now)
+        except RPCError as error:
+            if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION):
+                raise
 
 
 def _next(run: Enrolment) -> datetime | None:
