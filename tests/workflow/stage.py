@@ -22,9 +22,11 @@ from activities.channels.email import EmailChannel
 from activities.publishing import publish
 from journeys.identity import workflow_id
 from journeys.loading import parse
-from records import customers, enrolments, touches
-from records.customers import Contact
-from records.enrolments import Enrolment
+from records import customers, enrolments, events, tasks, touches
+from records.customers import Contact, Customer
+from records.enrolments import Enrolment, PathStep
+from records.events import StoredEvent
+from records.tasks import Task
 from records.touches import Touch
 from workers import worker
 from workers.composition import Composition, compose
@@ -88,13 +90,14 @@ class Stage:
         await self.time.meet(customer, at)
         routed = await self.parts.audience.ingest(customer, name, occurred_at=at, received_at=at, properties=properties)
         assert routed is not None
+        await self.time.moved(run for run in routed.woken if run.turn)
         await self.time.carry_all(customer, at)
-        await self.time.settle(customer)
         return routed
 
     async def pass_time(self, customer: int, after: timedelta) -> None:
-        """Let time pass for the customer until so long after the start."""
-        await self.time.carry_all(customer, self.start + after)
+        """Let time pass for the customer until a minute more than so long after the start: a run's first turn comes
+        some milliseconds after it begins."""
+        await self.time.carry_all(customer, self.start + after + timedelta(minutes=1))
 
     async def run(self, enrolment: int) -> Enrolment:
         async with self.engine.connect() as db:
@@ -110,28 +113,59 @@ class Stage:
         async with self.engine.connect() as db:
             return list(reversed(await touches.for_customer(db, customer)))
 
+    async def lines(self, enrolment: int) -> list[PathStep]:
+        """The way a run took, with the reasons."""
+        async with self.engine.connect() as db:
+            return await enrolments.taken(db, enrolment)
+
+    async def person(self, customer: int) -> Customer:
+        async with self.engine.connect() as db:
+            return await customers.get(db, customer)
+
+    async def tasks(self) -> list[Task]:
+        async with self.engine.connect() as db:
+            return await tasks.listing(db)
+
+    async def store(self, customer: int, name: str, after: timedelta, **properties: Any) -> StoredEvent:
+        """Put an event into the records and tell nobody, as a crash before the routing does."""
+        at = self.start + after
+        async with self.engine.begin() as db:
+            stored = await events.store(
+                db, customer_id=customer, name=name, occurred_at=at, received_at=at, properties=properties
+            )
+        assert stored is not None
+        return stored
+
     def handle(self, run: Enrolment) -> WorkflowHandle[Any, Any]:
         return self.client.get_workflow_handle(workflow_id(run.journey, run.customer_id, run.entry))
 
 
 @asynccontextmanager
 async def staged(
-    engine: AsyncEngine, client: Client, home: Path, *, channels: dict[str, Channel] | None = None
+    engine: AsyncEngine,
+    client: Client,
+    home: Path,
+    *,
+    channels: dict[str, Channel] | None = None,
+    templates: Path = ROOT / "templates",
+    workers: int = 1,
 ) -> AsyncIterator[Stage]:
-    """A stage whose worker runs for the length of the block."""
+    """A stage whose workers run for the length of the block."""
     mailbox = Mailbox()
     server = await asyncio.get_running_loop().create_server(lambda: SMTP(mailbox), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     settings = Settings(
         home=home,
         definitions=ROOT / "definitions",
-        templates=ROOT / "templates",
+        templates=templates,
         secret="a secret for tests only",
     )
     email = EmailChannel(f"smtp://127.0.0.1:{port}", settings.mail_from)
     given: dict[str, Channel] = channels or {"email": email}
     try:
-        async with compose(settings, engine=engine, client=client, channels=given) as parts, _working(parts):
+        async with compose(settings, engine=engine, client=client, channels=given) as parts, AsyncExitStack() as crew:
+            for _ in range(workers):
+                await crew.enter_async_context(working(parts))
             yield Stage(
                 parts, engine, client, mailbox, VirtualTime(engine, client),
                 datetime.now(UTC) + timedelta(minutes=1),
@@ -142,7 +176,8 @@ async def staged(
 
 
 @asynccontextmanager
-async def _working(parts: Composition) -> AsyncIterator[None]:
+async def working(parts: Composition) -> AsyncIterator[None]:
+    """A worker of each queue, for the length of the block."""
     async with AsyncExitStack() as running:
         for one in worker.build(parts):
             await running.enter_async_context(one)
