@@ -115,6 +115,7 @@ class Stack:
         async def given() -> None:
             with self._timed("Temporal") as say:
                 client = await temporal.connect(self.settings)
+                await temporal.ensure_search_attributes(client)
                 say(f"given: {client.service_client.config.target_host}, namespace {client.namespace}")
 
         if temporal.server_is_given():

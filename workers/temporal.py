@@ -4,13 +4,21 @@ import asyncio
 import logging
 from typing import Any
 
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
+from journeys import attributes
 from journeys.errors import WaymarkError
 from workers import running
 from workers.settings import Settings
+
+VALUE_TYPES = {
+    "Keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    "Int": IndexedValueType.INDEXED_VALUE_TYPE_INT,
+}
 
 log = logging.getLogger(__name__)
 
@@ -80,3 +88,31 @@ async def connect(settings: Settings, *, patient: bool = False) -> Client:
             log.warning("%s; trying again in %.1f s", message, pause)
         await asyncio.sleep(pause)
         pause = min(pause * 2, 10)
+
+
+async def ensure_search_attributes(client: Client) -> list[str]:
+    """Register what operators filter runs by, where it is missing; returns the names that were added.
+
+    Raises WaymarkError when the server does not allow it: then whoever administers it must do it.
+    """
+    operator, namespace_ = client.operator_service, client.namespace
+    try:
+        known = await operator.list_search_attributes(ListSearchAttributesRequest(namespace=namespace_))
+        missing = {name: kind for name, kind in attributes.KINDS.items() if name not in known.custom_attributes}
+        if missing:
+            types = {name: VALUE_TYPES[kind] for name, kind in missing.items()}
+            await operator.add_search_attributes(
+                AddSearchAttributesRequest(namespace=namespace_, search_attributes=types)
+            )
+    except RPCError as error:
+        if error.status is RPCStatusCode.ALREADY_EXISTS:
+            return []
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise WaymarkError(
+                f"Temporal has no namespace {namespace_}.", hint="Check TEMPORAL_NAMESPACE, or create the namespace."
+            ) from None
+        raise WaymarkError(
+            f"The search attributes of namespace {namespace_} cannot be registered: {error.message}",
+            hint="Have them created by its administrator; `waymark doctor` prints the command.",
+        ) from None
+    return sorted(missing)

@@ -76,6 +76,8 @@ async def _examine(of: Settings) -> list[Finding]:
             findings += await check(of)
         except WaymarkError as error:
             findings.append(Finding(part, "wrong", error.message, error.hint))
+        except RPCError as error:
+            findings.append(Finding(part, "wrong", error.message, "Check TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE."))
         except Exception as error:  # noqa: BLE001 (one broken check must not hide the others)
             findings.append(Finding(part, "wrong", f"{type(error).__name__}: {error}", "Run it with --debug."))
     return findings

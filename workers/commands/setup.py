@@ -9,6 +9,7 @@ import typer
 
 from journeys.errors import WaymarkError
 from records import migration
+from workers import temporal
 from workers.commands.shared import AsJson, notice, print_json, run, settings
 from workers.composition import database_url, resolve
 from workers.content import shipped
@@ -32,14 +33,23 @@ def init(
 
 
 def migrate(as_json: AsJson = False) -> None:
-    """Bring the database to the tables of this release; what is up to date stays as it is."""
+    """Bring the database, and the Temporal namespace that the environment names, to this release.
+
+    What is up to date stays as it is, so it may run before every start.
+    """
     applied = run(_migrate())
+    added = run(_register()) if temporal.server_is_given() else []
     if as_json:
-        print_json({"applied": applied, "revision": (applied or migration.revisions())[-1]})
-    elif applied:
-        notice(f"Applied {', '.join(applied)}.")
-    else:
-        notice("The database is up to date.")
+        document = {"applied": applied, "revision": migration.revisions()[-1], "search_attributes": added}
+        print_json(document)
+        return
+    notice(f"Applied {', '.join(applied)}." if applied else "The database is up to date.")
+    if added:
+        notice(f"Registered the search attributes {', '.join(added)}.")
+
+
+async def _register() -> list[str]:
+    return await temporal.ensure_search_attributes(await temporal.connect(settings()))
 
 
 async def _migrate() -> list[str]:
