@@ -23,6 +23,8 @@ from records.enrolments import Enrolment, Happening, Interest, Standing
 from records.events import StoredEvent
 from records.ledger import Slot
 
+BEFORE_ALL = -1
+"""The place of the goal among the path lines of a turn: whatever the turn did, the goal was there before."""
 AFTER_DELIVERY = 1000
 """Path lines written after a delivery count from here, so that they never collide with those before it."""
 
@@ -38,6 +40,7 @@ class Taken:
     cursor: Cursor
     instruction: Instruction
     repeated: bool = False
+    goal: bool = False
     lines: list[dict[str, Any]] = field(default_factory=list)
     caused: list[StoredEvent] = field(default_factory=list)
 
@@ -82,16 +85,17 @@ class Turns:
         zone = zone_of(standing.time_zone, standing.country, self._default_zone)
         cursor = Cursor.from_json(enrolment.cursor)
         last = restore(enrolment.instruction)
-        taken = Taken(standing, program, zone, turn.turn, cursor, last or _NOTHING)
+        taken = Taken(standing, program, zone, turn.turn, cursor, last or _NOTHING, goal="goal" in enrolment.cursor)
         if last is not None and (enrolment.turn >= turn.turn or last.act == "finish"):
             taken.turn, taken.repeated = enrolment.turn, True
             return taken
         happenings = await self._happenings(db, taken)
+        self._note_goal(taken, happenings)
         ended = next((one for one in happenings if one.role == "exit"), None)
         if ended is not None:
             await self._exit(db, taken, turn.now, ended)
         elif last is None:
-            await self._walk(db, taken, start(program, turn.now, zone), turn.now, happenings)
+            await self._walk(db, taken, start(program, turn.now, zone), turn.now)
         else:
             await self._resume(db, taken, turn, happenings)
         return taken
@@ -102,7 +106,7 @@ class Turns:
             _line(taken, now, Passed(taken.slot.step, taken.slot.visit, "send", way, seen), AFTER_DELIVERY)
         )
         walk = go_on(taken.program, taken.cursor, now, taken.zone, way)
-        await self._walk(db, taken, walk, now, [], AFTER_DELIVERY + 1)
+        await self._walk(db, taken, walk, now, AFTER_DELIVERY + 1)
 
     async def put_off(
         self, db: AsyncConnection, taken: Taken, until: datetime | None, because: str, note: dict[str, Any]
@@ -140,12 +144,12 @@ class Turns:
         if isinstance(step, WaitFor) and met is not None:
             came = Passed(cursor.step or "", cursor.visit, "wait_for", f"{met.event.name} came", met.seen)
             taken.lines.append(_line(taken, now, came, 0))
-            await self._walk(db, taken, go_on(taken.program, cursor, now, taken.zone, met.event.name), now, happenings)
+            await self._walk(db, taken, go_on(taken.program, cursor, now, taken.zone, met.event.name), now)
         elif due:
             kind = "wait_for" if isinstance(step, WaitFor) else "wait"
             over = Passed(cursor.step or "", cursor.visit, kind, "did not come" if kind == "wait_for" else "elapsed")
             taken.lines.append(_line(taken, now, over, 0))
-            await self._walk(db, taken, go_on(taken.program, cursor, now, taken.zone, "elapsed"), now, happenings)
+            await self._walk(db, taken, go_on(taken.program, cursor, now, taken.zone, "elapsed"), now)
         else:
             await self._stay(db, taken)
 
@@ -175,14 +179,16 @@ class Turns:
         )
         await self._save(db, taken, because, (), {}, ended_at=now)
 
-    async def _walk(
-        self, db: AsyncConnection, taken: Taken, walk: Walk, now: datetime, happenings: list[_Met], seq: int = 1
-    ) -> None:
-        """Run the interpreter to its rest, answering its questions from the records."""
+    def _note_goal(self, taken: Taken, happenings: list[_Met]) -> None:
+        """Write down, once, that the run reached what the journey exists for: also when that ends it."""
         goal = next((one for one in happenings if one.role == "goal"), None)
-        if goal is not None and not taken.enrolment.cursor.get("goal"):
+        if goal is not None and not taken.goal:
+            taken.goal = True
             reached = Passed(taken.cursor.step or "entry", taken.cursor.visit, "goal", goal.event.name, goal.seen)
-            taken.lines.append(_line(taken, goal.event.at, reached, 0 if not taken.lines else 500))
+            taken.lines.append(_line(taken, goal.event.at, reached, BEFORE_ALL))
+
+    async def _walk(self, db: AsyncConnection, taken: Taken, walk: Walk, now: datetime, seq: int = 1) -> None:
+        """Run the interpreter to its rest, answering its questions from the records."""
         while True:
             rest, seq = await self._to_rest(db, taken, walk, now, seq)
             met = await self._already(db, taken, rest)
@@ -245,12 +251,11 @@ class Turns:
     ) -> None:
         instruction = taken.instruction
         finished = instruction.act == "finish"
-        goal = taken.enrolment.cursor.get("goal") or any(line["kind"] == "goal" for line in taken.lines)
         values = {
             "status": instruction.status if finished else "active",
             "turn": taken.turn,
             "instruction": store(instruction),
-            "cursor": {**taken.cursor.as_json(), **({"goal": True} if goal else {}), **extra},
+            "cursor": {**taken.cursor.as_json(), **({"goal": True} if taken.goal else {}), **extra},
             "step": instruction.step,
             "because": because,
             "wakes_at": instruction.until,
@@ -270,7 +275,7 @@ class Turns:
         ]
         outcomes = [way.outcome for way in program.journey.exit]
         goal = program.journey.goal
-        if goal is not None and not enrolment.cursor.get("goal"):
+        if goal is not None and not taken.goal:
             until = None if goal.within is None else add(enrolment.enrolled_at, goal.within, taken.zone)
             interests.append(Interest("goal", goal.on, enrolment.enrolled_at, until))
         node = program.nodes.get(cursor.step or "")

@@ -103,6 +103,11 @@ class Stage:
         async with self.engine.connect() as db:
             return await enrolments.get(db, enrolment)
 
+    async def runs(self, customer: int) -> list[Enrolment]:
+        """The customer's runs, in the order of their entry."""
+        async with self.engine.connect() as db:
+            return await enrolments.listing(db, customer_id=customer)
+
     async def path(self, enrolment: int) -> list[tuple[str, str]]:
         """The way a run took: kind and step."""
         async with self.engine.connect() as db:
