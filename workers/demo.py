@@ -40,7 +40,10 @@ def run(*, home: Path | None, once: bool) -> None:
             "home": base.home / "demo",
             "definitions": shipped("definitions"),
             "templates": shipped("templates"),
-            "workspace_name": "Larkhill Coffee",
+            "workspace_name": "Kettlewick Coffee",
+            "workspace_address": "21 Ropewalk Lane, Singapore 059900",
+            "workspace_url": "https://kettlewick.example",
+            "mail_from": "Kettlewick Coffee <hello@kettlewick.example>",
         }
     )
     asyncio.run(_run(of, once=once))

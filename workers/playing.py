@@ -155,15 +155,15 @@ class Player:
         return next((touch for touch in sent if touch.message == message and touch.status == "sent"), None)
 
     async def _sell(self, customer: int, one: Behaviour, at: datetime) -> bool:
-        """Sales works on the customer's oldest open task."""
+        """Sales works on the customer's newest open task."""
         rep = REPS[customer % len(REPS)]
         async with self._parts.engine.begin() as db:
             mine = [task for task in await tasks.listing(db, status="open", limit=1000) if task.customer_id == customer]
             if not mine:
                 return False
-            await tasks.claim(db, mine[0].id, rep, at)
+            await tasks.claim(db, mine[-1].id, rep, at)
         await finish_task(
-            self._parts.engine, self._parts.audience.router, mine[0].id,
+            self._parts.engine, self._parts.audience.router, mine[-1].id,
             rep=rep, outcome=one.properties["outcome"], note=one.properties.get("note"), now=at,
         )  # fmt: skip
         return True

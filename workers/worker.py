@@ -44,8 +44,8 @@ def sandbox() -> SandboxedWorkflowRunner:
     )
 
 
-def build(parts: Composition) -> list[Worker]:
-    """The workers of one process, not yet running."""
+def build(parts: Composition, *, at_once: int = 100) -> list[Worker]:
+    """The workers of one process, not yet running; each takes up to `at_once` activities at a time."""
     rates = {
         channel_queue("email"): parts.settings.email_per_second,
         channel_queue("sms"): parts.settings.sms_per_second,
@@ -56,6 +56,7 @@ def build(parts: Composition) -> list[Worker]:
             task_queue=queue,
             workflows=parts.workflows if queue == QUEUE else [],
             activities=activities,
+            max_concurrent_activities=at_once,
             workflow_runner=sandbox(),
             graceful_shutdown_timeout=GRACE,
             max_task_queue_activities_per_second=rates.get(queue),

@@ -1,0 +1,1 @@
+"""Workers that are killed on purpose, and what the ledger says afterwards."""

@@ -1,0 +1,113 @@
+"""A worker that dies by SIGKILL at a random point of a delivery, again and again.
+
+`python -m tests.faults.mortal_worker ADDRESS NAMESPACE DATABASE SMTP FOLDER CHANCE SEED`
+
+The parent imports everything once and forks a worker; when it dies, it forks the next. Before a worker kills itself it
+notes the point in `FOLDER/kills`. A file `FOLDER/mercy` makes the present and all later workers immortal; a file
+`FOLDER/stop` ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio.client import Client
+
+from activities.channels.channel import Message, Receipt
+from activities.channels.email import EmailChannel
+from activities.delivery import Delivery, Outcome
+from activities.turns import Taken
+from records import ledger
+from records.database import create_engine
+from records.ledger import Slot
+from workers import worker
+from workers.composition import compose
+from workers.settings import Settings
+
+POINTS = ("before the claim", "after the claim", "after the reply", "after the record")
+
+
+class Death:
+    """Strikes with a fixed chance whenever a delivery passes a point."""
+
+    def __init__(self, folder: Path, chance: float, seed: int) -> None:
+        self.folder, self.chance, self.random = folder, chance, random.Random(seed)
+
+    def passing(self, point: str) -> None:
+        if self.random.random() < self.chance and not (self.folder / "mercy").exists():
+            with (self.folder / "kills").open("a") as kills:
+                kills.write(point + "\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class MortalChannel(EmailChannel):
+    """The real channel, with death before it sends and after the relay has answered."""
+
+    death: Death
+
+    async def send(self, message: Message) -> Receipt:
+        self.death.passing("after the claim")
+        receipt = await super().send(message)
+        self.death.passing("after the reply")
+        return receipt
+
+
+def beset(death: Death) -> None:
+    """Let death wait before the claim and after the record, too."""
+    claim, record = ledger.claim, Delivery._record
+
+    async def mortal_claim(db: AsyncConnection, slot: Slot, values: dict[str, Any]) -> None:
+        death.passing("before the claim")
+        await claim(db, slot, values)
+
+    async def mortal_record(self: Delivery, taken: Taken, message: Message, outcome: Outcome) -> None:
+        await record(self, taken, message, outcome)
+        death.passing("after the record")
+
+    ledger.claim = mortal_claim
+    Delivery._record = mortal_record  # type: ignore[method-assign]
+
+
+async def live(address: str, namespace: str, database: str, smtp: str, death: Death) -> None:
+    """One worker's life."""
+    beset(death)
+    settings = Settings(home=death.folder, secret="a secret for tests only")
+    channel = MortalChannel(smtp, settings.mail_from)
+    channel.death = death
+    engine = create_engine(database, pool_size=5)
+    client = await Client.connect(address, namespace=namespace)
+    async with (
+        compose(settings, engine=engine, client=client, channels={"email": channel}) as parts,
+        AsyncExitStack() as running,
+    ):
+        for one in worker.build(parts, at_once=3):
+            await running.enter_async_context(one)
+        while not (death.folder / "stop").exists():
+            await asyncio.sleep(0.05)
+
+
+def main(address: str, namespace: str, database: str, smtp: str, folder: str, chance: str, seed: str) -> None:
+    """Bring worker after worker into the world, until told to stop."""
+    life = 0
+    while not (Path(folder) / "stop").exists():
+        life += 1
+        child = os.fork()
+        if child == 0:
+            death = Death(Path(folder), float(chance), int(seed) * 100_003 + life)
+            asyncio.run(live(address, namespace, database, smtp, death))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if not os.WIFSIGNALED(status) and os.WEXITSTATUS(status) != 0:
+            sys.exit("a worker ended by itself; see above")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,62 @@
+"""Fixtures: one Temporal server; a namespace, a database and a worker for each test that asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from journeys import attributes
+from tests.workflow.stage import Stage, staged
+from workers.server.binary import find_binary
+from workers.server.devserver import DevServer
+
+_numbers = count(1)
+_TYPES = {"Keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD, "Int": IndexedValueType.INDEXED_VALUE_TYPE_INT}
+
+
+@pytest.fixture(scope="session")
+async def server() -> AsyncIterator[DevServer]:
+    """The server of this run, in memory."""
+    async with DevServer(await find_binary(), ui=False, search_attributes=attributes.KINDS) as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: DevServer) -> Client:
+    """A client of a namespace that is this test's alone, so that no run of another test meets its worker."""
+    name = f"test-{next(_numbers)}"
+    root = await Client.connect(server.address)
+    request = RegisterNamespaceRequest(namespace=name)
+    request.workflow_execution_retention_period.FromTimedelta(timedelta(days=1))
+    await root.workflow_service.register_namespace(request)
+    kinds = {key: _TYPES[kind] for key, kind in attributes.KINDS.items()}
+    # The server learns of a new namespace by a cache that it refreshes; until then it says that there is none.
+    for _ in range(200):
+        try:
+            await root.operator_service.add_search_attributes(
+                AddSearchAttributesRequest(namespace=name, search_attributes=kinds)
+            )
+            break
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            await asyncio.sleep(0.02)
+    return await Client.connect(server.address, namespace=name)
+
+
+@pytest.fixture
+async def stage(engine: AsyncEngine, client: Client, tmp_path: Path) -> AsyncIterator[Stage]:
+    """A whole Waymark on this test's own database."""
+    async with staged(engine, client, tmp_path) as one:
+        yield one
