@@ -17,13 +17,15 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 import journeys
 from journeys.errors import WaymarkError
 from journeys.instruction import QUEUE, channel_queue
-from workers import schedules
+from workers import schedules, temporal
 from workers.child import announce, leave, until_told_to_stop
 from workers.composition import Composition, compose
 from workers.settings import Settings, load_settings
 
 GRACE = timedelta(seconds=20)
 """How long a delivery that has begun may go on after the worker was told to stop."""
+
+log = logging.getLogger(__name__)
 
 WORKFLOW_MODULE = "workflow"
 """The one module of `journeys` that the sandbox runs anew for each workflow."""
@@ -89,6 +91,10 @@ async def run(
 async def main(settings: Settings) -> None:
     """One worker process from start to end."""
     async with compose(settings, patient=True) as parts:
+        try:
+            await temporal.ensure_search_attributes(parts.client)
+        except WaymarkError as error:
+            log.warning("%s %s", error.message, error.hint)
         await schedules.ensure(parts.client)
         await run(parts, until_told_to_stop, ready=announce)
 

@@ -49,7 +49,12 @@ def migrate(as_json: AsJson = False) -> None:
 
 
 async def _register() -> list[str]:
-    return await temporal.ensure_search_attributes(await temporal.connect(settings()))
+    # The database is up to date by now, and that must not count as failed: workers register what is missing, too.
+    try:
+        return await temporal.ensure_search_attributes(await temporal.connect(settings()))
+    except WaymarkError as error:
+        notice(f"{error.message} {error.hint or ''}")
+        return []
 
 
 async def _migrate() -> list[str]:
