@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from typing import Any
 
 from temporalio.api.enums.v1 import IndexedValueType
@@ -79,7 +80,9 @@ async def connect(settings: Settings, *, patient: bool = False) -> Client:
         try:
             return await Client.connect(**options)
         except (RuntimeError, RPCError) as error:
-            reason = str(error).splitlines()[0][:200]
+            # The SDK wraps the system's own words in the names of its types.
+            inner = re.search(r'message: "([^"]+)"', str(error))
+            reason = inner[1] if inner else str(error).splitlines()[0][:200]
             message = f"Temporal at {options['target_host']} does not answer: {reason}"
             if not patient:
                 raise TemporalAwayError(
