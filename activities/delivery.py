@@ -167,6 +167,9 @@ class Delivery:
             case TryLater() as later:
                 await ledger.release(db, slot)
                 await self._put_off(db, taken, _row(taken, None, now), later, now)
+            case Unknown(reason=reason) if taken.send.if_uncertain == "resend":
+                await ledger.release(db, slot)
+                await self._put_off(db, taken, _row(taken, None, now), TryLater(reason), now)
             case Unknown(reason=reason):
                 await ledger.settle(db, slot, "uncertain", at=None, because=reason)
                 await self._doubt(db, taken, reason, now)
@@ -186,8 +189,10 @@ class Delivery:
     async def _put_off(
         self, db: AsyncConnection, taken: Taken, row: dict[str, Any], later: TryLater, now: datetime
     ) -> None:
-        """Try again later, for three days; for as long as it takes when the fault is in our own settings."""
-        times, first = taken.put_off.get("times", 0) + 1, taken.put_off.get("first", now.isoformat())
+        """Try again later, for three days; for as long as it takes when the fault is in our own settings: that time
+        is not held against the other side."""
+        times = taken.put_off.get("times", 0) + 1
+        first = now.isoformat() if later.configuration else taken.put_off.get("first", now.isoformat())
         if not later.configuration and now - datetime.fromisoformat(first) >= PATIENCE:
             because = f"gave up after {PATIENCE.days} days: {later.reason}"
             await ledger.claim(db, taken.slot, {**row, "status": "failed", "because": because, "settled_at": now})

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from email import message_from_bytes
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -62,7 +63,7 @@ async def went_on(stage: Stage, customer: int) -> bool:
     ],
 )
 async def test_a_contact_who_may_not_be_written_to_is_skipped_with_the_reason_and_goes_on(
-    stage: Stage, columns: dict[str, object], because: str
+    stage: Stage, columns: dict[str, Any], because: str
 ) -> None:
     await stage.publish(WRITES)
     ann = await stage.customer(**columns)
