@@ -18,11 +18,11 @@ from journeys.fields import load_fields
 from records import reports
 from workers import running
 from workers.commands.importing import show as show_import
-from workers.commands.running import Progress as Starting
-from workers.commands.running import Stopping, show_addresses
 from workers.commands.shared import err, notice, out, settings
 from workers.composition import Composition, compose
 from workers.content import shipped
+from workers.display import Progress as Starting
+from workers.display import Stopping, show_addresses
 from workers.playing import Player, read_behaviour, sample_ids
 from workers.server.postgres import EmbeddedPostgres
 from workers.settings import Settings

@@ -35,7 +35,7 @@ async def summary(parts: Composition, of: Settings, start: datetime, days: int) 
     out.print(Rule(f"{days} days later, {end:%d %B %Y}"))
     out.print(
         f"{total.customers:,} contacts received {total.sent:,} messages; {total.opened:,} were opened, "
-        f"{total.clicked:,} clicked. {total.qualified:,} leads qualified; {total.active:,} runs are still on their way.",
+        f"{total.clicked:,} clicked. {total.qualified:,} leads qualified; {total.active:,} runs go on.",
     )
     out.print(_journeys(journeys))
     out.print(_tasks(work, clock))
