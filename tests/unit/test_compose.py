@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +158,18 @@ def test_the_image_installs_with_the_same_installer_as_everybody() -> None:
     version = re.search(r"^UV := (\S+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert version is not None
     assert f"uv=={version[1]}" in DOCKERFILE
+
+
+def test_the_worker_is_unhealthy_without_a_worker_process() -> None:
+    _, python, dash_c, code = SERVICES["worker"]["healthcheck"]["test"]
+    assert (python, dash_c) == ("python", "-c")
+    # It must not take itself for one, whatever its own command line says.
+    assert subprocess.run([sys.executable, "-c", code.replace("workers.worker", "workers.nobody")]).returncode == 1
+    decoy = "import sys; print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", decoy, "-m", "workers.nobody"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as living:
+        assert living.stdout is not None
+        living.stdout.readline()
+        check = subprocess.run([sys.executable, "-c", code.replace("workers.worker", "workers.nobody")])
+        living.communicate()
+    assert check.returncode == 0
