@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from activities.audience import Router
+from activities.discretion import discreet
 from activities.turns import Turns, erased
 from journeys.instruction import Instruction, Turn
 from records.enrolments import UnknownRun
@@ -22,10 +23,11 @@ class Advance:
     @activity.defn(name="advance")
     async def advance(self, turn: Turn) -> Instruction:
         """What the run does next. A turn that was taken before returns what it came to then."""
-        try:
-            async with self._database.begin() as db:
-                taken = await self._turns.take(db, turn)
-        except UnknownRun:
-            return erased(turn)
-        await self._router.route_all(taken.caused)
-        return taken.instruction
+        with discreet("advance"):
+            try:
+                async with self._database.begin() as db:
+                    taken = await self._turns.take(db, turn)
+            except UnknownRun:
+                return erased(turn)
+            await self._router.route_all(taken.caused)
+            return taken.instruction

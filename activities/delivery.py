@@ -17,6 +17,7 @@ from temporalio import activity
 from activities.audience import Router
 from activities.channels.channel import Channel, Message, Refused, TryLater, Unknown
 from activities.composing import Composer, Unrenderable
+from activities.discretion import discreet
 from activities.turns import Taken, Turns, erased
 from journeys.identity import touch_key
 from journeys.instruction import Event, Instruction, Turn
@@ -61,17 +62,17 @@ class Delivery:
         in between, and cannot know: what happens then is the step's `if_uncertain`.
         """
         now = _present(turn)
-        with _heartbeats():
+        with discreet("deliver"), _heartbeats():
             try:
                 async with self._database.begin() as db:
                     taken = await self._turns.take(db, turn)
                     message = await self._claim(db, taken, now)
+                if message is not None:
+                    await self._record(taken, message, await self._send(taken, message, now))
             except UnknownRun:
                 return erased(turn)
-            if message is not None:
-                await self._record(taken, message, await self._send(taken, message, now))
-        await self._router.route_all(taken.caused)
-        return taken.instruction
+            await self._router.route_all(taken.caused)
+            return taken.instruction
 
     async def _claim(self, db: AsyncConnection, taken: Taken, now: datetime) -> Message | None:
         """Claim the slot; returns the message to send, or None when there is nothing (more) to send this turn."""

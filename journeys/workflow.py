@@ -103,6 +103,7 @@ class CustomerJourney:
         assert instruction.channel is not None
         self._run.inbox.clear()
         summary = instruction.summary if woke == "delivery" else instruction.then
+        self._say(f"{summary}, on the queue {channel_queue(instruction.channel)}")
         came_to: Instruction = await workflow.execute_activity(
             "deliver", self._turn(woke), result_type=Instruction, retry_policy=DELIVER,
             task_queue=channel_queue(instruction.channel), start_to_close_timeout=LONGEST_DELIVERY,
@@ -118,15 +119,17 @@ class CustomerJourney:
         """Tell operators where the run stands; the search attributes only when they change."""
         until = f" until {instruction.until:%Y-%m-%d %H:%M} UTC" if instruction.until else ""
         why = f", because {instruction.because}" if instruction.because else ""
-        workflow.set_current_details(
-            f"**{instruction.step}** ({instruction.status}): {instruction.summary}{until}{why}"
-        )
+        self._say(f"**{instruction.step}** ({instruction.status}): {instruction.summary}{until}{why}")
         shown = (instruction.step, instruction.status)
         if shown != self._shown:
             workflow.upsert_search_attributes(
                 [attributes.STEP.value_set(instruction.step), attributes.STATUS.value_set(instruction.status)]
             )
             self._shown = shown
+
+    def _say(self, what: str) -> None:
+        """The journey stands beside it, because the server forgets a run's summary when it continues as new."""
+        workflow.set_current_details(f"{self._run.journey} v{self._run.version}: {what}")
 
     def _tired(self) -> bool:
         if self._instruction is None or self._instruction.act != "wait":

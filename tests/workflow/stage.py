@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -14,6 +14,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowHandle
 
 from activities.audience import Routed
@@ -41,9 +42,13 @@ class Mailbox:
     """What a mail server took in: real SMTP, kept in memory."""
 
     messages: list[EmailMessage] = field(default_factory=list)
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+    """What happens in the world between taking a message in and saying so."""
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
+        if self.meanwhile is not None:
+            await self.meanwhile()
         return "250 OK"
 
     def to(self, address: str) -> list[str]:
@@ -141,6 +146,11 @@ class Stage:
         assert stored is not None
         return stored
 
+    async def details(self, run: Enrolment) -> str:
+        """What the Temporal UI shows as the run's present state."""
+        metadata = await self.handle(run).query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+        return str(metadata.current_details)
+
     def handle(self, run: Enrolment) -> WorkflowHandle[Any, Any]:
         return self.client.get_workflow_handle(workflow_id(run.journey, run.customer_id, run.entry))
 
@@ -170,7 +180,8 @@ async def staged(
     try:
         async with compose(settings, engine=engine, client=client, channels=given) as parts, AsyncExitStack() as crew:
             for _ in range(workers):
-                await crew.enter_async_context(working(parts))
+                own = await Client.connect(client.service_client.config.target_host, namespace=client.namespace)
+                await crew.enter_async_context(working(replace(parts, client=own)))
             yield Stage(
                 parts, engine, client, mailbox, VirtualTime(engine, client),
                 datetime.now(UTC) + timedelta(minutes=1),
