@@ -127,9 +127,8 @@ class Player:
 
     async def _happen(self, customer: int, one: Behaviour) -> None:
         at = self._start + one.after
-        await self._time.meet(customer, at)
+        awaiting = await self._time.meet(customer, at, one.event)
         act = self._sell if one.event == "task.done" else self._act
-        awaiting = [run for run in await self._time.open_runs(customer) if one.event in run.awaiting]
         if not await act(customer, one, at):
             self.played.impossible.append(one)
             return

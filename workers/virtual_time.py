@@ -63,10 +63,15 @@ class VirtualTime:
             await self._set_clock(run, moment)
             await self.moved([run])
 
-    async def meet(self, customer_id: int, at: datetime) -> None:
-        """Bring all open runs of a customer to `at`, also those that sleep beyond it, so that an event can happen."""
+    async def meet(self, customer_id: int, at: datetime, event: str) -> list[Enrolment]:
+        """Let everything come to pass until `at`, and bring the runs that await the event there; returns those runs.
+
+        A run that does not await it keeps its own clock: nothing that it does depends on the event's time.
+        """
         await self.carry_all(customer_id, at)
-        await asyncio.gather(*(self._set_clock(run, at) for run in await self.open_runs(customer_id)))
+        awaiting = [run for run in await self.open_runs(customer_id) if event in run.awaiting and run.turn]
+        await asyncio.gather(*(self._set_clock(run, at) for run in awaiting))
+        return awaiting
 
     async def moved(self, runs: Iterable[Enrolment]) -> None:
         """Return when each of the runs has taken a turn since it was read, and rests again.

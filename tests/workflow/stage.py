@@ -92,7 +92,7 @@ class Stage:
     ) -> Routed:
         """Let an event happen so long after the start, with everything before it having come to pass."""
         at = self.start + after
-        await self.time.meet(customer, at)
+        await self.time.meet(customer, at, name)
         routed = await self.parts.audience.ingest(customer, name, occurred_at=at, received_at=at, properties=properties)
         assert routed is not None
         await self.time.moved(run for run in routed.woken if run.turn)

@@ -154,7 +154,7 @@ async def test_an_exit_whose_signal_was_lost_still_stops_the_next_mail(stage: St
     await stage.publish(LEAVES)
     ann = await stage.customer()
     await stage.event(ann, "customer.signed_up", NONE)
-    await stage.time.meet(ann, stage.start + days * DAY)
+    await stage.time.meet(ann, stage.start + days * DAY, "customer.left")
     sent = len(stage.mailbox.messages)
     await stage.store(ann, "customer.left", days * DAY)
     await stage.pass_time(ann, 9 * DAY)

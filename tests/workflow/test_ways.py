@@ -222,7 +222,7 @@ async def test_a_qualified_lead_becomes_one_task_and_goes_on_by_its_outcome(
     assert (await stage.person(ann)).stage == "qualified"
     waiting = await stage.run(run.id)
     if said is not None:
-        await stage.time.meet(ann, stage.start + 2 * DAY)
+        await stage.time.meet(ann, stage.start + 2 * DAY, "task.done")
         for _ in range(2):
             await finish_task(
                 stage.engine, stage.parts.audience.router, task.id, rep="Rae", outcome=said,  # type: ignore[arg-type]
