@@ -21,7 +21,7 @@ from journeys import conditions, definition
 from journeys.fields import parse_fields
 from journeys.loading import parse
 from journeys.source import InvalidFile
-from tools import reference
+from tools import pictures, reference
 from workers.command import app
 from workers.settings import Settings, variable
 
@@ -357,3 +357,8 @@ def test_the_pictures_are_small_and_stand_alone() -> None:
         assert picture.stat().st_size < 300_000, picture.name
         text = picture.read_text(encoding="utf-8")
         assert not re.search(r"(href|src)=|@import|<script|url\((?!#)", text), picture.name
+
+
+def test_the_picture_of_a_journey_is_that_of_its_map() -> None:
+    shown = (DOCS / "pictures" / "welcome.svg").read_text(encoding="utf-8")
+    assert shown == pictures.drawing(), "run python -m tools.pictures"
