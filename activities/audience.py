@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -48,12 +48,12 @@ class NotEnrollable(WaymarkError):
 
 @dataclass
 class Routed:
-    """What became of an event: the runs it began, the runs it woke, and whether all of it could be carried out."""
+    """What became of an event: the runs it began and woke; or, in `away`, why Temporal could not be told of them."""
 
     event: StoredEvent
     enrolled: list[Enrolment] = field(default_factory=list)
     woken: list[Enrolment] = field(default_factory=list)
-    complete: bool = True
+    away: str | None = None
 
 
 class Router:
@@ -67,11 +67,12 @@ class Router:
     async def route_all(self, stored: Iterable[StoredEvent]) -> None:
         """Route events that an activity caused. What Temporal cannot take now is left to the sweep."""
         for event in stored:
-            await self.route(event)
+            if (away := (await self.route(event)).away) is not None:
+                log.warning("event %s waits for Temporal: %s", event.id, away)
 
     async def route(self, event: StoredEvent) -> Routed:
-        """Enrol whom the event enrols and wake the runs that await it. `complete` is False when Temporal did not
-        answer: the event stays unrouted, and the sweep takes it up again."""
+        """Enrol whom the event enrols and wake the runs that await it. Where Temporal does not answer, the event
+        stays unrouted, and the sweep takes it up again."""
         routed = Routed(event)
         async with self._database.begin() as db:
             routed.woken = await enrolments.concerned(db, event.customer_id, event.name)
@@ -88,9 +89,8 @@ class Router:
                 await self.launch(enrolment)
             for enrolment in routed.woken:
                 await self.wake(enrolment, Event(str(event.id), event.name, event.occurred_at))
-        except RPCError as error:
-            log.warning("event %s waits for Temporal: %s", event.id, error.message)
-            routed.complete = False
+        except (RPCError, RuntimeError) as error:
+            routed.away = _away(error)
             return routed
         async with self._database.begin() as db:
             await events.mark_routed(db, [event.id], event.received_at)
@@ -99,9 +99,11 @@ class Router:
     async def enrol(self, customer_id: int, journey: str, *, source: str, now: datetime) -> Enrolment:
         """Enter a customer by hand, through the API or from another journey, and start the run.
 
+        Where Temporal does not answer, the enrolment is returned as it is kept, without `launched_at`, and the sweep
+        starts it.
+
         Raises:
             NotEnrollable: the journey takes nobody in, or its rule for entering again forbids it.
-            RPCError: Temporal does not answer; the enrolment is kept and will be started by the sweep.
         """
         async with self._database.begin() as db:
             live = await versions.live(db, journey)
@@ -118,8 +120,12 @@ class Router:
                 f"customer {customer_id} is not enrolled: {entered.because}",
                 hint=f"the rule is re_enter in the map of {journey}",
             )
-        await self.launch(entered)
-        return entered
+        try:
+            await self.launch(entered)
+        except (RPCError, RuntimeError) as error:
+            log.info("run %s waits for Temporal: %s", entered.id, _away(error))
+            return entered
+        return replace(entered, launched_at=entered.begins_at)
 
     async def launch(self, enrolment: Enrolment) -> None:
         """Start the run's workflow, once: a second start finds the first.
@@ -169,8 +175,7 @@ class Router:
             stored = await events.unrouted(db, limit=PAGE, older_than=settled)
         for enrolment in waiting:
             await self.launch(enrolment)
-        for event in stored:
-            await self.route(event)
+        await self.route_all(stored)
         return len(waiting) + len(stored)
 
     async def _triggered(self, db: AsyncConnection, event: StoredEvent) -> list[tuple[Program, int]]:
@@ -229,3 +234,13 @@ class Audience:
                 value=value, properties=dict(properties or {}), touch_id=touch_id,
             )  # fmt: skip
         return await self.router.route(event) if event is not None else None
+
+
+def _away(error: RPCError | RuntimeError) -> str:
+    """What the way to Temporal said. The SDK has a bare RuntimeError for a server that it cannot connect to; another
+    one is none of that, and is raised."""
+    if isinstance(error, RPCError):
+        return error.message
+    if not str(error).startswith("Failed client connect"):
+        raise error
+    return "it cannot be reached"

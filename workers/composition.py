@@ -175,11 +175,12 @@ async def compose(
     channels: Mapping[str, Channel] | None = None,
     templates: Templates | None = None,
     patient: bool = False,
+    lazy: bool = False,
 ) -> AsyncIterator[Composition]:
     """All parts, built from the settings unless given; what is built here is closed at the end.
 
     The settings are completed by a stack that runs over the home folder. `patient` waits for the Temporal server to
-    come up instead of raising.
+    come up instead of raising; `lazy` does without it until it is used.
     """
     settings = resolve(settings)
     fields, rule = load_fields(settings.definitions / "fields.yaml"), handoff.load(settings.definitions)
@@ -188,7 +189,7 @@ async def compose(
         if engine is None:
             engine = await closing.enter_async_context(database(settings))
         if client is None:
-            client = await temporal.connect(settings, patient=patient)
+            client = await temporal.connect(settings, patient=patient, lazy=lazy)
         if channels is None:
             channels = build_channels(settings)
             for channel in channels.values():

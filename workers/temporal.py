@@ -68,17 +68,18 @@ def config(settings: Settings) -> dict[str, Any]:
     return {"target_host": local.temporal_address, "namespace": namespace()}
 
 
-async def connect(settings: Settings, *, patient: bool = False) -> Client:
+async def connect(settings: Settings, *, patient: bool = False, lazy: bool = False) -> Client:
     """A client of the configured server.
 
-    A `patient` caller (a worker) waits until the server comes, trying again every few seconds; another gets
+    A `patient` caller (a worker) waits until the server comes, trying again every few seconds. A `lazy` one, which
+    can do a part of its work without the server, gets a client that connects when it is first used. Any other gets
     TemporalAwayError at once, naming the address.
     """
     pause = 0.5
     while True:
         options = config(settings)
         try:
-            return await Client.connect(**options)
+            return await Client.connect(**options, lazy=lazy)
         except (RuntimeError, RPCError) as error:
             # The SDK wraps the system's own words in the names of its types.
             inner = re.search(r'message: "([^"]+)"', str(error))

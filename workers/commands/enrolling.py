@@ -12,6 +12,8 @@ from journeys.fields import read_datetime, read_number
 from records import customers
 from workers.commands.shared import AsJson, audience, notice, print_json, print_lines, run
 
+AWAY = "Temporal does not answer now; journeys hear of it within a minute of its return."
+
 events = typer.Typer(help="Events of customers.", no_args_is_help=True)
 
 
@@ -44,10 +46,13 @@ def send(
                 "duplicate": routed is None,
                 "enrolled": [one.journey for one in routed.enrolled] if routed else [],
                 "woken": [one.journey for one in routed.woken] if routed else [],
+                "complete": routed is None or routed.away is None,
             }
         )
     elif routed is None:
         notice(f"An event with the key {key!r} is there already; nothing changed.")
+    elif routed.away is not None:
+        notice(f"Event {routed.event.id} {name} is stored. {AWAY}")
     else:
         began = ", ".join(one.journey for one in routed.enrolled) or "no journey"
         woke = ", ".join(one.journey for one in routed.woken) or "none"
@@ -57,7 +62,7 @@ def send(
 async def _send(
     reference: str, name: str, at: datetime, key: str | None, value: float | None, properties: dict[str, Any]
 ) -> Routed | None:
-    async with audience() as (engine, people):
+    async with audience(lazy=True) as (engine, people):
         async with engine.connect() as db:
             customer = await customers.find(db, reference)
         return await people.ingest(
@@ -94,19 +99,24 @@ def enrol(
     else:
         for answer in answers:
             notice(f"{answer['customer']}: {answer.get('error') or 'run ' + str(answer['enrolment'])}")
+        if any(answer.get("started") is False for answer in answers):
+            notice(AWAY)
     if failed:
         raise typer.Exit(1)
 
 
 async def _enrol(journey: str, references: list[str]) -> list[dict[str, Any]]:
     answers: list[dict[str, Any]] = []
-    async with audience() as (engine, people):
+    async with audience(lazy=True) as (engine, people):
         for reference in references:
             try:
                 async with engine.connect() as db:
                     customer = await customers.find(db, reference)
                 entered = await people.router.enrol(customer.id, journey, source="command", now=datetime.now(UTC))
-                answers.append({"customer": reference, "enrolment": entered.id, "version": entered.version})
+                started = entered.launched_at is not None
+                answers.append(
+                    {"customer": reference, "enrolment": entered.id, "version": entered.version, "started": started}
+                )
             except WaymarkError as error:
                 if len(references) == 1:
                     raise

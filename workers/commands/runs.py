@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, cast, get_args
+from typing import Annotated, Any, cast, get_args
 
 import typer
 from rich.markup import escape
 
 from activities.settling import Verdict, settle_by_hand
+from console.documents import document
 from journeys.errors import WaymarkError
 from journeys.identity import workflow_id
 from records import customers, enrolments, touches
@@ -30,6 +31,8 @@ from workers.commands.shared import (
 
 app = typer.Typer(help="Customers on their way through journeys.", no_args_is_help=True)
 Number = Annotated[int, typer.Argument(help="The run's number.", metavar="RUN")]
+STUCK = ("retrying", "held")
+"""States of a run that cannot go on by itself now; a list says why."""
 
 
 @app.command("list")
@@ -61,13 +64,17 @@ def list_(
         print_lines(_plain(one) for one in found)
         return
     clock = Clock(settings())
+    reasons = [escape(one.because or "") if _state(one) in STUCK else "" for one in found]
     shown = table("run", "journey", "customer", "status", "step", "wakes", right=("run", "customer"))
-    for one in found:
+    if any(reasons):
+        shown.add_column("why", overflow="fold")
+    for one, reason in zip(found, reasons, strict=True):
         ended = one.outcome or one.status
         where = one.step if one.ended_at is None else ended
         shown.add_row(
-            str(one.id), f"{one.journey} v{one.version}", str(one.customer_id), one.status, where or "—",
+            str(one.id), f"{one.journey} v{one.version}", str(one.customer_id), _state(one), where or "—",
             clock(one.wakes_at) if one.ended_at is None else "",
+            *([reason] if any(reasons) else []),
         )  # fmt: skip
     out.print(shown)
     if len(found) == limit:
@@ -92,7 +99,7 @@ def show(number: Number, as_json: AsJson = False) -> None:
         return
     clock = Clock(settings())
     out.print(f"[bold]Run {one.id}[/]: {escape(one.journey)} version {one.version}, customer {one.customer_id}")
-    state = f"{one.status}" + (f" ({one.outcome})" if one.outcome else "")
+    state = _state(one) + (f" ({one.outcome})" if one.outcome else "")
     out.print(
         f"  {state}" + (f" at {one.step}" if one.step else "") + (f": {escape(one.because)}" if one.because else "")
     )
@@ -140,6 +147,11 @@ def resolve(
         notice(f"Run {number}: {', '.join(settled)} settled as {as_}; it goes on now.")
 
 
-def _plain(one: Enrolment) -> Enrolment:
+def _state(one: Enrolment) -> str:
+    """What a run does now (waiting, sending, retrying, held), or how it ended: as WaymarkStatus in Temporal."""
+    return str((one.instruction or {}).get("status") or one.status)
+
+
+def _plain(one: Enrolment) -> dict[str, Any]:
     """Without the interpreter's own notes, which change from release to release."""
-    return replace(one, cursor={}, instruction=None)
+    return {**document(replace(one, cursor={}, instruction=None)), "state": _state(one)}

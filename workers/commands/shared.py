@@ -61,9 +61,13 @@ async def records(of: Settings | None = None) -> AsyncIterator[AsyncEngine]:
 
 
 @asynccontextmanager
-async def audience() -> AsyncIterator[tuple[AsyncEngine, Audience]]:
-    """The database and Temporal, for commands that make journeys go on. Raises TemporalAwayError."""
-    async with compose(settings(), channels={}) as parts:
+async def audience(*, lazy: bool = False) -> AsyncIterator[tuple[AsyncEngine, Audience]]:
+    """The database and Temporal, for commands that make journeys go on.
+
+    Raises TemporalAwayError where no server is named, and where none answers: not to a `lazy` command, whose work is
+    kept in the records until the sweep carries it to Temporal.
+    """
+    async with compose(settings(), channels={}, lazy=lazy) as parts:
         yield parts.engine, parts.audience
 
 

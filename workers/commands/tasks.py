@@ -85,7 +85,7 @@ def done(
     wanted = cast("Outcome", _one_of("outcome", outcome, get_args(Outcome)))
 
     async def finish() -> Task:
-        async with audience() as (engine, people):
+        async with audience(lazy=True) as (engine, people):
             return await finish_task(
                 engine, people.router, task, rep=rep or person(), outcome=wanted, note=note, now=datetime.now(UTC)
             )
