@@ -15,8 +15,9 @@ setup: .venv/.installed  ## virtual environment with locked dependencies; leaves
 	  { echo "Waymark needs Python 3.11 or later: call make with PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
-	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . uv==$(UV)
+	@$(BIN)/python -m compileall -q journeys activities records console workers
 	@touch $@
 
 lock:  ## rewrite requirements.lock from pyproject.toml

@@ -10,6 +10,8 @@ import pkgutil
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from importlib.metadata import version
+from typing import Any
 
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -46,8 +48,8 @@ def sandbox() -> SandboxedWorkflowRunner:
     )
 
 
-def build(parts: Composition, *, at_once: int = 100) -> list[Worker]:
-    """The workers of one process, not yet running; each takes up to `at_once` activities at a time."""
+def build(parts: Composition, **limits: Any) -> list[Worker]:
+    """The workers of one process, not yet running. `limits` are the SDK's, such as `max_concurrent_activities`."""
     rates = {
         channel_queue("email"): parts.settings.email_per_second,
         channel_queue("sms"): parts.settings.sms_per_second,
@@ -58,10 +60,12 @@ def build(parts: Composition, *, at_once: int = 100) -> list[Worker]:
             task_queue=queue,
             workflows=parts.workflows if queue == QUEUE else [],
             activities=activities,
-            max_concurrent_activities=at_once,
+            # Without it the SDK reads and hashes every loaded module to find one: seconds at every start.
+            build_id=f"waymark-{version('waymark')}",
             workflow_runner=sandbox(),
             graceful_shutdown_timeout=GRACE,
             max_task_queue_activities_per_second=rates.get(queue),
+            **limits,
         )
         for queue, activities in parts.activities.items()
     ]

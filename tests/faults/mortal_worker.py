@@ -88,7 +88,9 @@ async def live(address: str, namespace: str, database: str, smtp: str, death: De
         compose(settings, engine=engine, client=client, channels={"email": channel}) as parts,
         AsyncExitStack() as running,
     ):
-        for one in worker.build(parts, at_once=3):
+        # What a worker holds when it dies waits for a time-out: it holds little, and no run is bound to it.
+        limits = {"max_cached_workflows": 0, "max_concurrent_workflow_tasks": 3, "max_concurrent_activities": 3}
+        for one in worker.build(parts, **limits):
             await running.enter_async_context(one)
         while not (death.folder / "stop").exists():
             await asyncio.sleep(0.05)
