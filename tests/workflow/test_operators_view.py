@@ -13,10 +13,11 @@ from google.protobuf.message import Message
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHistory
 
 from activities.channels.email import EmailChannel
 from activities.desk import finish_task
+from journeys.attributes import KINDS
 from records.enrolments import Enrolment
 from tests.relay import ScriptedRelay, relay
 from tests.workflow.stage import Stage, staged
@@ -123,7 +124,7 @@ async def test_a_run_of_sends_and_waits_over_months_shows_nothing_of_the_person(
     await stage.pass_time(customer, 100 * DAY)
     assert (await stage.run(run.id)).outcome == "completed"
     assert [touch.status for touch in await stage.touches(customer)] == ["sent"] * 3
-    await listed(stage, run, executions=3)
+    await listed(stage, run, executions=2)
     assert_discreet(await shown(stage, run))
 
 
@@ -185,8 +186,9 @@ async def test_a_failure_names_its_kind_and_place_and_nothing_of_the_row(stage: 
 async def listed(stage: Stage, run: Enrolment, executions: int = 1) -> None:
     """Return when the server's index, which follows a little behind, knows all executions of a run."""
     query = f"WorkflowId = '{stage.handle(run).id}' AND WaymarkEnrolment = '{run.id}'"
-    while (await stage.client.count_workflows(query)).count < executions:
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(30):
+        while (await stage.client.count_workflows(query)).count < executions:
+            await asyncio.sleep(0.05)
 
 
 async def test_a_run_is_found_by_journey_version_step_status_and_enrolment(stage: Stage) -> None:
@@ -194,7 +196,8 @@ async def test_a_run_is_found_by_journey_version_step_status_and_enrolment(stage
     customer = await zenobia(stage)
     run = await stage.enrol(customer, "sends")
     described = await stage.handle(run).describe()
-    assert {pair.key.name: pair.value for pair in described.typed_search_attributes} == {
+    ours = {pair.key.name: pair.value for pair in described.typed_search_attributes if pair.key.name in KINDS}
+    assert ours == {
         "WaymarkJourney": "sends", "WaymarkVersion": 1, "WaymarkStep": "wait-3d", "WaymarkStatus": "waiting",
         "WaymarkEnrolment": str(run.id),
     }  # fmt: skip
@@ -221,7 +224,25 @@ async def test_each_timer_and_activity_says_what_it_is_for_in_the_words_of_the_m
     ]
 
 
-async def test_a_send_and_a_wait_cost_at_most_thirteen_events(stage: Stage) -> None:
+def cost(history: WorkflowHistory) -> int:
+    """The events of a run but for those that only skipping time causes: its own, and tasks in which nothing came of
+    them because the server woke the run to tell it of the skip."""
+    skips = (
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIME_SKIPPING_TRANSITIONED,
+    )
+    tasks = [one.workflow_task_completed_event_attributes for one in history.events]
+    done = [one for one in tasks if one.started_event_id]
+    causes = {getattr(_attributes(one), "workflow_task_completed_event_id", 0) for one in history.events}
+    idle = [one for one in done if one.started_event_id + 1 not in causes]
+    return len([one for one in history.events if one.event_type not in skips]) - 3 * len(idle)
+
+
+def _attributes(event: Any) -> Any:
+    return getattr(event, event.WhichOneof("attributes"))
+
+
+async def test_a_send_and_a_wait_cost_twelve_events_where_the_barest_workflow_has_eleven(stage: Stage) -> None:
     lengths = []
     for count in (1, 10):
         steps = "".join(f"  - {{id: s{n}, send: email/welcome}}\n  - {{id: w{n}, wait: 1d}}\n" for n in range(count))
@@ -231,6 +252,6 @@ async def test_a_send_and_a_wait_cost_at_most_thirteen_events(stage: Stage) -> N
         await stage.pass_time(customer, (count + 1) * DAY)
         assert (await stage.run(run.id)).outcome == "completed"
         assert len(await stage.touches(customer)) == count
-        lengths.append(len((await stage.handle(run).fetch_history()).events))
+        lengths.append(cost(await stage.handle(run).fetch_history()))
     per_step = (lengths[1] - lengths[0]) / 9
-    assert per_step <= 13, f"{per_step} events"
+    assert per_step == 12, f"{per_step} events"
