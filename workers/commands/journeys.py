@@ -10,6 +10,7 @@ from rich.markup import escape
 from activities.publishing import Published, load_all, load_files, message_problems
 from activities.publishing import publish as publish_all
 from activities.rendering import Templates
+from console.drawing import draw_mermaid, draw_svg, draw_text
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.loading import LoadedJourney, parse
@@ -17,7 +18,6 @@ from journeys.source import InvalidFile, Problem
 from records import reports, versions
 from records.reports import JourneySummary
 from records.versions import PublishedJourney
-from workers.commands.drawing import tree
 from workers.commands.shared import (
     AsJson,
     Clock,
@@ -127,14 +127,25 @@ def draw(
         str, typer.Argument(help="A map's file, or a published journey's name.", metavar="JOURNEY|FILE")
     ],
     version: Annotated[int | None, typer.Option(min=1, help="Of a published journey. Default: the live one.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write a picture (.svg) or Mermaid (.mmd) here.", metavar="FILE"),
+    ] = None,
 ) -> None:
-    """Draw a map as a tree: the ways that a customer can take."""
+    """Draw a map: as a tree in the terminal, or as a picture for everybody else."""
     path = Path(journey)
     if path.suffix in (".yaml", ".yml") or path.exists():
         [loaded] = load_files([path], load_fields(settings().definitions / "fields.yaml"))
     else:
         loaded = parse(run(_published(journey, version)).source, journey)
-    out.print(tree(loaded.program))
+    if output is None:
+        out.print(draw_text(loaded.program))
+        return
+    drawers = {".svg": draw_svg, ".mmd": draw_mermaid}
+    if output.suffix not in drawers:
+        raise WaymarkError(f"{output.name} ends in nothing that can be drawn.", hint="End it in .svg or .mmd.")
+    output.write_text(drawers[output.suffix](loaded.program), encoding="utf-8")
+    notice(f"{loaded.journey.title} is drawn in {output}.")
 
 
 async def _published(journey: str, version: int | None) -> PublishedJourney:
