@@ -129,7 +129,7 @@ def draw(
     version: Annotated[int | None, typer.Option(min=1, help="Of a published journey. Default: the live one.")] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write a picture (.svg) or Mermaid (.mmd) here.", metavar="FILE"),
+        typer.Option("--output", "-o", help="Write a picture (.svg) or Mermaid (.mmd).", metavar="FILE"),
     ] = None,
 ) -> None:
     """Draw a map: as a tree in the terminal, or as a picture for everybody else."""
