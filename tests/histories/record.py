@@ -1,0 +1,156 @@
+"""Record the histories that `test_replay` replays: `python -m tests.histories.record`, by hand, when the workflow has
+been given a new shape on purpose. What was recorded before stays: runs of that shape may still be under way.
+
+Writes `NAME.json` beside this file, and refuses to write over one that is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete
+from temporalio.client import Client, WorkflowHistory
+from temporalio.testing import TimeSkipper
+
+from activities.channels.email import EmailChannel
+from journeys import attributes
+from journeys.instruction import Event
+from records.database import create_engine
+from records.enrolments import Enrolment
+from records.migration import migrate
+from records.tables import customers
+from tests.relay import ScriptedRelay, relay
+from tests.workflow.stage import Stage, staged
+from workers.server.binary import find_binary
+from workers.server.devserver import DevServer
+from workers.server.postgres import EmbeddedPostgres
+
+FOLDER = Path(__file__).parent
+DAY = timedelta(days=1)
+Shape = Callable[[Stage, ScriptedRelay, Enrolment], Awaitable[None]]
+
+MAP = """
+journey: recorded
+title: Recorded
+enter: api
+re_enter: always
+exit: [{on: customer.left, as: gone}]
+steps:
+  - send: email/welcome
+  - wait: 2d
+  - score: {points: 5, because: stayed}
+  - wait: 1d
+  - send: email/brew_guide
+  - wait_for: {on: email.clicked, message: email/brew_guide, up_to: 40d}
+    then: [{tag: clicked}]
+    else: [{tag: silent}]
+  - wait: 2d
+"""
+
+
+async def clicked(stage: Stage, _: ScriptedRelay, run: Enrolment) -> None:
+    """Timers, mails, and an event that ends a wait."""
+    await stage.event(run.customer_id, "email.clicked", 5 * DAY, message="email/brew_guide")
+    await stage.pass_time(run.customer_id, 9 * DAY)
+
+
+async def left(stage: Stage, _: ScriptedRelay, run: Enrolment) -> None:
+    """An event that does not matter, one that ends the run in the middle of a wait, and a repeat."""
+    waiting = await stage.run(run.id)
+    for _ in range(2):
+        await stage.handle(run).signal("happened", Event("weather", "weather.changed", stage.start))
+    await stage.time.moved([waiting])
+    await stage.event(run.customer_id, "customer.left", 6 * DAY)
+
+
+async def put_off(stage: Stage, scripted: ScriptedRelay, run: Enrolment) -> None:
+    """A mail that is put off, and goes later."""
+    scripted.answers = {"rcpt": "450 4.2.1 busy"}
+    await stage.pass_time(run.customer_id, 3 * DAY + timedelta(minutes=2))
+    scripted.answers = {}
+    await stage.pass_time(run.customer_id, 4 * DAY)
+    await left(stage, scripted, run)
+
+
+async def month(stage: Stage, scripted: ScriptedRelay, run: Enrolment) -> None:
+    """A run that starts afresh after a month of waiting, and one more time to its end."""
+    await stage.pass_time(run.customer_id, 60 * DAY)
+
+
+async def erased(stage: Stage, _: ScriptedRelay, run: Enrolment) -> None:
+    """A run whose customer is gone."""
+    async with stage.engine.begin() as db:
+        await db.execute(delete(customers).where(customers.c.id == run.customer_id))
+    await stage.handle(run).signal("happened", Event("1", "customer.left", stage.start))
+    await stage.handle(run).result()
+
+
+async def under_way(stage: Stage, _: ScriptedRelay, run: Enrolment) -> None:
+    """A run that rests in a wait."""
+    await TimeSkipper(stage.client).fast_forward(stage.handle(run), 4 * DAY)
+
+
+SHAPES: tuple[Shape, ...] = (clicked, left, put_off, month, erased, under_way)
+
+
+async def record(stage: Stage, scripted: ScriptedRelay) -> None:
+    """Run each shape and keep the histories of all its executions."""
+    await stage.publish(MAP)
+    for shape in SHAPES:
+        run = await stage.enrol(await stage.customer(shape.__name__), "recorded")
+        first = (await stage.handle(run).describe()).run_id
+        await shape(stage, scripted, run)
+        last = (await stage.handle(run).describe()).run_id
+        for number, execution in enumerate(dict.fromkeys((first, last)), 1):
+            handle = stage.client.get_workflow_handle(stage.handle(run).id, run_id=execution)
+            name = shape.__name__ if first == last else f"{shape.__name__}_{number}"
+            (FOLDER / f"{name}.json").write_text(brief(await handle.fetch_history()))
+
+
+def brief(history: WorkflowHistory) -> str:
+    """A history in JSON, an event a line, without the names of the processes that made it."""
+    events = [json.dumps(_nameless(event), separators=(",", ":")) for event in json.loads(history.to_json())["events"]]
+    return '{"events":[\n' + ",\n".join(events) + "\n]}\n"
+
+
+def _nameless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _nameless(inner) for key, inner in value.items() if key not in ("identity", "workerInstanceKey")}
+    return [_nameless(inner) for inner in value] if isinstance(value, list) else value
+
+
+async def main() -> None:
+    """Everything that a record needs, for as long as it takes."""
+    folder = Path(tempfile.mkdtemp(prefix="waymark-record-"))
+    postgres = EmbeddedPostgres(folder, durable=False)
+    postgres.start()
+    migrate(postgres.create_database("record"))
+    engine = create_engine(postgres.url("record"))
+    try:
+        async with (
+            DevServer(await find_binary(), ui=False, search_attributes=attributes.KINDS) as server,
+            relay() as to,
+        ):
+            client = await Client.connect(server.address)
+            email = EmailChannel(to.url, "Waymark <hello@waymark.example>")
+            async with staged(engine, client, folder, channels={"email": email}) as stage:
+                await record(stage, to)
+            await email.close()
+    finally:
+        await engine.dispose()
+        postgres.stop()
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    if there := sorted(path.name for path in FOLDER.glob("*.json")):
+        sys.exit(f"{', '.join(there)} stand in {FOLDER}: move them into a folder named after their release first")
+    asyncio.run(main())
