@@ -65,7 +65,7 @@ async def clicked(stage: Stage, _: ScriptedRelay, run: Enrolment) -> None:
 async def left(stage: Stage, _: ScriptedRelay, run: Enrolment) -> None:
     """An event that does not matter, one that ends the run in the middle of a wait, and a repeat."""
     waiting = await stage.run(run.id)
-    for _ in range(2):
+    for _again in range(2):
         await stage.handle(run).signal("happened", Event("weather", "weather.changed", stage.start))
     await stage.time.moved([waiting])
     await stage.event(run.customer_id, "customer.left", 6 * DAY)
@@ -124,6 +124,8 @@ def brief(history: WorkflowHistory) -> str:
 def _nameless(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _nameless(inner) for key, inner in value.items() if key not in ("identity", "workerInstanceKey")}
+    if isinstance(value, str) and "@" in value:
+        return "worker"  # a queue of one process, named after its machine
     return [_nameless(inner) for inner in value] if isinstance(value, list) else value
 
 
