@@ -68,7 +68,7 @@ class Delivery:
                     taken = await self._turns.take(db, turn)
                     message = await self._claim(db, taken, now)
                 if message is not None:
-                    await self._record(taken, message, await self._send(taken, message, now))
+                    taken = await self._record(taken, message, await self._send(taken, message, now))
             except UnknownRun:
                 return erased(turn)
             await self._router.route_all(taken.caused)
@@ -126,16 +126,17 @@ class Delivery:
             return Outcome(now + timedelta(seconds=clock.time() - began), problem, None)
         return Outcome(now + timedelta(seconds=clock.time() - began), None, receipt.provider_id)
 
-    async def _record(self, taken: Taken, message: Message, outcome: Outcome) -> None:
-        """Write the outcome. What we know must not become a doubt because the database is away for a moment: a lost
-        connection is tried again for as long as the activity lives."""
+    async def _record(self, taken: Taken, message: Message, outcome: Outcome) -> Taken:
+        """Write the outcome; returns the turn as it stands then. What we know must not become a doubt because the
+        database is away for a moment: a lost connection is tried again for as long as the activity lives."""
         pause = 0.5
         while True:
+            concluded = taken.copy()
             try:
                 async with self._database.begin() as db:
                     mine = await self._still_mine(db, taken)
                     if mine:
-                        await self._conclude(db, taken, message, outcome)
+                        await self._conclude(db, concluded, message, outcome)
                     elif outcome.problem is None:
                         await ledger.settle(
                             db, taken.slot, "sent", at=outcome.at, provider_id=outcome.provider_id, because=None
@@ -148,11 +149,13 @@ class Delivery:
         if not mine:
             # Another attempt took this one for dead and put the run on hold; now that the truth is known it goes on.
             await self._router.wake(taken.enrolment, Event(f"settled/{message.key}", "touch.settled", outcome.at))
+        return concluded
 
     async def _still_mine(self, db: AsyncConnection, taken: Taken) -> bool:
         standing = await enrolments.lock(db, taken.enrolment.id)
         instruction = standing.enrolment.instruction or {}
-        return standing.enrolment.turn == taken.turn and instruction.get("act") == "deliver"
+        here = (instruction.get("act"), instruction.get("step")) == ("deliver", taken.slot.step)
+        return standing.enrolment.turn == taken.turn and here
 
     async def _conclude(self, db: AsyncConnection, taken: Taken, message: Message, outcome: Outcome) -> None:
         slot, turns, now = taken.slot, self._turns, outcome.at

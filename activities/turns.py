@@ -44,6 +44,10 @@ class Taken:
     lines: list[dict[str, Any]] = field(default_factory=list)
     caused: list[StoredEvent] = field(default_factory=list)
 
+    def copy(self) -> Taken:
+        """The turn as it stands, for a transaction that may be rolled back."""
+        return replace(self, lines=list(self.lines), caused=list(self.caused))
+
     @property
     def enrolment(self) -> Enrolment:
         return self.standing.enrolment

@@ -68,9 +68,10 @@ def beset(death: Death) -> None:
         death.passing("before the claim")
         await claim(db, slot, values)
 
-    async def mortal_record(self: Delivery, taken: Taken, message: Message, outcome: Outcome) -> None:
-        await record(self, taken, message, outcome)
+    async def mortal_record(self: Delivery, taken: Taken, message: Message, outcome: Outcome) -> Taken:
+        recorded = await record(self, taken, message, outcome)
         death.passing("after the record")
+        return recorded
 
     ledger.claim = mortal_claim
     Delivery._record = mortal_record  # type: ignore[method-assign]
