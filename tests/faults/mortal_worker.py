@@ -15,6 +15,7 @@ import random
 import signal
 import sys
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,12 @@ async def live(address: str, namespace: str, database: str, smtp: str, death: De
         compose(settings, engine=engine, client=client, channels={"email": channel}) as parts,
         AsyncExitStack() as running,
     ):
-        # What a worker holds when it dies waits for a time-out: it holds little, and no run is bound to it.
-        limits = {"max_cached_workflows": 0, "max_concurrent_workflow_tasks": 3, "max_concurrent_activities": 3}
+        # What a worker holds when it dies waits for a time-out: it holds little, and its runs are soon let go.
+        limits: dict[str, Any] = {
+            "max_concurrent_workflow_tasks": 5,
+            "max_concurrent_activities": 3,
+            "sticky_queue_schedule_to_start_timeout": timedelta(seconds=1),
+        }
         for one in worker.build(parts, **limits):
             await running.enter_async_context(one)
         while not (death.folder / "stop").exists():
