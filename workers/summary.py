@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from rich.markup import escape
 from rich.panel import Panel
 from rich.rule import Rule
+from rich.table import Table
 
 from records import customers, enrolments, reports, tasks
 from records.consents import history
@@ -35,31 +36,32 @@ async def summary(parts: Composition, of: Settings, start: datetime, days: int) 
     out.print(Rule(f"{days} days later, {end:%d %B %Y}"))
     out.print(
         f"{total.customers:,} contacts received {total.sent:,} messages; {total.opened:,} were opened, "
-        f"{total.clicked:,} clicked. {total.qualified:,} leads qualified; {total.active:,} runs go on.",
+        f"{total.clicked:,} clicked. {total.qualified:,} leads qualified; {total.active:,} runs are on their way.",
     )
     out.print(_journeys(journeys))
     out.print(_tasks(work, clock))
     await _story(parts, of, clock)
 
 
-def _journeys(journeys: list[JourneySummary]) -> object:
-    shown = table(
-        "journey", "entered", "sent", "opened", "clicked", "qualified", "left early", "finished", "on the way",
-        right=("entered", "sent", "opened", "clicked", "qualified", "left early", "finished", "on the way"),
-    )  # fmt: skip
+def _journeys(journeys: list[JourneySummary]) -> Table:
+    figures = ("entered", "sent", "opened", "clicked", "leads", "left", "ended", "going")
+    shown = table("journey", *figures, right=figures)
+    shown.columns[0].min_width = max((len(one.title) for one in journeys), default=0)
     for one in journeys:
         shown.add_row(
             escape(one.title), str(one.enrolled), str(one.sent), _share(one.opened, one.sent),
             _share(one.clicked, one.sent), str(one.qualified), str(one.exited), str(one.finished), str(one.active),
         )  # fmt: skip
+    shown.caption = "leads: qualified there; left: by an exit, before the end; ended: at the end of the map"
+    shown.caption_justify = "left"
     return shown
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{part} ({part / whole:.0%})" if whole else "0"
+    return f"{part / whole:.0%}" if whole else ""
 
 
-def _tasks(work: list[Task], clock: Clock) -> object:
+def _tasks(work: list[Task], clock: Clock) -> Table:
     done = [task for task in work if task.status == "done"]
     outcomes = ", ".join(
         f"{sum(task.outcome == outcome for task in done)} {outcome}" for outcome in ("won", "lost", "nurture")
