@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 
@@ -142,7 +143,7 @@ class Delivery:
                             db, taken.slot, "sent", at=outcome.at, provider_id=outcome.provider_id, because=None
                         )
                 break
-            except (OperationalError, InterfaceError):
+            except (OperationalError, InterfaceError, PoolTimeout):
                 log.warning("touch %s is sent but not yet recorded: the database is away", message.key)
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import delete
+from sqlalchemy import ExceptionContext, delete
 from sqlalchemy.event import listen
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.common.v1 import WorkflowExecution
@@ -140,7 +140,12 @@ class Outage:
         self.refused = asyncio.Event()
         self._name = engine.url.database
         self._connection = connection
-        listen(engine.sync_engine, "handle_error", lambda _: self.refused.set())
+        listen(engine.sync_engine, "handle_error", self._met)
+
+    def _met(self, problem: ExceptionContext) -> None:
+        # A connection that is found dead before its use is merely replaced; only the replacement can be refused.
+        if not problem.is_pre_ping:
+            self.refused.set()
 
     async def begin(self) -> None:
         """Cut all connections and take no new ones."""

@@ -15,7 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from activities.channels.email import EmailChannel
-from records import suppressions
+from journeys.instruction import Event
+from records import ledger, suppressions
+from records.ledger import Slot
 from tests.relay import KEEP_AND_CLOSE, ScriptedRelay, relay
 from tests.workflow.stage import ROOT, Stage, staged
 
@@ -233,3 +235,24 @@ async def test_a_message_that_may_have_gone_follows_the_policy_of_its_step(
         state = (await stage.run(run.id)).instruction or {}
         assert (state["status"] == "held") is (policy == "hold")
         assert await went_on(stage, ann) is (policy != "hold")
+
+
+@pytest.mark.parametrize(("decision", "sent", "goes_on"), [(None, 1, False), ("sent", 1, True), ("again", 2, True)])
+async def test_a_message_on_hold_stays_there_until_somebody_decides(
+    engine: AsyncEngine, client: Client, tmp_path: Path, decision: str | None, sent: int, goes_on: bool
+) -> None:
+    async with over(engine, client, tmp_path, {"dot": KEEP_AND_CLOSE}) as (stage, scripted):
+        ann = await stage.customer()
+        run = await stage.enrol(ann, "writes")
+        scripted.answers = {}
+        slot = Slot(run.id, "send-email-welcome", 1)
+        async with stage.engine.begin() as db:
+            if decision == "again":
+                await ledger.release(db, slot)
+            elif decision is not None:
+                await ledger.settle(db, slot, "sent", at=stage.start)
+        waiting = await stage.run(run.id)
+        await stage.parts.audience.router.wake(waiting, Event("decided", "touch.settled", stage.start))
+        await stage.time.moved([waiting])
+        assert len(scripted.received) == sent
+        assert await went_on(stage, ann) is goes_on

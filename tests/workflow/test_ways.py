@@ -95,6 +95,8 @@ async def test_a_click_before_the_wait_counts_since_the_message_that_it_names_wa
     run = await stage.enrol(ann, "reads")
     if clicked > NONE:
         await stage.event(ann, "email.clicked", clicked, message=message)
+    await stage.pass_time(ann, 2 * DAY)
+    assert (await stage.run(run.id)).outcome == ("clicked" if outcome == "clicked" else None)
     await stage.pass_time(ann, 4 * DAY)
     assert (await stage.run(run.id)).outcome == outcome
 
