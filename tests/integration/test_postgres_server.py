@@ -210,3 +210,14 @@ def test_a_database_can_be_copied_and_dropped(postgres: EmbeddedPostgres) -> Non
     postgres.drop_database("original")
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(copy)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only where we are root has the server a user of its own")
+def test_it_stops_and_starts_although_its_user_was_shut_out_of_the_way_to_its_folder(folder: Path) -> None:
+    server = EmbeddedPostgres(folder / "postgres")
+    _note(server.start(), "kept")
+    folder.chmod(0o700)
+    server.stop()
+    assert _postmasters(folder) == []
+    assert _notes(server.start()) == ["kept"]
+    server.stop()

@@ -13,7 +13,6 @@ import contextlib
 import fcntl
 import shlex
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -34,8 +33,6 @@ SUPERUSER = "postgres"
 DATABASE = "waymark"
 LOG_LIMIT = 10_000_000
 """Bytes after which the log is put aside at the next start."""
-HALT = 30.0
-"""Seconds in which the server ends in order, before it is told to drop everything."""
 
 SETTINGS = {
     "listen_addresses": "",  # a socket that only its owner may open; no port to collide, nothing on the network
@@ -198,19 +195,14 @@ class EmbeddedPostgres:
                 return
 
     def _halt(self) -> None:
-        server = self._postmaster()
-        if server is None:
+        if self._postmaster() is None:
             return
         sockets = Path(self._socket_folder())
-        # Signals, as pg_ctl sends them (fast, immediate), but without its need to read the folder as the server's
-        # user: whoever has closed the way there since must not keep the server from ending.
-        for number in (signal.SIGINT, signal.SIGQUIT):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                server.send_signal(number)
-            deadline = time.monotonic() + HALT
-            while self._postmaster() is not None and time.monotonic() < deadline:
-                time.sleep(0.02)
-            if self._postmaster() is None:
+        # Whoever has closed the way to the folder since the start must not keep the server from ending in order.
+        self._user = server_user(_binaries(), self.folder)
+        for mode in ("fast", "immediate"):
+            with contextlib.suppress(WaymarkError):
+                self._command("pg_ctl", "stop", "-D", self.data, "--mode", mode, "--wait", "--timeout", "30")
                 break
         if sockets != self.folder:
             with contextlib.suppress(OSError):
