@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.due import due_at
 from activities.handoff import Handoff
-from activities.rendering import render_line
+from activities.rendering import CustomerView, render_line
 from journeys.definition import AddTag, RemoveTag, Score, SetFields, Task
+from journeys.errors import WaymarkError
 from journeys.interpreter import Do
 from journeys.zones import zone_of
 from records import customers, scores, tasks
 from records.enrolments import Standing
 from records.events import StoredEvent
+
+log = logging.getLogger(__name__)
 
 
 class Effects:
@@ -52,9 +56,18 @@ class Effects:
                 context = await self._handoff.context(db, customer)
                 await tasks.create(
                     db, customer_id=customer, queue=task.queue,
-                    title=render_line(task.title, {"customer": context.view}),
+                    title=_filled(task.title, context.view),
                     because=task.because or because, details=context.details, priority=task.priority,
                     due_at=due_at(task.due, now, self._zone), now=now,
                     enrolment_id=slot[0], step=slot[1], visit=slot[2],
                 )  # fmt: skip
         return []
+
+
+def _filled(title: str, customer: CustomerView) -> str:
+    """A task's title. One that cannot be filled in, which publishing refuses, must not stop the run: as it stands."""
+    try:
+        return render_line(title, {"customer": customer})
+    except WaymarkError as error:
+        log.warning("a task's title stays as it is written: %s", error.message)
+        return title

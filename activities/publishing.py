@@ -9,7 +9,9 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.rendering import Templates
+from activities.rendering import CustomerView, Templates, render_line
+from journeys.definition import Task
+from journeys.errors import WaymarkError
 from journeys.loading import LoadedJourney, load
 from journeys.source import InvalidFile, Problem
 from records import versions
@@ -61,12 +63,19 @@ def load_files(files: Iterable[Path], fields: Collection[str]) -> list[LoadedJou
 
 
 def message_problems(loaded: LoadedJourney, templates: Templates, fields: frozenset[str]) -> list[Problem]:
-    """What is wrong with the messages that a map sends: each template problem, and the step that needs it."""
+    """What is wrong with the messages that a map sends and the titles of its tasks, each at the step that has it."""
     problems: list[Problem] = []
     for node, send in loaded.program.sends():
         for found in templates.problems(send.send, set(fields)):
             place = loaded.problem((*node.location, "send"), f"{send.send}: {found}")
             problems.append(place)
+    nobody = CustomerView({}, fields)
+    for node in loaded.program.nodes.values():
+        if isinstance(node.step, Task):
+            try:
+                render_line(node.step.task.title, {"customer": nobody})
+            except WaymarkError as error:
+                problems.append(loaded.problem((*node.location, "task", "title"), error.message))
     return problems
 
 

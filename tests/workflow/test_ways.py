@@ -190,6 +190,13 @@ async def test_steps_change_the_record_each_once_and_say_why(stage: Stage) -> No
     assert [kind for kind, _ in await stage.path(run.id)] == ["set", "tag", "untag", "task", "score"]
 
 
+async def test_a_title_that_cannot_be_filled_in_stops_nobody(stage: Stage) -> None:
+    await stage.publish(STEPS.replace("customer.first_name", "customer.nobody_has_this"))
+    run = await stage.enrol(await stage.customer(), "steps")
+    assert run.outcome == "completed"
+    assert [task.title for task in await stage.tasks()] == ["Call {{ customer.nobody_has_this }}"]
+
+
 SALES = """
 journey: sells
 title: Sells
