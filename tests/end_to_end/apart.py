@@ -4,9 +4,11 @@ addresses, from the environment."""
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -115,10 +117,19 @@ class Apart:
 
 
 @asynccontextmanager
-async def apart(folder: Path, definitions: Path) -> AsyncIterator[Apart]:
-    """A PostgreSQL, a Temporal server whose namespace knows nothing of Waymark, and catchers of mail and texts."""
+async def apart(folder: Path, **maps: str) -> AsyncIterator[Apart]:
+    """A PostgreSQL, a Temporal server whose namespace knows nothing of Waymark, catchers of mail and texts; and a
+    folder of definitions that holds these maps."""
+    definitions = folder / "definitions"
+    (definitions / "journeys").mkdir(parents=True)
+    for name, text in maps.items():
+        (definitions / "journeys" / f"{name}.yaml").write_text(text)
+    for name in ("fields.yaml", "handoff.yaml"):
+        shutil.copy(ROOT / "definitions" / name, definitions)
     [port] = free_ports("127.0.0.1", 1)
-    database = EmbeddedPostgres(folder / "database", durable=False)
+    # Apart from pytest's own folders, whose rights change when another run of pytest begins on the same machine.
+    place = Path(tempfile.mkdtemp(prefix="waymark-apart-"))
+    database = EmbeddedPostgres(place, durable=False)
     # The same port at every start, and a file: the server can go away and come back as itself.
     temporal = DevServer(
         await find_binary(), port=port, strict=True, ui=False, namespace=NAMESPACE, database=folder / "temporal.sqlite"
@@ -151,3 +162,4 @@ async def apart(folder: Path, definitions: Path) -> AsyncIterator[Apart]:
                 )  # fmt: skip
         finally:
             database.stop()
+            shutil.rmtree(place)

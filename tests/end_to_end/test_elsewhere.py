@@ -4,7 +4,6 @@ provider, all named by environment variables only."""
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ from temporalio.client import Client
 
 from journeys import attributes
 from tests.end_to_end.apart import NAMESPACE, Apart, Role, apart
-from tests.end_to_end.conftest import ROOT, until
+from tests.end_to_end.conftest import until
 
 TASTING = """\
 journey: tasting
@@ -67,13 +66,7 @@ nobody,No,not an address,,yes,no,,,en
 @pytest.fixture(scope="module")
 async def far(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Apart]:
     """The servers, and nothing of Waymark on them yet."""
-    folder = tmp_path_factory.mktemp("far")
-    maps = folder / "definitions" / "journeys"
-    maps.mkdir(parents=True)
-    (maps / "tasting.yaml").write_text(TASTING)
-    for name in ("fields.yaml", "handoff.yaml"):
-        shutil.copy(ROOT / "definitions" / name, folder / "definitions")
-    async with apart(folder, folder / "definitions") as servers:
+    async with apart(tmp_path_factory.mktemp("far"), tasting=TASTING) as servers:
         yield servers
 
 
