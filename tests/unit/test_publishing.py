@@ -17,14 +17,13 @@ HEAD = "journey: a\ntitle: A\nenter: api\nsteps:\n"
 
 def problems(step: str) -> list[str]:
     loaded = parse(f"{HEAD}  - {step}\n", "map.yaml")
-    return [str(one) for one in message_problems(loaded, Templates(ROOT / "templates"), frozenset({"plan"}))]
+    return [str(one) for one in message_problems(loaded, Templates(ROOT / "templates"), frozenset({"plan", "company"}))]
 
 
 def test_a_message_and_a_title_that_can_be_filled_in_for_everybody_pass() -> None:
     assert problems("send: email/welcome") == []
-    assert (
-        problems("task: {queue: q, title: \"Call {{ customer.first_name or 'them' }} of {{ customer.plan }}\"}") == []
-    )
+    title = "Call {{ customer.first_name or 'them' }} about {{ customer.plan }}"
+    assert problems(f'task: {{queue: q, title: "{title}"}}') == []
 
 
 def test_a_missing_template_is_told_at_the_step_that_sends_it() -> None:

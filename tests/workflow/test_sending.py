@@ -110,8 +110,11 @@ async def test_a_bounce_is_an_event_that_other_journeys_hear(
     async with over(engine, client, tmp_path, {"rcpt": "550 5.1.1 no such user"}) as (stage, _):
         await stage.publish("journey: mends\ntitle: M\nenter: {on: email.bounced}\nsteps: [{tag: mend_address}]\n")
         ann = await stage.customer()
-        await stage.enrol(ann, "writes")
-        (mends,) = [run for run in await stage.runs(ann) if run.journey == "mends"]
+        run = await stage.enrol(ann, "writes")
+        # The turn is written first and the bounce told to others then; after both the workflow knows of the turn.
+        while (await stage.handle(run).query("state"))["act"] != "wait":
+            pass
+        (mends,) = [one for one in await stage.runs(ann) if one.journey == "mends"]
         await stage.time.carry_all(ann, mends.begins_at)
         assert "mend_address" in (await stage.person(ann)).tags
 
