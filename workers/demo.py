@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -25,15 +26,19 @@ from workers.display import Progress as Starting
 from workers.display import Stopping, show_addresses
 from workers.playing import Player, read_behaviour, sample_ids
 from workers.server.postgres import EmbeddedPostgres
-from workers.settings import Settings
+from workers.settings import Settings, variable
 from workers.stack import running_stack
 from workers.summary import summary
 
 DAYS = 45
+NOT_OURS = ("database_url", "smtp_url", "twilio_account_sid", "twilio_auth_token", "twilio_base_url", "twilio_from",
+            "console_url", "secret")  # fmt: skip
+"""Settings that name servers of the real workspace, or open them."""
 
 
 def run(*, home: Path | None, once: bool) -> None:
     """Run the demo in a folder of its own, which every demo begins anew; your own data are not touched."""
+    _leave_real_servers_alone()
     base = settings(home=home)
     of = base.model_copy(
         update={
@@ -72,6 +77,14 @@ async def _run(of: Settings, *, once: bool) -> None:
     finally:
         starting.stop()
         stopping.end()
+
+
+def _leave_real_servers_alone() -> None:
+    """Sample contacts must not end up in a real database or a real cluster, and nothing is sent by a real relay."""
+    for name in list(os.environ):
+        if name.startswith("TEMPORAL_") or name in map(variable, NOT_OURS):
+            del os.environ[name]
+    os.environ["TEMPORAL_CONFIG_FILE"] = os.devnull
 
 
 def _begin_anew(home: Path) -> None:
