@@ -80,7 +80,7 @@ class Delivery:
         if taken.instruction.act != "deliver" or taken.instruction.channel not in self._channels:
             return None
         channel, slot = taken.send.channel, taken.slot
-        found = await ledger.find(db, slot)
+        found = await ledger.find(db, slot) if taken.been_here else None
         if found is not None and found.status in ("sent", "skipped", "failed"):
             await self._turns.settle(db, taken, found.status, now, {"found": found.status})
             return None

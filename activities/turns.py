@@ -65,6 +65,12 @@ class Taken:
         return step
 
     @property
+    def been_here(self) -> bool:
+        """Whether an earlier turn, or an earlier attempt at this one, came to this send; else its slot is free."""
+        before = self.enrolment.instruction or {}
+        return self.repeated or before.get("step") == self.cursor.step
+
+    @property
     def put_off(self) -> dict[str, Any]:
         """How often, and since when, the delivery at hand has been put off."""
         return dict(self.enrolment.cursor.get("put_off") or {})

@@ -5,7 +5,8 @@
 Both run on the same Temporal server (in memory), each with one worker process of its own. The barest workflow does
 one empty activity and one timer a step. The journey does one send and one wait a step, through the real engine and
 PostgreSQL (synchronous commit on); its channel is empty, or, in the second line, real SMTP to a server in another
-process. Waits last five seconds in both, and enough runs wait at once to keep both cores busy. Rounds alternate; the ratio is of the medians.
+process. Waits last five seconds in both, and enough runs wait at once to keep both cores busy. Rounds alternate; the
+ratio is of the medians.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def journey_worker(address: str, stop: str, database: str, smtp: str | None) -> 
 
     async def work() -> None:
         settings = Settings(home=Path(stop).parent, secret="a secret of the benchmark")
-        engine = create_engine(database)
+        engine = create_engine(database, ping=False)
         email: Channel = EmailChannel(smtp, settings.mail_from) if smtp else Empty()
         client = await Client.connect(address)
         async with (
@@ -87,7 +88,9 @@ def mail_sink(port: multiprocessing.Queue[int], stop: str) -> None:
     from aiosmtpd.smtp import SMTP
 
     class Sink:
-        async def handle_DATA(self, server: object, session: object, envelope: object) -> str:
+        async def handle_DATA(  # noqa: N802 (aiosmtpd's name)
+            self, server: object, session: object, envelope: object
+        ) -> str:
             return "250 OK"
 
     async def serve() -> None:
@@ -189,15 +192,15 @@ async def measure(runs: int, steps: int, rounds: int) -> None:
                         plain.append(one)
                         ours.append(two)
                 ratio = statistics.median(ours) / statistics.median(plain)
-                print(
-                    f"{label:14} journey {statistics.median(ours):6.1f} steps/s ({min(ours):.1f} to {max(ours):.1f})   "
-                    f"barest {statistics.median(plain):6.1f} ({min(plain):.1f} to {max(plain):.1f})   ratio {ratio:.2f}",
-                    flush=True,
-                )
+                print(f"{label:14} journey {_figure(ours)}   barest {_figure(plain)}   ratio {ratio:.2f}", flush=True)
                 stop.touch()
             run = client.get_workflow_handle(workflow_id("bench", people[0], 1))
-            events = [event async for event in run.fetch_history_events()]
-            print(f"history: {len(events)} events for {steps} send-and-wait steps, {len(events) / steps:.1f} a step")
+            marks = [
+                event.event_id
+                async for event in run.fetch_history_events()
+                if event.HasField("activity_task_scheduled_event_attributes")
+            ]
+            print(f"history: {marks[1] - marks[0]} events from one send to the next, over one wait")
         await engine.dispose()
     finally:
         (folder / "stop").touch()
@@ -205,6 +208,10 @@ async def measure(runs: int, steps: int, rounds: int) -> None:
             process.join(5)
             process.kill()
         postgres.stop()
+
+
+def _figure(rounds: list[float]) -> str:
+    return f"{statistics.median(rounds):6.1f} steps/s ({min(rounds):.1f} to {max(rounds):.1f})"
 
 
 def main() -> None:

@@ -33,13 +33,17 @@ def address(url: str) -> URL:
     return parsed.set(drivername=DRIVER)
 
 
-def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
-    """An engine whose sessions run in UTC; `pool_size` connections are kept and as many more lent at peaks."""
+def create_engine(url: str, *, pool_size: int = 10, ping: bool = True) -> AsyncEngine:
+    """An engine whose sessions run in UTC; `pool_size` connections are kept and as many more lent at peaks.
+
+    `ping` asks a kept connection whether it lives before it is lent. Who tries again anyway, as turns do, saves the
+    question: the first failure after an outage lets all dead connections go.
+    """
     return create_async_engine(
         address(url),
         pool_size=pool_size,
         max_overflow=pool_size,
-        pool_pre_ping=True,
+        pool_pre_ping=ping,
         json_serializer=_dumps,
         connect_args={"options": "-c timezone=UTC", "application_name": "waymark"},
     )

@@ -99,8 +99,8 @@ async def database_url(settings: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def database(settings: Settings, *, migrated: bool = True) -> AsyncIterator[AsyncEngine]:
-    """The engine of the database, disposed of at the end.
+async def database(settings: Settings, *, migrated: bool = True, ping: bool = True) -> AsyncIterator[AsyncEngine]:
+    """The engine of the database, disposed of at the end; `ping` is that of `create_engine`.
 
     Raises DatabaseAwayError when it does not answer, and WaymarkError when its tables are not those of this release
     (unless `migrated` is false).
@@ -114,7 +114,7 @@ async def database(settings: Settings, *, migrated: bool = True) -> AsyncIterato
             raise WaymarkError(
                 f"The database lacks {len(missing)} of this release's migrations.", hint="Run `waymark migrate` first."
             )
-        engine = create_engine(url, pool_size=settings.database_connections)
+        engine = create_engine(url, pool_size=settings.database_connections, ping=ping)
         try:
             yield engine
         except DBAPIError as error:
@@ -187,7 +187,7 @@ async def compose(
     names, zone = frozenset(fields), settings.workspace_time_zone
     async with AsyncExitStack() as closing:
         if engine is None:
-            engine = await closing.enter_async_context(database(settings))
+            engine = await closing.enter_async_context(database(settings, ping=not patient))
         if client is None:
             client = await temporal.connect(settings, patient=patient, lazy=lazy)
         if channels is None:
