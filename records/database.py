@@ -14,10 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from journeys.errors import WaymarkError
 
 DRIVER = "postgresql+psycopg"
+PATIENCE = {"connect_timeout": "10", "tcp_user_timeout": "60000"}
+"""How long a server is waited for that says nothing: to a connection seconds, to what was sent milliseconds (libpq's
+parameters, PostgreSQL's documentation, 32.1.2). Without them a lost packet costs a quarter of an hour."""
 
 
 def address(url: str) -> URL:
-    """The address with our driver. Takes `postgresql://`, `postgres://` and `postgresql+<any driver>://`.
+    """The address with our driver and our patience, unless it has its own. Takes `postgresql://`, `postgres://` and
+    `postgresql+<any driver>://`.
 
     Raises `WaymarkError` for anything else.
     """
@@ -30,7 +34,7 @@ def address(url: str) -> URL:
             "The database address is not one of PostgreSQL.",
             hint="Write it as postgresql://user:password@host:5432/waymark",
         )
-    return parsed.set(drivername=DRIVER)
+    return parsed.set(drivername=DRIVER).update_query_dict({**PATIENCE, **parsed.query})
 
 
 def create_engine(url: str, *, pool_size: int = 10, ping: bool = True) -> AsyncEngine:

@@ -1,9 +1,11 @@
 """`doctor`: looks at every part and says what is wrong and what to do."""
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 import anyio.to_thread
 import typer
@@ -17,6 +19,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from activities import handoff
+from activities.channels.channel import Channel
 from journeys import attributes
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
@@ -27,9 +30,11 @@ from workers import temporal
 from workers.commands.journeys import checked
 from workers.commands.shared import AsJson, out, print_lines, run, settings
 from workers.composition import away, build_channels, database_url, resolve
-from workers.settings import Settings, unknown_variables
+from workers.settings import Settings, unknown_variables, variable
 
 State = Literal["ok", "warning", "wrong"]
+PATIENCE = 15.0
+"""Seconds in which a relay or a provider must answer. A delivery waits for longer, but nobody looks on then."""
 SIGNS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "wrong": "[red]✗[/]"}
 
 
@@ -70,17 +75,19 @@ async def _examine(of: Settings) -> list[Finding]:
         "Temporal": _temporal,
         "channels": _channels,
     }
-    findings: list[Finding] = []
-    for part, check in checks.items():
-        try:
-            findings += await check(of)
-        except WaymarkError as error:
-            findings.append(Finding(part, "wrong", error.message, error.hint))
-        except RPCError as error:
-            findings.append(Finding(part, "wrong", error.message, "Check TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE."))
-        except Exception as error:  # noqa: BLE001 (one broken check must not hide the others)
-            findings.append(Finding(part, "wrong", f"{type(error).__name__}: {error}", "Run it with --debug."))
-    return findings
+    found = await asyncio.gather(*(_finding(part, check, of) for part, check in checks.items()))
+    return [one for findings in found for one in findings]
+
+
+async def _finding(part: str, check: Check, of: Settings) -> list[Finding]:
+    try:
+        return await check(of)
+    except WaymarkError as error:
+        return [Finding(part, "wrong", error.message, error.hint)]
+    except RPCError as error:
+        return [Finding(part, "wrong", error.message, "Check TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE.")]
+    except Exception as error:  # noqa: BLE001 (one broken check must not hide the others)
+        return [Finding(part, "wrong", f"{type(error).__name__}: {error}", "Run it with --debug.")]
 
 
 async def _python(_: Settings) -> list[Finding]:
@@ -165,12 +172,20 @@ async def _pollers(client: Client, queue: str) -> Finding:
 
 
 async def _channels(of: Settings) -> list[Finding]:
-    findings = []
-    for name, channel in build_channels(of).items():
-        try:
-            findings.append(Finding(name, "ok", await channel.check()))
-        except WaymarkError as error:
-            findings.append(Finding(name, "wrong", error.message, error.hint))
-        finally:
-            await channel.close()
-    return findings
+    return await asyncio.gather(*(_channel(name, channel, of) for name, channel in build_channels(of).items()))
+
+
+async def _channel(name: str, channel: Channel, of: Settings) -> Finding:
+    given = {"email": ("smtp_url", of.smtp_url or ""), "sms": ("twilio_base_url", of.twilio_base_url)}
+    setting, url = given[name]
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return Finding(name, "ok", await channel.check())
+    except WaymarkError as error:
+        return Finding(name, "wrong", error.message, error.hint)
+    except TimeoutError:
+        # Without the login that the address may hold.
+        where = urlsplit(url).netloc.rpartition("@")[2]
+        return Finding(name, "wrong", f"{where} says nothing for {PATIENCE:g} s", f"Check {variable(setting)}.")
+    finally:
+        await channel.close()
