@@ -154,7 +154,8 @@ class Turns:
         if isinstance(step, WaitFor) and met is not None:
             came = Passed(cursor.step or "", cursor.visit, "wait_for", f"{met.event.name} came", met.seen)
             taken.lines.append(_line(taken, now, came, 0))
-            await self._walk(db, taken, go_on(taken.program, cursor, now, taken.zone, met.event.name), now)
+            heard = _hearing(cursor, met.event)
+            await self._walk(db, taken, go_on(taken.program, heard, now, taken.zone, met.event.name), now)
         elif due:
             kind = "wait_for" if isinstance(step, WaitFor) else "wait"
             over = Passed(cursor.step or "", cursor.visit, kind, "did not come" if kind == "wait_for" else "elapsed")
@@ -206,7 +207,8 @@ class Turns:
                 break
             came = Passed(rest.cursor.step or "", rest.cursor.visit, "wait_for", f"{met.name} had come", _seen(met))
             taken.lines.append(_line(taken, now, came, seq))
-            walk, seq = go_on(taken.program, rest.cursor, now, taken.zone, met.name), seq + 1
+            heard = _hearing(rest.cursor, met)
+            walk, seq = go_on(taken.program, heard, now, taken.zone, met.name), seq + 1
         await self._rest(db, taken, rest, now)
 
     async def _to_rest(
@@ -229,14 +231,14 @@ class Turns:
                     seq += 1
 
     async def _already(self, db: AsyncConnection, taken: Taken, rest: Rest) -> Happening | None:
-        """The receipt that a wait on a message asks for, when it came before the wait began."""
+        """The event that a wait asks for, when it came before the wait began: since the message was sent, or while
+        the run was busy delivering."""
         node = taken.program.nodes.get(rest.cursor.step or "")
         if rest.act != "wait" or node is None or not isinstance(node.step, WaitFor):
             return None
-        if not node.step.wait_for.message:
-            return None
         interests = await self._awaited(db, taken.enrolment, node.step.wait_for, rest.cursor, rest.until)
-        found = await enrolments.happened(db, taken.enrolment.customer_id, taken.enrolment.event_id, interests)
+        besides = _besides(taken.enrolment, rest.cursor)
+        found = await enrolments.happened(db, taken.enrolment.customer_id, besides, interests)
         return found[0] if found else None
 
     async def _rest(self, db: AsyncConnection, taken: Taken, rest: Rest, now: datetime) -> None:
@@ -292,13 +294,13 @@ class Turns:
         if node is not None and isinstance(node.step, WaitFor) and taken.instruction.act == "wait":
             until = taken.instruction.until
             interests += await self._awaited(db, enrolment, node.step.wait_for, cursor, until)
-        found = await enrolments.happened(db, enrolment.customer_id, enrolment.event_id, interests)
+        found = await enrolments.happened(db, enrolment.customer_id, _besides(enrolment, cursor), interests)
         return [_Met(one, interests[one.interest], outcomes) for one in found]
 
     async def _awaited(
         self, db: AsyncConnection, enrolment: Enrolment, awaited: Awaited, cursor: Cursor, until: datetime | None
     ) -> list[Interest]:
-        since = cursor.since or enrolment.enrolled_at
+        since = cursor.awake or enrolment.enrolled_at
         where: dict[str, Any] = dict(awaited.where)
         if awaited.message:
             since = await enrolments.sent_at(db, enrolment.id, awaited.message) or since
@@ -332,6 +334,15 @@ def _seen(event: Happening) -> dict[str, Any]:
 
 
 _NOTHING = Instruction(0, "wait", "", "")
+
+
+def _hearing(cursor: Cursor, event: Happening) -> Cursor:
+    return replace(cursor, heard=(*cursor.heard, event.id))
+
+
+def _besides(enrolment: Enrolment, cursor: Cursor) -> list[int]:
+    """The events that no longer count: the one that brought the customer in, and those that ended a wait."""
+    return [*cursor.heard, *([enrolment.event_id] if enrolment.event_id is not None else [])]
 
 
 def erased(turn: Turn) -> Instruction:

@@ -39,11 +39,17 @@ MOST_STEPS_A_TURN = 1000
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a run stands: the step it rests at, since when, for the how-manieth time, and how often it was where."""
+    """Where a run stands: the step it rests at, since when, for the how-manieth time, and how often it was where.
+
+    `awake` is when the run's last wait ended: what happened since then, while a message was leaving or was put off,
+    has not been missed. `heard` are the events that ended waits; none of them ends a second one.
+    """
 
     step: str | None = None
     since: datetime | None = None
     visits: Mapping[str, int] = field(default_factory=dict)
+    awake: datetime | None = None
+    heard: tuple[int, ...] = ()
 
     @property
     def visit(self) -> int:
@@ -52,17 +58,23 @@ class Cursor:
 
     def at(self, step: str, now: datetime) -> Cursor:
         """The cursor after stepping onto `step`."""
-        return Cursor(step, now, {**self.visits, step: self.visits.get(step, 0) + 1})
+        return replace(self, step=step, since=now, visits={**self.visits, step: self.visits.get(step, 0) + 1})
 
     def as_json(self) -> dict[str, Any]:
-        return {"step": self.step, "since": self.since.isoformat() if self.since else None, "visits": dict(self.visits)}
+        return {
+            "step": self.step,
+            "since": self.since.isoformat() if self.since else None,
+            "visits": dict(self.visits),
+            "awake": self.awake.isoformat() if self.awake else None,
+            "heard": list(self.heard),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any] | None) -> Cursor:
         if not data:
             return cls()
-        since = datetime.fromisoformat(data["since"]) if data["since"] else None
-        return cls(data["step"], since, dict(data["visits"]))
+        since, awake = (datetime.fromisoformat(data[name]) if data[name] else None for name in ("since", "awake"))
+        return cls(data["step"], since, dict(data["visits"]), awake, tuple(data["heard"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +126,7 @@ Walk = Generator[Query, Any, Rest]
 
 def start(program: Program, now: datetime, zone: ZoneInfo) -> Walk:
     """Walk from the first step."""
-    return _walk(program, program.first, Cursor(), now, zone, "entered")
+    return _walk(program, program.first, Cursor(awake=now), now, zone, "entered")
 
 
 def go_on(program: Program, cursor: Cursor, now: datetime, zone: ZoneInfo, way: str) -> Walk:
@@ -126,6 +138,8 @@ def go_on(program: Program, cursor: Cursor, now: datetime, zone: ZoneInfo, way: 
     target = node.next
     if isinstance(node.step, WaitFor):
         target = node.arms[1] if way == "elapsed" else node.arms[0]
+    if not isinstance(node.step, Send):
+        cursor = replace(cursor, awake=now)
     return _walk(program, target, cursor, now, zone, way)
 
 

@@ -181,9 +181,9 @@ async def lock(db: AsyncConnection, enrolment: int) -> Standing:
 
 
 async def happened(
-    db: AsyncConnection, customer_id: int, besides: int | None, interests: Sequence[Interest]
+    db: AsyncConnection, customer_id: int, besides: Sequence[int], interests: Sequence[Interest]
 ) -> list[Happening]:
-    """What of the interests has happened to the customer, earliest first; the event `besides` does not count."""
+    """What of the interests has happened to the customer, earliest first; the events `besides` do not count."""
     if not interests:
         return []
     columns = events.c
@@ -194,8 +194,8 @@ async def happened(
         .order_by(columns.occurred_at, columns.id)
         .limit(50)
     )
-    if besides is not None:
-        query = query.where(columns.id != besides)
+    if besides:
+        query = query.where(columns.id.not_in(besides))
     found = []
     for row in await db.execute(query):
         met_here = [number for number in range(len(interests)) if row._mapping[f"i{number}"]]

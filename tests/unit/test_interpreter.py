@@ -161,9 +161,12 @@ def test_effects_are_asked_for_in_their_order_each_with_its_visit() -> None:
     st.none() | st.text(max_size=9),
     st.none() | st.datetimes(timezones=st.just(UTC)),
     st.dictionaries(st.text(max_size=9), st.integers(1, 99)),
+    st.lists(st.integers(1, 99), max_size=3),
 )
-def test_a_cursor_survives_being_written_down(step: str | None, since: datetime | None, visits: dict[str, int]) -> None:
-    cursor = Cursor(step, since, visits)
+def test_a_cursor_survives_being_written_down(
+    step: str | None, since: datetime | None, visits: dict[str, int], heard: list[int]
+) -> None:
+    cursor = Cursor(step, since, visits, since, tuple(heard))
     assert Cursor.from_json(cursor.as_json()) == cursor
     assert Cursor.from_json({}) == Cursor.from_json(None) == Cursor()
 
