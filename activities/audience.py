@@ -39,7 +39,8 @@ from records.events import StoredEvent
 
 log = logging.getLogger(__name__)
 PAGE = 200
-"""How many events or enrolments a sweep takes up at a time."""
+PAGES = 10
+"""How many events or enrolments a sweep takes up at a time, and how many times: some minutes' work at most."""
 
 
 class NotEnrollable(WaymarkError):
@@ -170,6 +171,15 @@ class Router:
         Returns how many of both it took up. Those younger than a few seconds are left to whoever just wrote them.
         """
         settled = datetime.now(UTC) - timedelta(seconds=10)
+        taken_up = 0
+        for _ in range(PAGES):
+            found = await self._sweep_page(settled)
+            taken_up += found
+            if found < PAGE:
+                break
+        return taken_up
+
+    async def _sweep_page(self, settled: datetime) -> int:
         async with self._database.connect() as db:
             waiting = [one for one in await enrolments.unlaunched(db, limit=PAGE) if one.begins_at < settled]
             stored = await events.unrouted(db, limit=PAGE, older_than=settled)

@@ -267,3 +267,8 @@ def test_a_variable_that_is_no_setting_is_named_with_the_nearest_one(tmp_path: P
     told = [(one["detail"], one["hint"]) for one in map(json.loads, ran.stdout.splitlines())]
     assert ("WAYMARK_DATABSE_URL is no setting", "Did you mean WAYMARK_DATABASE_URL?") in told
     assert ("WAYMARK_SMPT_URL is no setting", "Did you mean WAYMARK_SMTP_URL?") in told
+
+
+def test_whoever_starts_a_worker_is_told_of_a_variable_that_is_no_setting(tmp_path: Path) -> None:
+    told = waymark(tmp_path, "worker", WAYMARK_SMPT_URL="smtp://x").stderr
+    assert "WAYMARK_SMPT_URL is no setting; did you mean WAYMARK_SMTP_URL?" in told

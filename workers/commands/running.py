@@ -26,9 +26,13 @@ def up(home: Home = None, processes: Processes = None) -> None:
     environment does not name one already.
     """
     of = settings(home=home, processes=processes)
+    _tell_slips()
+    run(_up(of))
+
+
+def _tell_slips() -> None:
     for name, near in unknown_variables().items():
         notice(f"{name} is no setting" + (f"; did you mean {near}?" if near else ""))
-    run(_up(of))
 
 
 async def _up(of: Settings) -> None:
@@ -51,6 +55,7 @@ async def _up(of: Settings) -> None:
 def worker(processes: Processes = None) -> None:
     """Run worker processes, until Ctrl-C or SIGTERM; one that dies is started again."""
     of = settings(processes=processes)
+    _tell_slips()
     temporal.config(of)
     run(_worker(of))
 
@@ -80,6 +85,7 @@ def console(
     """Serve the console alone: HTTP API, links in messages, provider callbacks."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     of = settings(host=host, console_port=port)
+    _tell_slips()
     run(serving.serve(of, ready=lambda url: notice(f"The console listens at {url}. Press Ctrl-C to stop.")))
 
 
