@@ -15,7 +15,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.sdk.v1 import WorkflowMetadata
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
 
 from activities.audience import Routed
 from activities.channels.channel import Channel
@@ -150,6 +150,13 @@ class Stage:
         """What the Temporal UI shows as the run's present state."""
         metadata = await self.handle(run).query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
         return str(metadata.current_details)
+
+    async def execution_after(self, run: Enrolment, run_id: str) -> WorkflowExecutionDescription:
+        """The execution that a run continues as, once it has: the records are written a moment before."""
+        async with asyncio.timeout(30):
+            while (fresh := await self.handle(run).describe()).run_id == run_id:
+                await asyncio.sleep(0.02)
+        return fresh
 
     def handle(self, run: Enrolment) -> WorkflowHandle[Any, Any]:
         return self.client.get_workflow_handle(workflow_id(run.journey, run.customer_id, run.entry))

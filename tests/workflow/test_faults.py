@@ -241,8 +241,7 @@ async def test_after_a_month_a_run_starts_afresh_and_forgets_neither_its_place_n
 
     stage.mailbox.meanwhile = signal  # while the third mail leaves, at the end of forty days
     await stage.pass_time(ann, 43 * DAY)
-    fresh = await stage.handle(run).describe()
-    assert fresh.run_id != first.run_id
+    fresh = await stage.execution_after(run, first.run_id)
     assert "long v1: **wait-2d-2** (waiting)" in await stage.details(run)
     assert {pair.key.name: pair.value for pair in fresh.typed_search_attributes}["WaymarkJourney"] == "long"
     at_rest = await stage.run(run.id)
