@@ -85,6 +85,7 @@ class Stage:
         """Enter the customer by hand at the start, and let the run come to rest."""
         run = await self.parts.audience.router.enrol(customer, journey, source="api", now=self.start)
         await self.time.carry_all(customer, self.start)
+        await self.settled(customer)
         return await self.run(run.id)
 
     async def event(
@@ -97,12 +98,22 @@ class Stage:
         assert routed is not None
         await self.time.moved(run for run in routed.woken if run.turn)
         await self.time.carry_all(customer, at)
+        await self.settled(customer)
         return routed
 
     async def pass_time(self, customer: int, after: timedelta) -> None:
         """Let time pass for the customer until a minute more than so long after the start: a run's first turn comes
         some milliseconds after it begins."""
         await self.time.carry_all(customer, self.start + after + timedelta(minutes=1))
+        await self.settled(customer)
+
+    async def settled(self, customer: int) -> None:
+        """Return when the workflows of a customer's runs stand where the records do, which are written a moment
+        before."""
+        for run in await self.time.open_runs(customer):
+            async with asyncio.timeout(30):
+                while (await self.handle(run).query("state") or {}).get("turn", 0) < run.turn:
+                    await asyncio.sleep(0.02)
 
     async def run(self, enrolment: int) -> Enrolment:
         async with self.engine.connect() as db:
