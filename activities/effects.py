@@ -43,7 +43,7 @@ class Effects:
                     enrolment_id=slot[0], step=slot[1], visit=slot[2],
                 )  # fmt: skip
                 if change is not None:
-                    return await self._handoff.consider(db, customer, change.before, change.after, points.because, now)
+                    return await self._handoff.consider(db, customer, change, points.because, now)
             case SetFields(set=values):
                 await customers.set_fields(db, customer, dict(values), because=because, enrolment_id=slot[0], now=now)
             case AddTag(tag=tags):

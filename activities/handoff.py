@@ -19,6 +19,7 @@ from journeys.source import Source
 from journeys.zones import zone_of
 from records import customers, events, tasks, touches
 from records.events import StoredEvent
+from records.scores import ScoreChange
 
 RECENT = 5
 """How many touches a task shows beside the contact."""
@@ -66,21 +67,21 @@ class Handoff:
         return LeadContext(CustomerView.of(customer, self._fields), details)
 
     async def consider(
-        self, db: AsyncConnection, customer_id: int, before: int, after: int, because: str, now: datetime
+        self, db: AsyncConnection, customer_id: int, change: ScoreChange, because: str, now: datetime
     ) -> list[StoredEvent]:
         """Hand the lead over if this change of score crossed the threshold upwards, for the first time.
 
         Writes the task, the stage and the event `score.qualified`; returns the event, to be routed after the commit.
         """
         rule = self._rule
-        if rule is None or not before < rule.threshold <= after:
+        if rule is None or not change.crosses(rule.threshold):
             return []
         if not await customers.qualify(db, customer_id, now):
             return []
         context = await self.context(db, customer_id)
         await tasks.create(
             db, customer_id=customer_id, queue=rule.queue, title=render_line(rule.title, {"customer": context.view}),
-            because=f"score {after} reached {rule.threshold}: {because}", details=context.details,
+            because=f"score {change.after} reached {rule.threshold}: {because}", details=context.details,
             priority=rule.priority, due_at=due_at(rule.due, now, self._zone), now=now,
         )  # fmt: skip
         if rule.stage:
@@ -88,7 +89,7 @@ class Handoff:
             await customers.set_fields(db, customer_id, dict(values), because="qualified", enrolment_id=None, now=now)
         event = await events.store(
             db, customer_id=customer_id, name="score.qualified", occurred_at=now, received_at=now,
-            key=f"score.qualified/{customer_id}", properties={"score": after},
+            key=f"score.qualified/{customer_id}", properties={"score": change.after},
         )  # fmt: skip
         return [event] if event is not None else []
 

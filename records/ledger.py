@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import and_, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records.tables import consents, customers, suppressions, touches
@@ -152,9 +152,3 @@ async def settle(
 async def release(db: AsyncConnection, slot: Slot) -> None:
     """Give a claimed or doubtful slot back: the message surely did not go, or is wanted again."""
     await db.execute(delete(touches).where(_in(slot), touches.c.status.in_(("claimed", "uncertain"))))
-
-
-async def any_uncertain(db: AsyncConnection, enrolment_id: int) -> bool:
-    """Whether a touch of this run may or may not have gone."""
-    doubt = exists().where(touches.c.enrolment_id == enrolment_id, touches.c.status == "uncertain")
-    return bool((await db.execute(select(doubt))).scalar_one())

@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
 from journeys.errors import WaymarkError
+from workers.server.ports import listen
 
 _ASSETS = Path(__file__).parent / "assets"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -93,20 +94,12 @@ def _refused(request: Request, error: Exception) -> Response:
 
 def listener(host: str, port: int) -> socket.socket:
     """A bound socket; port 0 takes a free one. Raises `WaymarkError` when the port is in use."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
     try:
-        if sys.platform != "win32":
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-        # Listening tells now, and not later, whether somebody else does.
-        bound.listen(128)
+        return listen(host, port, backlog=128)
     except OSError as error:
-        bound.close()
         raise WaymarkError(
             f"Cannot listen on {host} port {port}: {error.strerror or error}", hint="Choose another port; 0 finds one."
         ) from None
-    return bound
 
 
 def port_of(bound: socket.socket) -> int:
