@@ -10,11 +10,16 @@ from datetime import timedelta
 from typing import Literal
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import RetryPolicy, VersioningBehavior
+from temporalio.workflow import ContinueAsNewVersioningBehavior
 
 from journeys import attributes
 from journeys.instruction import Event, Instruction, Run, Turn, channel_queue
 
+SHAPE = 1
+"""Which commands the workflow gives, and in which order. Raised by hand when recorded histories no longer replay: runs
+of an older shape stay with the workers of their release until they start afresh.
+"""
 ADVANCE = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1))
 """A database that is away is waited for: a turn is retried for as long as it takes."""
 DELIVER = RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=2))
@@ -26,7 +31,7 @@ LONG_AGO = timedelta(days=30)
 """A run that waited this long starts afresh, so that it wakes on the newest code with a short history."""
 
 
-@workflow.defn(name="CustomerJourney")
+@workflow.defn(name="CustomerJourney", versioning_behavior=VersioningBehavior.PINNED)
 class CustomerJourney:
     """The run of one enrolment. Ends with the outcome's name."""
 
@@ -134,7 +139,10 @@ class CustomerJourney:
     def _tired(self) -> bool:
         if self._instruction is None or self._instruction.act != "wait":
             return False
-        return workflow.info().is_continue_as_new_suggested() or workflow.now() - self._began >= LONG_AGO
+        info = workflow.info()
+        if info.is_continue_as_new_suggested() or info.is_target_worker_deployment_version_changed():
+            return True
+        return workflow.now() - self._began >= LONG_AGO
 
     def _start_afresh(self) -> None:
         """Continue as new at a rest, with the inbox and the keys that were seen; nothing is lost on the way."""
@@ -143,11 +151,12 @@ class CustomerJourney:
             Run(
                 run.enrolment, run.journey, run.version, run.turn, self._instruction,
                 list(self._seen)[-MOST_SEEN:], list(run.inbox),
-            )
+            ),
+            initial_versioning_behavior=ContinueAsNewVersioningBehavior.AUTO_UPGRADE,
         )  # fmt: skip
 
 
-@workflow.defn(name="Sweep")
+@workflow.defn(name="Sweep", versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
 class Sweep:
     """Finishes what crashes left half done; started by the schedule `waymark-sweep`."""
 
