@@ -6,7 +6,6 @@ its form, so that a map can be checked without a database.
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
@@ -16,7 +15,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from journeys.timing import Duration
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_BARE_WORD = re.compile(r"[^\W\d]\w*([./-]\w+)*")
 
 
 def read_scalar(value: object) -> object:
@@ -81,6 +79,8 @@ Words = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=200)]], BeforeValidator(listed), Field(min_length=1)
 ]
 Scalars = Annotated[list[Scalar], BeforeValidator(listed), Field(min_length=1)]
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+Text = Annotated[str, Field(min_length=1, max_length=500)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=100)]
 MessageName = Annotated[str, Field(pattern=r"^(email|sms)/[a-z0-9][a-z0-9_-]*$", max_length=100)]
 ChannelName = Literal["email", "sms"]
@@ -107,13 +107,9 @@ class ScoreRange(Model):
         return self
 
 
-class FieldTest(Model):
-    """A test of one field of the customer; every stated part must hold.
+class ValueTest(Model):
+    """A test of one value; every stated part must hold. No value passes only `exists: false` and `is_not`."""
 
-    A field without a value passes only `exists: false` and `is_not`.
-    """
-
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
     is_: Annotated[Scalars | None, Field(alias="is")] = None
     is_not: Scalars | None = None
     exists: bool | None = None
@@ -126,8 +122,55 @@ class FieldTest(Model):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if not self.model_fields_set - {"name"}:
-            raise ValueError("a field needs a test: is, is_not, exists, at_least, below, contains, before or after")
+            raise ValueError(f"needs a test: {', '.join(self.tests())}")
+        if self.at_least is not None and self.below is not None and self.at_least >= self.below:
+            raise ValueError(f"nothing is at least {self.at_least:g} and below {self.below:g}")
+        if self.after is not None and self.before is not None and self.after >= self.before:
+            raise ValueError(f"no day is after {self.after} and before {self.before}")
         return self
+
+    @classmethod
+    def tests(cls) -> list[str]:
+        """The words of the tests, as people write them."""
+        return [field.alias or name for name, field in cls.model_fields.items() if name != "name"]
+
+
+class FieldTest(ValueTest):
+    """A test of one field of the customer."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
+
+
+class PropertyTest(ValueTest):
+    """A test of one property of an event; `value` is the event's own value."""
+
+
+class TiedTest(PropertyTest):
+    """A property test that may also ask for the same value as a property of the event that brought the contact in.
+
+    A contact that came in by no event, or by one without that property, never meets it.
+    """
+
+    same_as: Annotated[str, Field(pattern=r"^event\.\w+$", max_length=110)] | None = None
+
+    @property
+    def tie(self) -> str | None:
+        """The property of the event that brought the contact in."""
+        return self.same_as.removeprefix("event.") if self.same_as else None
+
+
+def _test_of_property(value: object) -> object:
+    """One value means that one, a list any of them."""
+    if isinstance(value, dict | PropertyTest):
+        return value
+    if value is None:
+        raise ValueError("null is no value: for a property that is not there write {exists: false}")
+    return {"is": value}
+
+
+PropertyName = Annotated[str, Field(pattern=r"^\w+$", max_length=100)]
+With = dict[PropertyName, Annotated[PropertyTest, BeforeValidator(_test_of_property)]]
+TiedWith = dict[PropertyName, Annotated[TiedTest, BeforeValidator(_test_of_property)]]
 
 
 class EventTest(Model):
@@ -137,7 +180,13 @@ class EventTest(Model):
     at_least: Annotated[Whole, Field(ge=1)] | None = None
     at_most: Annotated[Whole, Field(ge=0)] | None = None
     within: PositiveDuration | None = None
-    where: dict[str, Scalar] = Field(default_factory=dict)
+    with_: Annotated[With, Field(alias="with")] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"nothing happens at least {self.at_least} and at most {self.at_most} times")
+        return self
 
 
 class TouchTest(Model):
@@ -202,6 +251,12 @@ class Touched(Model):
     touched: TouchTest
 
 
+class InSegment(Model):
+    """Is a member of any of these segments."""
+
+    segment: Annotated[list[Slug], BeforeValidator(listed), Field(min_length=1)]
+
+
 class Opened(Model):
     opened: MessageName
 
@@ -213,7 +268,7 @@ class Clicked(Model):
 KINDS: dict[str, type[Model]] = {
     "all": AllOf, "any": AnyOf, "not": Not, "score": Score, "stage": Stage, "country": Country, "locale": Locale,
     "tag": Tagged, "consent": Consented, "field": FieldIs, "event": Happened, "touched": Touched, "opened": Opened,
-    "clicked": Clicked,
+    "clicked": Clicked, "segment": InSegment,
 }  # fmt: skip
 
 
@@ -237,7 +292,8 @@ Condition = Annotated[
     | Annotated[Happened, Tag("event")]
     | Annotated[Touched, Tag("touched")]
     | Annotated[Opened, Tag("opened")]
-    | Annotated[Clicked, Tag("clicked")],
+    | Annotated[Clicked, Tag("clicked")]
+    | Annotated[InSegment, Tag("segment")],
     Discriminator(_kind),
 ]
 """Any condition. Build one from plain data with `CONDITION.validate_python`."""
@@ -255,110 +311,3 @@ def leaves(condition: Condition) -> list[Condition]:
             return leaves(part)
         case _:
             return [condition]
-
-
-def holds(condition: Condition, seen: dict[str, bool]) -> bool:
-    """The condition's answer, given the answer of each of its leaves by `say`."""
-    match condition:
-        case AllOf(all=parts):
-            return all(holds(part, seen) for part in parts)
-        case AnyOf(any=parts):
-            return any(holds(part, seen) for part in parts)
-        case Not(not_=part):
-            return not holds(part, seen)
-        case _:
-            return seen[say(condition)]
-
-
-def say(condition: Condition) -> str:
-    """The condition in words, for the path a run took and for drawings.
-
-    Two conditions that mean different things never say the same: answers are kept by these words.
-    """
-    match condition:
-        case AllOf(all=parts):
-            return " and ".join(_wrap(part) for part in parts)
-        case AnyOf(any=parts):
-            return " or ".join(_wrap(part) for part in parts)
-        case Not(not_=part):
-            return f"not {_wrap(part)}"
-        case Score(score=range_):
-            bounds = [f"at least {range_.at_least}"] if range_.at_least is not None else []
-            bounds += [f"below {range_.below}"] if range_.below is not None else []
-            return "score " + " and ".join(bounds)
-        case Stage(stage=words):
-            return f"stage is {_or(words)}"
-        case Country(country=words):
-            return f"country is {_or(words)}"
-        case Locale(locale=words):
-            return f"locale is {_or(words)}"
-        case Tagged(tag=words):
-            return f"tagged {_or(words)}"
-        case Consented(consent=channel):
-            return f"consents to {channel}"
-        case FieldIs(field=test):
-            return _say_field(test)
-        case Happened(event=test):
-            return _say_event(test)
-        case Touched(touched=touch):
-            return f"{touch.message} {touch.status}" + _within(touch.within)
-        case Opened(opened=message):
-            return f"opened {message}"
-        case Clicked(clicked=message):
-            return f"clicked {message}"
-
-
-def _wrap(condition: Condition) -> str:
-    return f"({say(condition)})" if isinstance(condition, AllOf | AnyOf) else say(condition)
-
-
-def _or(words: list[Any]) -> str:
-    return " or ".join(_value(word) for word in words)
-
-
-def _value(value: Any) -> str:
-    """A value as it stands in a sentence: text that could be taken for more than a word is in quotes."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return str(int(value)) if value == int(value) else repr(value)
-        case date():
-            return value.isoformat()
-        case _:
-            text = str(value)
-            plain = _BARE_WORD.fullmatch(text) and text not in ("true", "false", "and", "or", "not")
-            return text if plain else json.dumps(text, ensure_ascii=False)
-
-
-def _within(duration: Duration | None) -> str:
-    return f" within {duration.words()}" if duration else ""
-
-
-def _say_field(test: FieldTest) -> str:
-    parts = []
-    if test.is_ is not None:
-        parts.append(f"is {_or(test.is_)}")
-    if test.is_not is not None:
-        parts.append(f"is not {_or(test.is_not)}")
-    if test.exists is not None:
-        parts.append("is known" if test.exists else "is unknown")
-    for word, value in (("at least", test.at_least), ("below", test.below), ("contains", test.contains),
-                        ("before", test.before), ("after", test.after)):  # fmt: skip
-        if value is not None:
-            parts.append(f"{word} {_value(value)}")
-    return f"{test.name} " + " and ".join(parts)
-
-
-def _say_event(test: EventTest) -> str:
-    times = []
-    if test.at_least is not None:
-        times.append(f"at least {_times(test.at_least)}")
-    if test.at_most is not None:
-        times.append(f"at most {_times(test.at_most)}")
-    where = ", ".join(f"{_value(name)} {_value(value)}" for name, value in test.where.items())
-    return " ".join([test.name, *times]) + (f" with {where}" if where else "") + _within(test.within)
-
-
-def _times(count: int) -> str:
-    return f"{count} time{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""The form of a journey map: what a marketer may write, and nothing else.
+"""The form of a journey map: who comes in, who leaves, what it is for, and its steps.
 
 `journeys.loading` turns a YAML file into a `Journey`; `journeys.program` flattens it for the interpreter.
 """
@@ -6,54 +6,112 @@
 from __future__ import annotations
 
 import re
-from datetime import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
 
+from croniter import croniter
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from journeys.conditions import (
-    ChannelName,
     Condition,
-    MessageName,
     Model,
     Name,
     PositiveDuration,
-    Scalar,
-    Whole,
-    Words,
-    listed,
-    read_duration,
+    PropertyTest,
+    Slug,
+    Text,
+    TiedTest,
+    TiedWith,
+    With,
 )
-from journeys.timing import Duration, parse_time_of_day
-
-Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
-StepId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=80)]
-Text = Annotated[str, Field(min_length=1, max_length=500)]
-Names = Annotated[list[Name], BeforeValidator(listed), Field(min_length=1)]
-
-
-def _signed(value: object) -> object:
-    return Duration.parse(value) if isinstance(value, str) else value
-
-
-def _wall_time(value: object) -> object:
-    return parse_time_of_day(value) if isinstance(value, str) else value
-
-
-SignedDuration = Annotated[Duration, BeforeValidator(_signed)]
-WallTime = Annotated[time, BeforeValidator(_wall_time)]
+from journeys.sending import Window
+from journeys.steps import AnyStep, CustomerDate, Policy
+from journeys.timing import Duration
 
 
 class Entry(Model):
-    """A way in by an event, for the contacts that meet `where`."""
+    """A way in by an event whose properties meet `with`, for the contacts that meet `where`."""
 
     on: Name
+    with_: Annotated[With, Field(alias="with")] = Field(default_factory=dict)
     where: Condition | None = None
 
 
+class SegmentEntry(Model):
+    """A way in for those who come to belong to a segment."""
+
+    segment: Slug
+    where: Condition | None = None
+
+
+class DateEntry(CustomerDate):
+    """A way in on a day of the contact, such as its birthday, moved by `offset`, at a wall time in its zone.
+
+    `every: year` means each anniversary. A herd that comes in at one moment is spread over `spread`.
+    """
+
+    where: Condition | None = None
+
+
+class ScheduleEntry(Model):
+    """A way in at the times of a cron expression (minute, hour, day, month, weekday) in a named time zone, for all
+    contacts that meet `where`. `time_zone` None means the workspace's.
+
+    `overlap` says what happens when one is due while the one before still works: `skip` leaves it out, `all` lets both
+    run. After an outage those missed are made up for when they are younger than `catch_up`.
+    """
+
+    schedule: Annotated[str, Field(max_length=200)]
+    time_zone: Annotated[str, Field(max_length=60)] | None = None
+    overlap: Literal["skip", "all"] = "skip"
+    catch_up: PositiveDuration = Duration(1, "h")
+    spread: PositiveDuration | None = None
+    where: Condition | None = None
+
+    @field_validator("schedule")
+    @classmethod
+    def _cron(cls, text: str) -> str:
+        if len(text.split()) != 5 or not croniter.is_valid(text):
+            raise ValueError(
+                f"{text!r} is no schedule: five cron fields (minute hour day month weekday), such as 0 9 * * mon"
+            )
+        if re.search(r"[LW?#RHrh]", re.sub(r"(?i)\b(mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\b", "", text)):  # fmt: skip  # noqa: E501
+            raise ValueError(f"{text!r} holds signs that not every scheduler reads: use numbers, names, * , - and /")
+        return text
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, name: str | None) -> str | None:
+        try:
+            ZoneInfo(name or "UTC")
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"{name!r} is no time zone: an IANA name such as Europe/Berlin") from None
+        return name
+
+
+AnyEntry = Entry | SegmentEntry | DateEntry | ScheduleEntry
+WAYS_IN: dict[str, type[Model]] = {
+    "on": Entry, "segment": SegmentEntry, "date": DateEntry, "schedule": ScheduleEntry,
+}  # fmt: skip
+
+
+def _way_of(way: Any) -> str:
+    if way == "api":
+        return "api"
+    if isinstance(way, dict):
+        return next((key for key in way if key in WAYS_IN), "on")
+    return next((key for key, kind in WAYS_IN.items() if isinstance(way, kind)), "on")
+
+
 WayIn = Annotated[
-    Annotated[Entry, Tag("event")] | Annotated[Literal["api"], Tag("api")],
-    Discriminator(lambda way: "api" if way == "api" else "event"),
+    Annotated[Entry, Tag("on")]
+    | Annotated[SegmentEntry, Tag("segment")]
+    | Annotated[DateEntry, Tag("date")]
+    | Annotated[ScheduleEntry, Tag("schedule")]
+    | Annotated[Literal["api"], Tag("api")],
+    Discriminator(_way_of),
 ]
 
 
@@ -64,220 +122,69 @@ class EveryFew(Model):
 
 
 class Exit(Model):
-    """An event that ends the run at once, in the middle of a wait too."""
+    """An event, or leaving a segment, that ends the run at once, in the middle of a wait too."""
 
-    on: Name
-    where: dict[str, Scalar] = Field(default_factory=dict)
+    on: Name | None = None
+    left: Slug | None = None
+    with_: Annotated[TiedWith, Field(alias="with")] = Field(default_factory=dict)
     outcome: Annotated[Slug, Field(alias="as")] = "exited"
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.on is None) == (self.left is None):
+            raise ValueError("an exit needs either on: EVENT or left: SEGMENT")
+        if self.left is not None and self.with_:
+            raise ValueError("with: tests an event; leaving a segment has nothing to test")
+        return self
+
+    @property
+    def event(self) -> str:
+        """The event that ends the run."""
+        return self.on or LEFT
+
+    @property
+    def tests(self) -> dict[str, TiedTest]:
+        """What its properties must be."""
+        return {"segment": TiedTest(is_=[self.left])} if self.left else self.with_
 
 
 class Goal(Model):
     """The event that the journey exists for; it is counted, and the run goes on unless it is also an exit."""
 
     on: Name
+    with_: Annotated[TiedWith, Field(alias="with")] = Field(default_factory=dict)
     within: PositiveDuration | None = None
 
 
-class Step(Model):
-    """What every step has: an id (given or derived) that reports and versions hang on, and a note for colleagues."""
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """An event that enrols the contacts that meet `where`, when its properties meet `tests`."""
 
-    id: StepId | None = None
-    note: Text | None = None
-
-
-class Send(Step):
-    """Send a message. `if_uncertain` says what to do when a crash leaves unknown whether it went."""
-
-    send: MessageName
-    if_uncertain: Literal["hold", "resend", "go_on"] = "hold"
-
-    @property
-    def channel(self) -> ChannelName:
-        return "email" if self.send.startswith("email/") else "sms"
+    event: str
+    tests: Mapping[str, PropertyTest]
+    where: Condition | None
 
 
-class CustomerDate(Model):
-    """A day on the contact, such as `customer.renewal_date`, moved by `offset`, at a wall time in its zone."""
-
-    date: Annotated[str, Field(pattern=r"^customer\.[a-z][a-z0-9_]*$")]
-    offset: SignedDuration = Duration(0, "d")
-    at: WallTime = time(9, 0)
-
-    @field_validator("offset")
-    @classmethod
-    def _whole_days(cls, offset: Duration) -> Duration:
-        if offset.unit in ("m", "h"):
-            raise ValueError(f"an offset from a date is counted in days, weeks, months or years, not {offset}")
-        return offset
-
-    @property
-    def field(self) -> str:
-        return self.date.removeprefix("customer.")
+ENTERED, LEFT = "segment.entered", "segment.left"
+"""The events of membership in segments; their property `segment` names it."""
 
 
-class Until(Model):
-    until: CustomerDate
+def _share(value: object) -> object:
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9]{1,2}(?:\.[0-9]{1,3})?)\s*%\s*", value)):
+        return float(match[1]) / 100
+    raise ValueError(f"{value!r} is no share: write a percentage from 0.1% to 99%, such as 5%")
 
 
-class Wait(Step):
-    """Wait for a duration, or until a date of the contact. A date that is past or unknown is not waited for."""
-
-    wait: Duration | Until
-
-    @field_validator("wait", mode="before")
-    @classmethod
-    def _duration_or_until(cls, value: object) -> object:
-        return Until.model_validate(value) if isinstance(value, dict | Until) else read_duration(value)
-
-
-class Awaited(Model):
-    """The event that is waited for, and for how long. An event at the very limit counts."""
-
-    on: Names
-    message: MessageName | None = None
-    where: dict[str, Scalar] = Field(default_factory=dict)
-    up_to: PositiveDuration
-
-
-class WaitFor(Step):
-    """Wait for an event: `then` when it comes in time, `else` when it does not."""
-
-    wait_for: Awaited
-    then: list[AnyStep] = Field(default_factory=list)
-    else_: Annotated[list[AnyStep], Field(alias="else")] = Field(default_factory=list)
-
-
-class Arm(Model):
-    """One arm of a branch: the first whose condition holds is taken."""
-
-    when: Condition | None = None
-    otherwise: Literal[True] | None = None
-    steps: list[AnyStep]
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.when is None) == (self.otherwise is None):
-            raise ValueError("an arm needs either when: or otherwise: true")
-        return self
-
-
-class Branch(Step):
-    """Go the way of the first arm that fits; past the branch when none does."""
-
-    branch: Annotated[list[Arm], Field(min_length=1)]
-
-    @field_validator("branch")
-    @classmethod
-    def _otherwise_is_last(cls, arms: list[Arm]) -> list[Arm]:
-        if any(arm.otherwise for arm in arms[:-1]):
-            raise ValueError("otherwise: true must be the last arm: the arms after it can never be taken")
-        return arms
-
-
-class Points(Model):
-    points: Annotated[Whole, Field(ge=-1000, le=1000)]
-    because: Text
-
-    @field_validator("points")
-    @classmethod
-    def _not_nothing(cls, points: int) -> int:
-        if points == 0:
-            raise ValueError("0 points change nothing")
-        return points
-
-
-class Score(Step):
-    """Add points to the lead score, with the reason that sales will read."""
-
-    score: Points
-
-
-NOT_SET = ("id", "external_id", "email", "phone", "score", "qualified_at", "tags", "properties", "created_at",
-           "updated_at")  # fmt: skip
-"""What a `set` step leaves alone: identity, what is computed, and what has steps of its own."""
-
-
-class SetFields(Step):
-    """Set the stage or other fields of the customer; null clears a field."""
-
-    set: Annotated[dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Scalar | None], Field(min_length=1)]
-
-    @field_validator("set")
-    @classmethod
-    def _not_identity(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        for name, value in fields.items():
-            if name in NOT_SET:
-                raise ValueError(f"a journey cannot set {name}: it belongs to the customer's identity or is computed")
-            if name == "stage" and not str(value or "").strip():
-                raise ValueError("a customer always has a stage: name one, such as stage: new")
-            if name == "country" and value is not None and not re.fullmatch("[A-Z]{2}", str(value)):
-                raise ValueError(f"{value!r} is no country: two capital letters (ISO 3166-1), such as CN or SG")
-        return fields
-
-
-class AddTag(Step):
-    tag: Words
-
-
-class RemoveTag(Step):
-    untag: Words
-
-
-class TaskDetails(Model):
-    """`due` is a duration or a number of working days: `4h`, `2d`, `1 working day`."""
-
-    queue: Slug
-    title: Text
-    due: Annotated[str, Field(pattern=r"^([0-9]{1,3} working days?|[0-9]{1,4}\s*(mo|m|h|d|w))$")] = "1 working day"
-    because: Text | None = None
-    priority: Annotated[Whole, Field(ge=0, le=9)] = 0
-
-
-class Task(Step):
-    """Put a task into a queue for people."""
-
-    task: TaskDetails
-
-
-class Finish(Step):
-    """End the run here with an outcome."""
-
-    finish: Slug
-
-
-KINDS: dict[str, type[Step]] = {
-    "send": Send, "wait": Wait, "wait_for": WaitFor, "branch": Branch, "score": Score, "set": SetFields, "tag": AddTag,
-    "untag": RemoveTag, "task": Task, "finish": Finish,
-}  # fmt: skip
-
-
-def kind_of(step: Any) -> str | None:
-    """The kind of a step, read from plain data or from a model: its first key that names one."""
-    if isinstance(step, dict):
-        return next((key for key in step if key in KINDS), None)
-    return next((name for name, kind in KINDS.items() if isinstance(step, kind)), None)
-
-
-AnyStep = Annotated[
-    Annotated[Send, Tag("send")]
-    | Annotated[Wait, Tag("wait")]
-    | Annotated[WaitFor, Tag("wait_for")]
-    | Annotated[Branch, Tag("branch")]
-    | Annotated[Score, Tag("score")]
-    | Annotated[SetFields, Tag("set")]
-    | Annotated[AddTag, Tag("tag")]
-    | Annotated[RemoveTag, Tag("untag")]
-    | Annotated[Task, Tag("task")]
-    | Annotated[Finish, Tag("finish")],
-    Discriminator(kind_of),
-]
-
-for _model in (WaitFor, Arm, Branch):
-    _model.model_rebuild()
+Share = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_share)]
 
 
 class Journey(Model):
-    """A whole map. `enter: api` means that only the API, the command or another journey enrols."""
+    """A whole map. `enter: api` means that only the API, the command or another journey enrols.
+
+    `holdout` is the share of contacts that walk the journey and are sent nothing, to be measured against the rest.
+    `send_window` is when its messages may go, in each contact's own time zone; `if_quiet` and `if_capped` say what
+    becomes of a message that may not go now.
+    """
 
     journey: Slug
     title: Text
@@ -286,6 +193,10 @@ class Journey(Model):
     re_enter: Literal["never", "after_exit", "always"] | EveryFew = "never"
     exit: list[Exit] = Field(default_factory=list)
     goal: Goal | None = None
+    holdout: Share | None = None
+    send_window: Window | None = None
+    if_quiet: Policy = "wait"
+    if_capped: Policy = "skip"
     steps: Annotated[list[AnyStep], Field(min_length=1)]
 
     @field_validator("enter", mode="before")
@@ -293,8 +204,10 @@ class Journey(Model):
     def _ways_in(cls, value: object) -> object:
         ways = value if isinstance(value, list) else [value]
         for way in ways:
-            if way != "api" and not isinstance(way, dict | Entry):
-                raise ValueError(f"{way!r} is no way in: write api, or an event such as {{on: customer.signed_up}}")
+            if way != "api" and not isinstance(way, dict | Entry | SegmentEntry | DateEntry | ScheduleEntry):
+                raise ValueError(
+                    f"{way!r} is no way in: write api, or a mapping with one of on:, segment:, date:, schedule:"
+                )
         return ways
 
     @field_validator("re_enter", mode="before")
@@ -307,6 +220,22 @@ class Journey(Model):
         raise ValueError(f"{value!r} is no rule for entering again: never, after_exit, always or {{after: 90d}}")
 
     @property
-    def triggers(self) -> list[Entry]:
-        """The events that enrol."""
-        return [way for way in self.enter if isinstance(way, Entry)]
+    def triggers(self) -> list[Trigger]:
+        """The events that enrol; coming to belong to a segment is one."""
+        return [
+            Trigger(way.on, way.with_, way.where)
+            if isinstance(way, Entry)
+            else Trigger(ENTERED, {"segment": PropertyTest(is_=[way.segment])}, way.where)
+            for way in self.enter
+            if isinstance(way, Entry | SegmentEntry)
+        ]
+
+    @property
+    def dates(self) -> list[DateEntry]:
+        """The days of the contact that enrol."""
+        return [way for way in self.enter if isinstance(way, DateEntry)]
+
+    @property
+    def schedules(self) -> list[ScheduleEntry]:
+        """The schedules that enrol."""
+        return [way for way in self.enter if isinstance(way, ScheduleEntry)]

@@ -159,7 +159,7 @@ journeys = Table(
     Column("status", Text, nullable=False, server_default="live"),
     Column("live_version", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
-    _one_of("status", "live", "paused", "archived"),
+    _one_of("status", "live", "archived"),
 )
 
 journey_versions = Table(
@@ -199,6 +199,8 @@ enrolments = Table(
     _texts("awaiting"),
     Column("outcome", Text),
     Column("ended_at", Instant),
+    Column("occasion", Text),
+    Column("held_out", Boolean, nullable=False, server_default=text("false")),
     ForeignKeyConstraint(["journey", "version"], ["journey_versions.journey", "journey_versions.version"]),
     UniqueConstraint("journey", "customer_id", "entry"),
     _one_of("status", "pending", "active", "finished", "exited", "failed"),
@@ -208,7 +210,12 @@ enrolments = Table(
     Index("ix_enrolments_unlaunched", "id", postgresql_where=text("launched_at IS NULL")),
     Index("ix_enrolments_waking", "wakes_at", postgresql_where=text("status = 'active'")),
     Index(None, "event_id", postgresql_where=text("event_id IS NOT NULL")),
-)
+    # Entries that happen once an occasion: this year's birthday, this Monday's schedule.
+    Index(
+        "uq_enrolments_occasion", "journey", "customer_id", "occasion",
+        unique=True, postgresql_where=text("occasion IS NOT NULL"),
+    ),
+)  # fmt: skip
 
 path = Table(
     "path",
@@ -246,6 +253,7 @@ touches = Table(
     Column("claimed_at", Instant, nullable=False),
     Column("settled_at", Instant),
     Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("transactional", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("enrolment_id", "step", "visit"),
     _one_of("status", "claimed", "sent", "skipped", "failed", "uncertain"),
     Index(None, "customer_id", "claimed_at"),
@@ -313,4 +321,78 @@ tasks = Table(
     _one_of("outcome", "won", "lost", "nurture"),
     Index(None, "customer_id", "created_at"),
     Index("ix_tasks_queue", "queue", "status", text("priority DESC"), "due_at"),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("mode", Text, nullable=False, server_default="pause"),
+    Column("since", Instant, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("because", Text),
+    PrimaryKeyConstraint("kind", "name"),
+    _one_of("kind", "all", "channel", "journey", "customer"),
+    _one_of("mode", "pause", "stop"),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    _id(),
+    Column("enrolment_id", BigInteger, ForeignKey("enrolments.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),
+    _json("args"),
+    Column("by", Text, nullable=False),
+    Column("because", Text),
+    Column("at", Instant, nullable=False),
+    Column("taken_at", Instant),
+    Column("refusal", Text),
+    _one_of("kind", "skip", "move", "exit", "retry", "resume", "migrate"),
+    Index(None, "enrolment_id"),
+    Index("ix_orders_pending", "enrolment_id", postgresql_where=text("taken_at IS NULL")),
+)
+
+goals = Table(
+    "goals",
+    metadata,
+    Column("enrolment_id", BigInteger, ForeignKey("enrolments.id", ondelete="CASCADE"), primary_key=True),
+    _customer(),
+    Column("journey", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("event_id", BigInteger, ForeignKey("events.id", ondelete="SET NULL")),
+    Column("at", Instant, nullable=False),
+    Column("value", Numeric),
+    Column("touch_ids", ARRAY(BigInteger), nullable=False, server_default=text("'{}'::bigint[]")),
+    Column("held_out", Boolean, nullable=False, server_default=text("false")),
+    Index(None, "customer_id"),
+    Index("ix_goals_journey", "journey", "version"),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("definition", JSONB, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("evaluated_at", Instant),
+)
+
+segment_members = Table(
+    "segment_members",
+    metadata,
+    Column("segment", Text, ForeignKey("segments.name", ondelete="CASCADE"), nullable=False),
+    _customer(),
+    Column("since", Instant, nullable=False),
+    PrimaryKeyConstraint("segment", "customer_id"),
+    Index(None, "customer_id"),
+)
+
+clocks = Table(
+    "clocks",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("at", Instant, nullable=False),
 )
