@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 from temporalio.common import (
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
@@ -91,7 +91,7 @@ class Router:
             for enrolment in routed.woken:
                 await self.wake(enrolment, Event(str(event.id), event.name, event.occurred_at))
         except (RPCError, RuntimeError) as error:
-            routed.away = _away(error)
+            routed.away = away(error)
             return routed
         async with self._database.begin() as db:
             await events.mark_routed(db, [event.id], event.received_at)
@@ -124,7 +124,7 @@ class Router:
         try:
             await self.launch(entered)
         except (RPCError, RuntimeError) as error:
-            log.info("run %s waits for Temporal: %s", entered.id, _away(error))
+            log.info("run %s waits for Temporal: %s", entered.id, away(error))
             return entered
         return replace(entered, launched_at=entered.begins_at)
 
@@ -155,14 +155,15 @@ class Router:
 
     async def wake(self, enrolment: Enrolment, event: Event) -> None:
         """Signal an event to a run. A run that has ended, or has not begun, needs no waking: it reads the records."""
-        handle = self._client.get_workflow_handle(
-            workflow_id(enrolment.journey, enrolment.customer_id, enrolment.entry)
-        )
         try:
-            await handle.signal("happened", event)
+            await self.handle(enrolment).signal("happened", event)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
+
+    def handle(self, enrolment: Enrolment) -> WorkflowHandle[Any, Any]:
+        """The run's workflow."""
+        return self._client.get_workflow_handle(workflow_id(enrolment.journey, enrolment.customer_id, enrolment.entry))
 
     @activity.defn(name="sweep")
     async def sweep(self) -> int:
@@ -246,7 +247,7 @@ class Audience:
         return await self.router.route(event) if event is not None else None
 
 
-def _away(error: RPCError | RuntimeError) -> str:
+def away(error: RPCError | RuntimeError) -> str:
     """What the way to Temporal said. The SDK has a bare RuntimeError for a server that it cannot connect to; another
     one is none of that, and is raised."""
     if isinstance(error, RPCError):
