@@ -24,6 +24,12 @@ _TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 LONGEST = timedelta(days=3660)
 """The longest duration a map may name: ten years. A longer one is far more likely a slip than a plan."""
 
+PUNCTUAL = timedelta(minutes=1)
+"""What comes less late than this counts as on time, so that waits in a row do not creep."""
+
+EVERY_DAY = frozenset(range(7))
+"""All weekdays; Monday is 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class Duration:
@@ -95,14 +101,16 @@ def at_wall_time(day: date, wall: time, zone: tzinfo) -> datetime:
     instant = local.astimezone(UTC)
     if instant.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
         return instant
-    return _end_of_gap(local, zone)
+    # in a gap the two readings (PEP 495) lie on either side of the jump
+    return change(local.replace(fold=1).astimezone(UTC), instant, zone)
 
 
-def _end_of_gap(local: datetime, zone: tzinfo) -> datetime:
-    """The instant of the jump that skips `local`: found by halving between its two readings (PEP 495)."""
-    early = local.replace(fold=1).astimezone(UTC)
-    late = local.replace(fold=0).astimezone(UTC)
+def change(early: datetime, late: datetime, zone: tzinfo) -> datetime:
+    """The instant (UTC, a whole second) at which clocks in `zone` are changed, given two instants (UTC) with one
+    change between them; `late` when there is none. No zone changes its clocks twice in three days."""
     before = early.astimezone(zone).utcoffset()
+    if late.astimezone(zone).utcoffset() == before:
+        return late
     while late - early > timedelta(seconds=1):
         middle = early + (late - early) // 2
         if middle.astimezone(zone).utcoffset() == before:
@@ -139,10 +147,44 @@ def shift(day: date, duration: Duration) -> date:
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
-def next_working_day(day: date, count: int) -> date:
-    """The day `count` working days (Monday to Friday) after `day`."""
-    while count > 0:
+def anniversary(day: date, year: int) -> date:
+    """The day on which `day` is kept in `year`: 29 February on the 28th in years that lack it."""
+    return date(year, day.month, min(day.day, calendar.monthrange(year, day.month)[1]))
+
+
+def next_time_of_day(now: datetime, wall: time, zone: tzinfo) -> datetime:
+    """The first instant (UTC), `now` included, that a day in `zone` has for this wall time (see `at_wall_time`).
+
+    Raises:
+        ValueError: `now` is naive.
+    """
+    return next_weekday(now, EVERY_DAY, wall, zone)
+
+
+def next_weekday(now: datetime, weekdays: frozenset[int], wall: time, zone: tzinfo) -> datetime:
+    """As `next_time_of_day`, on one of these weekdays (Monday is 0) as the calendar in `zone` has them.
+
+    Raises:
+        ValueError: `now` is naive, or no weekday is named.
+    """
+    now = require_aware(now)
+    if not weekdays & EVERY_DAY:
+        raise ValueError("there is no such weekday: Monday is 0 and Sunday is 6")
+    # from the day before: a gap over midnight can move its late evening to this very instant
+    day = now.astimezone(zone).date() - timedelta(days=1)
+    while True:
+        if day.weekday() in weekdays and _happens(day, zone):
+            moment = at_wall_time(day, wall, zone)
+            if moment >= now:
+                return moment
         day += timedelta(days=1)
-        if day.weekday() < 5:
-            count -= 1
-    return day
+
+
+def _happens(day: date, zone: tzinfo) -> bool:
+    """Whether the zone has this day at all: who crosses the date line skips one."""
+    return at_wall_time(day, time.min, zone).astimezone(zone).date() == day
+
+
+def punctual(due: datetime, actual: datetime) -> datetime:
+    """The moment that work done at `actual` counts from: the one that was due unless it came `PUNCTUAL` late."""
+    return due if timedelta(0) <= actual - due < PUNCTUAL else actual

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journeys.timing import Duration, add, at_wall_time, next_working_day, parse_time_of_day, require_aware, shift
+from journeys.timing import Duration, add, at_wall_time, parse_time_of_day, require_aware, shift
+from journeys.workdays import next_working_day
 
 ZONES = sorted(available_timezones() - {"localtime", "Factory"})
 zones = st.sampled_from(ZONES).map(ZoneInfo)
