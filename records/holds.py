@@ -95,7 +95,7 @@ async def overdue(db: AsyncConnection, kind: Kind, name: str) -> list[Overdue]:
     step = func.coalesce(enrolments.c.step, "entry")
     query = (
         select(enrolments.c.journey, enrolments.c.version, step, func.count())
-        .where(covers(kind, name), is_paused(), not_(held(besides=(kind, name))))
+        .where(let_go(kind, name))
         .group_by(enrolments.c.journey, enrolments.c.version, step)
         .order_by(enrolments.c.journey, enrolments.c.version, step)
     )
@@ -108,6 +108,16 @@ async def still_held(db: AsyncConnection, kind: Kind, name: str) -> int:
     return int((await db.execute(query)).scalar_one())
 
 
+async def count_open(db: AsyncConnection, kind: Kind, name: str) -> int:
+    """How many open runs a hold concerns."""
+    return int((await db.execute(select(func.count()).where(covers(kind, name)))).scalar_one())
+
+
+def let_go(kind: Kind, name: str, *, everyone: bool = False) -> ColumnElement[bool]:
+    """The runs that go on once this hold is gone: paused ones (or all that it concerned) that no other hold keeps."""
+    return and_(covers(kind, name), not_(held(besides=(kind, name))), true() if everyone else is_paused())
+
+
 def is_open() -> ColumnElement[bool]:
     """Enrolments that have not ended."""
     return enrolments.c.status.in_(OPEN)
@@ -115,7 +125,9 @@ def is_open() -> ColumnElement[bool]:
 
 def is_paused() -> ColumnElement[bool]:
     """Enrolments that would have gone on, had no hold kept them."""
-    return and_(is_open(), enrolments.c.instruction["status"].astext == "paused")
+    # A paused run has no time at which it wakes; saying so lets the index of those times find the few there are.
+    at_rest = and_(enrolments.c.status == "active", enrolments.c.wakes_at.is_(None))
+    return and_(at_rest, enrolments.c.instruction["status"].astext == "paused")
 
 
 def covers(kind: Kind, name: str) -> ColumnElement[bool]:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, DateTime, Text, exists, func, insert, literal, not_, select, update
+from sqlalchemy import ColumnElement, DateTime, Text, and_, exists, func, insert, literal, not_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records.enrolments import OPEN, Enrolment
+from records.holds import held, is_paused
 from records.tables import enrolments, orders
 
 Kind = Literal["skip", "move", "exit", "retry", "resume", "migrate"]
@@ -131,7 +132,12 @@ async def count_pending(db: AsyncConnection) -> int:
     return int((await db.execute(query)).scalar_one())
 
 
-def has_none() -> ColumnElement[bool]:
-    """Enrolments that have dealt with all their orders."""
+async def free_strays(db: AsyncConnection, before: datetime, now: datetime) -> int:
+    """Let paused runs that no hold keeps any more go on: their turn crossed with the release. Returns how many.
+
+    Only those that entered `before` a time, and have no order to deal with.
+    """
     mine = select(orders.c.id).where(orders.c.enrolment_id == enrolments.c.id, orders.c.taken_at.is_(None))
-    return not_(exists(mine.correlate(enrolments)))
+    stray = and_(is_paused(), not_(held()), not_(exists(mine)), enrolments.c.enrolled_at < before)
+    args = {"mode": "spread", "since": now.isoformat(), "at": now.isoformat(), "over": 0}
+    return await give_many(db, stray, "resume", args, by="sweep", because="no hold applies any more", now=now)
