@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
 _BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 # What a template can do wrong once it runs, beside Jinja's own errors: arithmetic on text, too deep a recursion.
-_FAULTS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+FAULTS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class Templates:
             raise WaymarkError(f"{self._shown(str(error.name))} is missing (wanted by {self._shown(file)})") from error
         except TemplateSyntaxError as error:
             raise WaymarkError(f"{self._shown(error.name or file)}:{error.lineno}: {error.message}") from error
-        except _FAULTS as error:
+        except FAULTS as error:
             place, line = self._place(error, file)
             raise WaymarkError(f"{self._shown(place)}:{line}: {str(error) or type(error).__name__}") from error
 
@@ -186,7 +186,7 @@ def render_line(template: str, context: Mapping[str, Any]) -> str:
     """Fill in one line of a map, such as a task's title. Raises `WaymarkError` quoting it."""
     try:
         return " ".join(_lines().fill(_compiled(template), context).split())
-    except _FAULTS as error:
+    except FAULTS as error:
         raise WaymarkError(f"{template!r}: {str(error) or type(error).__name__}") from error
 
 

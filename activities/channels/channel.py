@@ -11,8 +11,9 @@ class Message:
 
     `key` identifies the message for ever: a second attempt carries the same one, so that a provider or a
     recipient's mailbox can tell the copy from a new message. `at` is when the message was decided on; it is
-    timezone-aware and need not be the present (rehearsals run in virtual time). `address` is a mail address
-    or a phone number in E.164. Raises `ValueError` for a naive `at` or an empty `key`.
+    timezone-aware and need not be the present (rehearsals run in virtual time). `address` is a mail address,
+    a phone number in E.164, or the URL of a webhook. `timeout` is how many seconds a webhook may take, when it
+    says so. Raises `ValueError` for a naive `at` or an empty `key`.
     """
 
     key: str
@@ -24,6 +25,7 @@ class Message:
     at: datetime
     unsubscribe_url: str | None = None
     name: str | None = None
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:
