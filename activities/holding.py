@@ -107,25 +107,11 @@ async def scope(
 
 
 class Holding:
-    """Lays and releases holds, and tells the runs."""
+    """Lets go on and stops, and tells the runs. To pause is but to write a hold: nobody needs to be told."""
 
-    def __init__(self, database: AsyncEngine, router: Router, programs: Programs | None = None) -> None:
+    def __init__(self, database: AsyncEngine, router: Router) -> None:
         self._database = database
         self._router = router
-        self._programs = programs or Programs()
-
-    async def pause(self, of: Scope, *, by: str, because: str | None, now: datetime) -> bool:
-        """Hold; nobody is ejected. False when it is held already."""
-        async with self._database.begin() as db:
-            return await holds.hold(db, of.kind, of.name, by=by, because=because, now=now)
-
-    async def preview(self, of: Scope) -> Preview:
-        """What a resumption would find. Raises NotHeld."""
-        async with self._database.connect() as db:
-            found = await holds.find(db, of.kind, of.name)
-            if found is None:
-                raise _not_held(of)
-            return await self._overview(db, of, found)
 
     async def resume(
         self,
@@ -146,7 +132,7 @@ class Holding:
             released = await holds.release(db, of.kind, of.name)
             if released is None:
                 raise _not_held(of)
-            found = await self._overview(db, of, released)
+            found = await _overview(db, of, released)
             args = _resumption(way, over, released.since, now)
             chosen = holds.let_go(of.kind, of.name, everyone=way == "shift")
             ordered = 0
@@ -176,11 +162,6 @@ class Holding:
                 ordered = await orders.give_many(db, chosen, "exit", args, by=by, because=because, now=now)
         return await self._tell(ordered, now, progress)
 
-    async def open_runs(self, of: Scope) -> int:
-        """How many runs are under way there."""
-        async with self._database.connect() as db:
-            return await holds.count_open(db, of.kind, of.name)
-
     async def _tell(self, ordered: int, now: datetime, progress: Progress | None) -> Told:
         """Wake every run that has not dealt with an order, page by page."""
         async with self._database.connect() as db:
@@ -203,16 +184,25 @@ class Holding:
                 return Told(ordered, told)
             after = page[-1].id
 
-    async def _overview(self, db: AsyncConnection, of: Scope, found: Hold) -> Preview:
-        counts = {"message": 0, "wait": 0, "entry": 0}
-        for there in await holds.overdue(db, of.kind, of.name):
-            program = await self._programs.get(db, there.journey, there.version)
-            node = program.nodes.get(there.step)
-            what = "entry" if node is None else "message" if isinstance(node.step, Delivered) else "wait"
-            counts[what] += there.runs
-        kept = await holds.still_held(db, of.kind, of.name)
-        opened = await holds.count_open(db, of.kind, of.name)
-        return Preview(found, counts["message"], counts["wait"], counts["entry"], kept, opened)
+
+async def preview(db: AsyncConnection, of: Scope) -> Preview:
+    """What a resumption would find. Raises NotHeld."""
+    found = await holds.find(db, of.kind, of.name)
+    if found is None:
+        raise _not_held(of)
+    return await _overview(db, of, found)
+
+
+async def _overview(db: AsyncConnection, of: Scope, found: Hold) -> Preview:
+    programs = Programs()
+    counts = {"message": 0, "wait": 0, "entry": 0}
+    for there in await holds.overdue(db, of.kind, of.name):
+        node = (await programs.get(db, there.journey, there.version)).nodes.get(there.step)
+        what = "entry" if node is None else "message" if isinstance(node.step, Delivered) else "wait"
+        counts[what] += there.runs
+    kept = await holds.still_held(db, of.kind, of.name)
+    opened = await holds.count_open(db, of.kind, of.name)
+    return Preview(found, counts["message"], counts["wait"], counts["entry"], kept, opened)
 
 
 def _resumption(way: Way, over: timedelta, since: datetime, at: datetime) -> Mapping[str, Any]:

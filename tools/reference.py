@@ -74,7 +74,7 @@ COMMAND_GROUPS = {
     "Marketers": ("journeys",),
     "Contacts and events": ("import", "customers", "events", "enrol"),
     "Sales": ("tasks",),
-    "Operators": ("runs",),
+    "Operators": ("runs", "pause", "resume", "stop", "holds"),
     "Servers": ("migrate", "worker", "console"),
 }
 SETTING_GROUPS = {

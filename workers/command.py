@@ -20,6 +20,7 @@ from workers.commands import (
     checking,
     customers,
     enrolling,
+    holding,
     importing,
     journeys,
     running,
@@ -75,6 +76,10 @@ app.add_typer(customers.app, name="customers")
 app.add_typer(enrolling.events, name="events")
 app.command("enrol")(enrolling.enrol)
 app.add_typer(journeys.app, name="journeys")
+app.command("pause")(holding.pause)
+app.command("resume")(holding.resume)
+app.command("stop")(holding.stop)
+app.command("holds")(holding.holds)
 app.add_typer(runs, name="runs")
 app.add_typer(tasks.app, name="tasks")
 

@@ -1,19 +1,18 @@
 """`runs`: customers on their way through journeys."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, cast, get_args
 
 import typer
 from rich.markup import escape
 
 from activities.settling import Verdict, settle_by_hand
-from console.documents import document
 from journeys.errors import WaymarkError
 from journeys.identity import workflow_id
 from records import customers, enrolments, touches
 from records.enrolments import Enrolment, PathStep, Status
 from records.touches import Touch
+from workers.commands import explaining, steering
 from workers.commands.shared import (
     AsJson,
     Clock,
@@ -28,11 +27,11 @@ from workers.commands.shared import (
     settings,
     table,
 )
+from workers.commands.standing import Number, plain_run, state_of
 
 app = typer.Typer(help="Customers on their way through journeys.", no_args_is_help=True)
-Number = Annotated[int, typer.Argument(help="The run's number.", metavar="RUN")]
-STUCK = ("retrying", "held")
-"""States of a run that cannot go on by itself now; a list says why."""
+STUCK = ("retrying", "held", "paused", "quiet", "capped")
+"""States of a run that does not go on as its map says; a list says why."""
 
 
 @app.command("list")
@@ -61,10 +60,10 @@ def list_(
 
     found = run(load())
     if as_json:
-        print_lines(_plain(one) for one in found)
+        print_lines(plain_run(one) for one in found)
         return
     clock = Clock(settings())
-    reasons = [escape(one.because or "") if _state(one) in STUCK else "" for one in found]
+    reasons = [escape(one.because or "") if state_of(one) in STUCK else "" for one in found]
     shown = table("run", "journey", "customer", "status", "step", "wakes", right=("run", "customer"))
     if any(reasons):
         shown.add_column("why", overflow="fold")
@@ -72,7 +71,7 @@ def list_(
         ended = one.outcome or one.status
         where = one.step if one.ended_at is None else ended
         shown.add_row(
-            str(one.id), f"{one.journey} v{one.version}", str(one.customer_id), _state(one), where or "—",
+            str(one.id), f"{one.journey} v{one.version}", str(one.customer_id), state_of(one), where or "—",
             clock(one.wakes_at) if one.ended_at is None else "",
             *([reason] if any(reasons) else []),
         )  # fmt: skip
@@ -95,11 +94,11 @@ def show(number: Number, as_json: AsJson = False) -> None:
     one, way, sent = run(load())
     workflow = workflow_id(one.journey, one.customer_id, one.entry)
     if as_json:
-        print_json({"run": _plain(one), "workflow": workflow, "path": way, "touches": sent})
+        print_json({"run": plain_run(one), "workflow": workflow, "path": way, "touches": sent})
         return
     clock = Clock(settings())
     out.print(f"[bold]Run {one.id}[/]: {escape(one.journey)} version {one.version}, customer {one.customer_id}")
-    state = _state(one) + (f" ({one.outcome})" if one.outcome else "")
+    state = state_of(one) + (f" ({one.outcome})" if one.outcome else "")
     out.print(
         f"  {state}" + (f" at {one.step}" if one.step else "") + (f": {escape(one.because)}" if one.because else "")
     )
@@ -147,11 +146,8 @@ def resolve(
         notice(f"Run {number}: {', '.join(settled)} settled as {as_}; it goes on now.")
 
 
-def _state(one: Enrolment) -> str:
-    """What a run does now (waiting, sending, retrying, held), or how it ended: as WaymarkStatus in Temporal."""
-    return str((one.instruction or {}).get("status") or one.status)
-
-
-def _plain(one: Enrolment) -> dict[str, Any]:
-    """Without the interpreter's own notes, which change from release to release."""
-    return {**document(replace(one, cursor={}, instruction=None)), "state": _state(one)}
+app.command("explain")(explaining.explain_run)
+app.command("skip")(steering.skip)
+app.command("move")(steering.move)
+app.command("exit")(steering.exit_)
+app.command("retry")(steering.retry)
