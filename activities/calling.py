@@ -110,6 +110,9 @@ def _plain(value: Any) -> Any:
             return str(value)  # Which raises, and says what is not there.
         case list() | tuple() | range() | Iterator():
             return [_plain(inner) for inner in value]
+    if callable(value):
+        name = getattr(value, "__name__", "this")
+        raise ValueError(f"{name!r} is a function, not a value: a property of that name is event[{name!r}]")
     raise ValueError(f"{type(value).__name__} {str(value)[:40]!r} cannot be written as JSON")
 
 
