@@ -72,7 +72,8 @@ async def give_many(
         literal(now, DateTime(timezone=True)),
     ).where(where)
     columns = ["enrolment_id", "kind", "args", "by", "because", "at"]
-    return int((await db.execute(insert(orders).from_select(columns, chosen))).rowcount)
+    given = insert(orders).from_select(columns, chosen).execution_options(preserve_rowcount=True)
+    return int((await db.execute(given)).rowcount)
 
 
 async def taken(db: AsyncConnection, ids: Sequence[int], at: datetime) -> None:
@@ -132,12 +133,12 @@ async def count_pending(db: AsyncConnection) -> int:
     return int((await db.execute(query)).scalar_one())
 
 
-async def free_strays(db: AsyncConnection, before: datetime, now: datetime) -> int:
-    """Let paused runs that no hold keeps any more go on: their turn crossed with the release. Returns how many.
+async def free_strays(db: AsyncConnection, now: datetime) -> int:
+    """Let paused runs go on that no hold keeps and no order concerns: their turn crossed with the release.
 
-    Only those that entered `before` a time, and have no order to deal with.
+    Returns how many.
     """
     mine = select(orders.c.id).where(orders.c.enrolment_id == enrolments.c.id, orders.c.taken_at.is_(None))
-    stray = and_(is_paused(), not_(held()), not_(exists(mine)), enrolments.c.enrolled_at < before)
+    stray = and_(is_paused(), not_(held()), not_(exists(mine)))
     args = {"mode": "spread", "since": now.isoformat(), "at": now.isoformat(), "over": 0}
     return await give_many(db, stray, "resume", args, by="sweep", because="no hold applies any more", now=now)
