@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio.service import RPCError
@@ -21,6 +21,7 @@ from journeys.errors import WaymarkError
 from journeys.instruction import Event
 from journeys.nearest import unknown_word
 from journeys.steps import Delivered
+from journeys.timing import Duration
 from records import customers, holds, orders, versions
 from records.holds import EVERYTHING, Hold, Kind
 from records.versions import UnknownJourney
@@ -28,9 +29,11 @@ from records.versions import UnknownJourney
 Way = Literal["spread", "shift", "skip"]
 """What becomes of what is overdue at a resumption: it goes on spread over a window, everything moves later by the
 length of the pause, or overdue messages are left out."""
+WAYS: tuple[Way, ...] = get_args(Way)
 CHANNELS = ("email", "sms", "webhook")
 WINDOW = timedelta(hours=1)
 """Over how long what is overdue is spread, when nobody says."""
+LONGEST_WINDOW = timedelta(days=31)
 PAGE = 200
 AT_ONCE = 20
 """Runs that are told at the same time."""
@@ -104,6 +107,25 @@ async def scope(
             raise WaymarkError(unknown_word(channel, CHANNELS, "is no channel"))
         return Scope("channel", channel, f"the channel {channel}")
     return Scope.everything()
+
+
+def way_of(text: str) -> Way:
+    """Read one of the ways. Raises WaymarkError."""
+    for way in WAYS:
+        if text == way:
+            return way
+    raise WaymarkError(unknown_word(text, WAYS, "is no way to resume"))
+
+
+def window_of(text: str) -> timedelta:
+    """Read over how long to spread, such as `2h`. Raises WaymarkError."""
+    try:
+        duration = Duration.parse(text)
+    except ValueError as error:
+        raise WaymarkError(str(error)) from None
+    if duration.unit in ("mo", "y") or not 0 <= duration.days <= LONGEST_WINDOW.days:
+        raise WaymarkError(f"{text!r} is no time to spread over.", hint="At most 31 days, such as 30m, 2h or 3d.")
+    return timedelta(days=duration.days)
 
 
 class Holding:

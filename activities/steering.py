@@ -7,6 +7,7 @@ order in a turn of its own, and what happened in between counts.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,7 @@ from records.enrolments import OPEN, Enrolment
 
 Kind = Literal["skip", "move", "exit", "retry"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+OUTCOME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 PATIENCE = 20.0
 """Seconds in which a worker should have taken an order; after that it is left with the run."""
 
@@ -68,6 +70,10 @@ class Steering:
         Raises UnknownRun, and OrderRefused when the order makes no sense, or the run no longer is in Temporal.
         """
         given = dict(args or {})
+        if kind == "exit" and not OUTCOME.fullmatch(str(given.get("outcome", ""))):
+            raise WaymarkError(
+                f"{given.get('outcome')!r} is no outcome.", hint="Small letters, digits and _, such as removed."
+            )
         async with self._database.begin() as db:
             run = await enrolments.get(db, number)
             order = await orders.give(db, number, kind, given, by=by, because=because, now=now)

@@ -1,4 +1,4 @@
-"""The HTTP API, version 1: customers, events, enrolments, journeys, tasks."""
+"""The HTTP API, version 1: customers, events, enrolments, journeys, tasks; `console.control` adds holds and orders."""
 
 import hmac
 import re
@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from activities.contacts import InvalidContactError, read_contact
 from activities.desk import finish_task
+from console.control import Control
 from console.documents import document
 from console.parts import Parts
 from console.problems import Problem, problem_of, read_json
@@ -32,7 +33,7 @@ AHEAD = timedelta(days=1)
 
 def routes(parts: Parts) -> list[Route]:
     """The routes below /v1, each behind the API key when there is one."""
-    api = _Api(parts)
+    api, control = _Api(parts), Control(parts)
 
     def route(path: str, handler: Callable[[Request], Awaitable[Response]], method: str) -> Route:
         async def guarded(request: Request) -> Response:
@@ -51,6 +52,9 @@ def routes(parts: Parts) -> list[Route]:
         route("/tasks", api.tasks, "GET"),
         route("/tasks/{id:int}/claim", api.claim, "POST"),
         route("/tasks/{id:int}/done", api.done, "POST"),
+        route("/holds", control.holds, "GET"),
+        route("/holds", control.act, "POST"),
+        route("/runs/{id:int}/orders", control.order, "POST"),
     ]
 
 

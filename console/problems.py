@@ -12,7 +12,9 @@ from temporalio.service import RPCError
 
 from activities.audience import NotEnrollable
 from activities.contacts import InvalidContactError
+from activities.holding import NotHeld
 from activities.links import BrokenLinkError
+from activities.steering import OrderRefused
 from journeys.errors import WaymarkError
 from records.customers import ConflictingIdentity, UnknownCustomer
 from records.enrolments import UnknownRun
@@ -27,6 +29,8 @@ STATUS: Mapping[type[WaymarkError], int] = {
     BrokenLinkError: 404,
     ConflictingIdentity: 409,
     NotEnrollable: 409,
+    NotHeld: 409,
+    OrderRefused: 409,
     TaskFinished: 409,
     TaskTaken: 409,
 }

@@ -3,15 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.holding import Holding, Preview, Scope, Told, Way, preview, scope
+from activities.holding import Holding, Preview, Scope, Told, Way, preview, scope, way_of, window_of
 from journeys.errors import WaymarkError
-from journeys.timing import Duration
 from records import holds as records_of_holds
 from records.holds import Hold
 from workers.commands.shared import (
@@ -88,7 +87,7 @@ def resume(
 ) -> None:
     """Let go on what was paused, or send again on a channel that was stopped."""
     _one_of(journey, customer, channel, everything)
-    way, window = _way(overdue), _window(over)
+    way, window = way_of(overdue), window_of(over)
 
     async def release() -> tuple[Scope, Preview, Told | None]:
         if dry_run:
@@ -219,23 +218,6 @@ def _one_of(journey: str | None, customer: str | None, channel: str | None, ever
             "Say what: one journey, customer or channel, or everything.",
             hint="One of --journey NAME, --customer REF, --channel NAME, --everything.",
         )
-
-
-def _way(given: str) -> Way:
-    ways: dict[str, Literal["spread", "shift", "skip"]] = {"spread": "spread", "shift": "shift", "skip": "skip"}
-    if given not in ways:
-        raise WaymarkError(f"--overdue {given!r} is not known.", hint="One of spread, shift, skip.")
-    return ways[given]
-
-
-def _window(given: str) -> timedelta:
-    try:
-        duration = Duration.parse(given)
-    except ValueError as error:
-        raise WaymarkError(f"--over: {error}") from None
-    if duration.unit in ("mo", "y") or duration.count < 0 or duration.days > 31:
-        raise WaymarkError(f"--over {given!r} is no window.", hint="At most 31 days, such as 30m, 2h or 3d.")
-    return timedelta(days=duration.days)
 
 
 def _plain(of: Scope, found: Preview) -> dict[str, object]:
