@@ -84,6 +84,7 @@ SETTING_GROUPS = {
     "Text messages": (
         "twilio_account_sid", "twilio_auth_token", "twilio_base_url", "twilio_from", "sms_per_second",
     ),
+    "Webhooks": ("webhook_secret", "webhook_private_networks"),
     "The organisation": (
         "workspace_name", "workspace_address", "workspace_url", "workspace_time_zone", "workspace_locale",
     ),

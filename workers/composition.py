@@ -20,6 +20,7 @@ from activities.audience import Audience, Router
 from activities.channels.channel import Channel
 from activities.channels.email import EmailChannel
 from activities.channels.sms import SmsChannel
+from activities.channels.webhook import WebhookChannel
 from activities.composing import Composer, Workspace
 from activities.delivery import Delivery
 from activities.effects import Effects
@@ -163,7 +164,8 @@ def build_channels(settings: Settings) -> dict[str, Channel]:
         base_url=settings.twilio_base_url,
         status_callback=f"{links(settings).base}/callbacks/twilio/status",
     )
-    return {channel.name: channel for channel in (email, sms)}
+    webhook: Channel = WebhookChannel(settings.call_secret(), private_networks=settings.webhook_private_networks)
+    return {channel.name: channel for channel in (email, sms, webhook)}
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ configuration (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_API_KEY`, `TE
 names a cluster, so what works for other Temporal programs works here.
 """
 
+import hmac
 import os
 import secrets
 from collections.abc import Mapping
@@ -21,9 +22,12 @@ import platformdirs
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from activities.channels.standard_webhooks import UnusableSecret, read_secret, write_secret
 from journeys.errors import WaymarkError
 
 PREFIX = "WAYMARK_"
+_HIDDEN = ("database_url", "smtp_url", "secret", "api_key", "twilio_auth_token", "webhook_secret")
+"""The settings whose values no error shows."""
 
 
 class SettingsError(WaymarkError):
@@ -130,6 +134,16 @@ class Settings(BaseSettings):
     twilio_from: str | None = Field(
         None, description="Sender of every SMS: an E.164 number, a short code or a sender name."
     )
+    webhook_secret: SecretStr | None = Field(
+        None,
+        description="Signs the calls of webhook steps (Standard Webhooks): `whsec_` and the base64 of 24 to 64 bytes, "
+        "the same for every receiver. Default: derived from the secret that signs links.",
+    )
+    webhook_private_networks: bool = Field(
+        False,
+        description="Whether webhook steps may call private, loopback and link-local addresses. "
+        "Without it, public addresses only.",
+    )
     workspace_name: str = Field(
         "Waymark", min_length=1, description="Name of the organisation, as customers read it in messages."
     )
@@ -202,6 +216,15 @@ class Settings(BaseSettings):
             draft.unlink()
         return path.read_text().strip()
 
+    def call_secret(self) -> str:
+        """The secret that signs webhooks, as `whsec_...`: the given one, or one derived from the secret of links.
+
+        Raises OSError as `link_secret` does.
+        """
+        if self.webhook_secret is not None:
+            return self.webhook_secret.get_secret_value()
+        return write_secret(hmac.digest(self.link_secret().encode(), b"waymark webhooks", "sha256"))
+
     def environment(self) -> dict[str, str]:
         """The variables that give another process these same settings; defaults are left out."""
         said = {name: getattr(self, name) for name in sorted(self.model_fields_set)}
@@ -224,6 +247,15 @@ def load_settings(**given: Any) -> Settings:
             "WAYMARK_SECRET: must have at least 16 characters",
             hint="Make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
         )
+    if settings.webhook_secret is not None:
+        try:
+            read_secret(settings.webhook_secret.get_secret_value())
+        except UnusableSecret as error:
+            raise SettingsError(
+                f"WAYMARK_WEBHOOK_SECRET: {error}",
+                hint="Make one: python -c "
+                """'import base64, os; print("whsec_" + base64.b64encode(os.urandom(32)).decode())'""",
+            ) from None
     if settings.smtp_url and (wrong_option := _smtp_option(settings.smtp_url)):
         raise SettingsError(f"WAYMARK_SMTP_URL: {wrong_option}", hint="Correct the variable and start again.")
     return settings
@@ -249,7 +281,7 @@ def _wording(item: Any) -> str:
     name = variable(location[0]) if location else "settings"
     message = item["msg"].removeprefix("Value error, ")
     value = item.get("input")
-    secret = location and location[0] in {"database_url", "smtp_url", "secret", "api_key", "twilio_auth_token"}
+    secret = location and location[0] in _HIDDEN
     found = "" if secret or not isinstance(value, str | int | float) else f", found {value!r}"
     return f"{name}: {message[:1].lower()}{message[1:]}{found}"
 

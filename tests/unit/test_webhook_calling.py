@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from activities.calling import LARGEST, body_problems, compose_call
 from activities.channels.channel import Message
@@ -186,3 +188,13 @@ def test_what_is_filled_in_a_thousand_times_is_the_same_every_time() -> None:
     first = composed({"a": 1}, body={"x": "{{ event.a }}"})
     assert all(composed({"a": 1}, body={"x": "{{ event.a }}"}) == first for _ in range(10))
     assert first.at.astimezone(UTC).hour == 9
+
+
+def test_the_document_in_the_guide_is_what_arrives() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "call-another-system.md").read_text(encoding="utf-8")
+    [step] = YAML(typ="safe").load(guide.split("```yaml\n")[1].split("```")[0])["steps"]
+    message = compose_call(
+        WebhookCall(**step["webhook"]), ADA, {"total": 40.5, "items": ["light roast"]},
+        journey="rescue", version=3, step=step["id"], key="wm-1", at=AT, fields=["company"],
+    )  # fmt: skip
+    assert json.loads(message.text) == json.loads(guide.split("```json\n")[1].split("```")[0])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -42,3 +44,17 @@ def test_a_secret_that_is_none_is_refused_and_not_quoted(text: str) -> None:
     with pytest.raises(UnusableSecret, match="whsec_ and the base64 of 24 to 64 bytes") as error:
         read_secret(text)
     assert not text.removeprefix("whsec_") or text not in str(error.value)
+
+
+def test_the_receiver_in_the_guide_knows_our_calls_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "call-another-system.md").read_text(encoding="utf-8")
+    scope: dict[str, Any] = {}
+    exec(guide.split("```python\n")[1].split("```")[0], scope)
+    monkeypatch.setattr("time.time", lambda: 1_770_000_200.5)
+    key, is_genuine = b"k" * 32, scope["is_genuine"]
+    headers = sign(key, "wm-1", 1_770_000_000, b"{}")
+    assert is_genuine(write_secret(key), headers, b"{}")
+    assert not is_genuine(write_secret(key), headers, b"{ }")
+    assert not is_genuine(write_secret(key), {**headers, "webhook-id": "wm-2"}, b"{}")
+    assert not is_genuine(write_secret(b"x" * 32), headers, b"{}")
+    assert not is_genuine(write_secret(key), sign(key, "wm-1", 1_769_999_000, b"{}"), b"{}")

@@ -157,7 +157,7 @@ async def _temporal(of: Settings) -> list[Finding]:
             words = " ".join(f"--name {name} --type {attributes.KINDS[name]}" for name in missing)
             hint = f"temporal operator search-attribute create --namespace {client.namespace} {words}"
             findings.append(Finding("Temporal", "wrong", f"search attributes missing: {', '.join(missing)}", hint))
-    queues = (QUEUE, channel_queue("email"), channel_queue("sms"))
+    queues = (QUEUE, *map(channel_queue, ("email", "sms", "webhook")))
     return findings + [await _pollers(client, queue) for queue in queues]
 
 
@@ -177,7 +177,7 @@ async def _channels(of: Settings) -> list[Finding]:
 
 async def _channel(name: str, channel: Channel, of: Settings) -> Finding:
     given = {"email": ("smtp_url", of.smtp_url or ""), "sms": ("twilio_base_url", of.twilio_base_url)}
-    setting, url = given[name]
+    setting, url = given.get(name, ("webhook_secret", ""))
     try:
         async with asyncio.timeout(PATIENCE):
             return Finding(name, "ok", await channel.check())
