@@ -40,7 +40,6 @@ def barest_worker(address: str, stop: str) -> None:
 
 def journey_worker(address: str, stop: str, database: str, smtp: str | None) -> None:
     """The worker process of the journey: the one that `waymark worker` runs, but for the length of a wait."""
-    from contextlib import AsyncExitStack
 
     from activities.channels.channel import Channel, Message, Receipt
     from activities.channels.email import EmailChannel
@@ -72,10 +71,8 @@ def journey_worker(address: str, stop: str, database: str, smtp: str | None) -> 
         client = await Client.connect(address)
         async with (
             compose(settings, engine=engine, client=client, channels={"email": email}) as parts,
-            AsyncExitStack() as running,
+            worker.working(parts),
         ):
-            for one in worker.build(parts):
-                await running.enter_async_context(one)
             await _until(stop)
         await email.close()
         await engine.dispose()

@@ -8,7 +8,8 @@ import asyncio
 import logging
 import pkgutil
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
@@ -19,7 +20,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 import journeys
 from journeys.errors import WaymarkError
 from journeys.instruction import QUEUE, channel_queue
-from workers import schedules, temporal
+from workers import schedules, temporal, versioning
 from workers.child import announce, leave, until_told_to_stop
 from workers.composition import Composition, compose
 from workers.settings import Settings, load_settings
@@ -60,8 +61,7 @@ def build(parts: Composition, **limits: Any) -> list[Worker]:
             task_queue=queue,
             workflows=parts.workflows if queue == QUEUE else [],
             activities=activities,
-            # Without it the SDK reads and hashes every loaded module to find one: seconds at every start.
-            build_id=f"waymark-{version('waymark')}",
+            **_version(queue),
             workflow_runner=sandbox(),
             graceful_shutdown_timeout=GRACE,
             max_task_queue_activities_per_second=rates.get(queue),
@@ -69,6 +69,24 @@ def build(parts: Composition, **limits: Any) -> list[Worker]:
         )
         for queue, activities in parts.activities.items()
     ]
+
+
+def _version(queue: str) -> dict[str, Any]:
+    """Only who runs workflows has a shape; deliveries may be made by a worker of any release."""
+    if queue == QUEUE:
+        return {"deployment_config": versioning.deployment()}
+    # Without it the SDK reads and hashes every loaded module to find one: seconds at every start.
+    return {"build_id": f"waymark-{version('waymark')}"}
+
+
+@asynccontextmanager
+async def working(parts: Composition, **limits: Any) -> AsyncIterator[None]:
+    """The workers of one process for the length of the block, taking new runs from its beginning on."""
+    async with AsyncExitStack() as running:
+        for one in build(parts, **limits):
+            await running.enter_async_context(one)
+        await versioning.take_over(parts.client)
+        yield
 
 
 async def run(
@@ -84,6 +102,8 @@ async def run(
     try:
         while not all(worker.is_running for worker in workers) and not any(run.done() for run in runs):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+        if not any(run.done() for run in runs) and not await versioning.take_over(parts.client):
+            log.warning("workers of a newer release are at work: this one serves the runs of its own shape only")
         ready()
         await asyncio.wait([*runs, stopping], return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -14,7 +14,6 @@ import os
 import random
 import signal
 import sys
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -86,18 +85,16 @@ async def live(address: str, namespace: str, database: str, smtp: str, death: De
     channel.death = death
     engine = create_engine(database, pool_size=5)
     client = await Client.connect(address, namespace=namespace)
+    # What a worker holds when it dies waits for a time-out: it holds little, and its runs are soon let go.
+    limits: dict[str, Any] = {
+        "max_concurrent_workflow_tasks": 5,
+        "max_concurrent_activities": 3,
+        "sticky_queue_schedule_to_start_timeout": timedelta(seconds=1),
+    }
     async with (
         compose(settings, engine=engine, client=client, channels={"email": channel}) as parts,
-        AsyncExitStack() as running,
+        worker.working(parts, **limits),
     ):
-        # What a worker holds when it dies waits for a time-out: it holds little, and its runs are soon let go.
-        limits: dict[str, Any] = {
-            "max_concurrent_workflow_tasks": 5,
-            "max_concurrent_activities": 3,
-            "sticky_queue_schedule_to_start_timeout": timedelta(seconds=1),
-        }
-        for one in worker.build(parts, **limits):
-            await running.enter_async_context(one)
         while not (death.folder / "stop").exists():
             await asyncio.sleep(0.05)
 

@@ -199,7 +199,7 @@ async def staged(
         async with compose(settings, engine=engine, client=client, channels=given) as parts, AsyncExitStack() as crew:
             for _ in range(workers):
                 own = await Client.connect(client.service_client.config.target_host, namespace=client.namespace)
-                await crew.enter_async_context(working(replace(parts, client=own)))
+                await crew.enter_async_context(worker.working(replace(parts, client=own)))
             yield Stage(
                 parts, engine, client, mailbox, VirtualTime(engine, client),
                 datetime.now(UTC) + timedelta(minutes=1),
@@ -207,12 +207,3 @@ async def staged(
     finally:
         await email.close()
         server.close()
-
-
-@asynccontextmanager
-async def working(parts: Composition) -> AsyncIterator[None]:
-    """A worker of each queue, for the length of the block."""
-    async with AsyncExitStack() as running:
-        for one in worker.build(parts):
-            await running.enter_async_context(one)
-        yield

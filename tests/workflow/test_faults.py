@@ -23,7 +23,8 @@ from temporalio.testing import TimeSkipper
 from journeys.instruction import Event
 from records.enrolments import Enrolment
 from records.tables import customers
-from tests.workflow.stage import Stage, staged, working
+from tests.workflow.stage import Stage, staged
+from workers import worker
 from workers.server.postgres import EmbeddedPostgres
 
 DAY = timedelta(days=1)
@@ -105,17 +106,17 @@ async def test_a_worker_that_is_stopped_in_the_middle_is_followed_by_another(
     async with staged(engine, client, tmp_path, workers=0) as stage:
         await stage.publish(LONG)
         ann = await stage.customer()
-        async with working(stage.parts):
+        async with worker.working(stage.parts):
             run = await stage.enrol(ann, "long")
         at = stage.start + DAY
         await stage.parts.audience.ingest(ann, "weather.changed", occurred_at=at, received_at=at)
-        async with working(stage.parts):
+        async with worker.working(stage.parts):
             await stage.pass_time(ann, 3 * DAY)
         # An event that comes while no worker runs is there for the next one.
         at = stage.start + 4 * DAY
         properties = {"message": "email/brew_guide"}
         await stage.parts.audience.ingest(ann, "email.clicked", occurred_at=at, received_at=at, properties=properties)
-        async with working(stage.parts):
+        async with worker.working(stage.parts):
             assert await stage.handle(run).result() == "clicked"
         assert await subjects(stage) == 2
 
