@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from croniter import croniter
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from journeys.conditions import (
@@ -26,6 +25,7 @@ from journeys.conditions import (
     TiedWith,
     With,
 )
+from journeys.crons import read_cron
 from journeys.sending import Window
 from journeys.steps import AnyStep, CustomerDate, Policy
 from journeys.timing import Duration
@@ -73,13 +73,7 @@ class ScheduleEntry(Model):
     @field_validator("schedule")
     @classmethod
     def _cron(cls, text: str) -> str:
-        if len(text.split()) != 5 or not croniter.is_valid(text):
-            raise ValueError(
-                f"{text!r} is no schedule: five cron fields (minute hour day month weekday), such as 0 9 * * mon"
-            )
-        if re.search(r"[LW?#RHrh]", re.sub(r"(?i)\b(mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\b", "", text)):  # fmt: skip  # noqa: E501
-            raise ValueError(f"{text!r} holds signs that not every scheduler reads: use numbers, names, * , - and /")
-        return text
+        return read_cron(text)
 
     @field_validator("time_zone")
     @classmethod

@@ -1,0 +1,182 @@
+"""Segments: named conditions whose members are kept, so that entering and leaving one are events.
+
+`definitions/segments/NAME.yaml` holds one each. A segment may name others; it is evaluated after them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from journeys.conditions import Condition, InSegment, Model, Slug, Text, leaves
+from journeys.loading import unknown_fields
+from journeys.nearest import unknown_word
+from journeys.program import Location
+from journeys.source import InvalidFile, Problem, Source
+
+
+class Segment(Model):
+    """The customers who meet `where`, under a name."""
+
+    segment: Slug
+    title: Text
+    description: Annotated[str, Field(max_length=5000)] | None = None
+    where: Condition
+
+    @property
+    def named(self) -> set[str]:
+        """The other segments that its condition asks for."""
+        return {name for leaf in leaves(self.where) if isinstance(leaf, InSegment) for name in leaf.segment}
+
+
+@dataclass(frozen=True)
+class LoadedSegment:
+    """A segment, and the file that it was read from."""
+
+    segment: Segment
+    source: Source
+
+    @property
+    def name(self) -> str:
+        return self.segment.segment
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """The segment as plain JSON, which reads back as the same segment."""
+        return json.loads(self._json)  # type: ignore[no-any-return]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the meaning, not of the text."""
+        return hashlib.sha256(self._json.encode()).hexdigest()
+
+    @cached_property
+    def _json(self) -> str:
+        return json.dumps(self.source.data, sort_keys=True, ensure_ascii=False, default=lambda day: day.isoformat())
+
+
+def load(path: Path, fields: Iterable[str] | None = None) -> LoadedSegment:
+    """Read one segment from a file; `fields` are the custom fields that the workspace declares (None: unchecked).
+
+    Raises:
+        InvalidFile: with every problem found.
+    """
+    return _load(Source.read(path), fields)
+
+
+def parse(text: str, file: str = "<text>", fields: Iterable[str] | None = None) -> LoadedSegment:
+    """Read one segment from text.
+
+    Raises:
+        InvalidFile: with every problem found.
+    """
+    return _load(Source.parse(text, file), fields)
+
+
+def _load(source: Source, fields: Iterable[str] | None) -> LoadedSegment:
+    loaded = LoadedSegment(source.to(Segment), source)
+    if fields is not None and (unknown := unknown_fields(source, set(fields))):
+        raise InvalidFile(unknown)
+    return loaded
+
+
+def load_all(folder: Path, fields: Collection[str] | None = None) -> list[LoadedSegment]:
+    """Every segment of a folder, each after those that it names. A folder that is not there has none.
+
+    Raises:
+        InvalidFile: with the problems of all files; among them names that stand twice, that nothing has, or that lead
+            back to where they stand.
+    """
+    found: list[LoadedSegment] = []
+    problems: list[Problem] = []
+    for file in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+        try:
+            found.append(load(file, fields))
+        except InvalidFile as error:
+            problems += error.problems
+    if problems:
+        raise InvalidFile(problems)
+    return arranged(found)
+
+
+def arranged(segments: Iterable[LoadedSegment]) -> list[LoadedSegment]:
+    """The segments, each after those that it names.
+
+    Raises:
+        InvalidFile: a name stands twice, is unknown, or leads back to where it stands; at the place of the name.
+    """
+    known: dict[str, LoadedSegment] = {}
+    problems: list[Problem] = []
+    for one in segments:
+        if one.name in known:
+            message = f"the segment {one.name} is also in {known[one.name].source.file}"
+            problems.append(one.source.problem(("segment",), message))
+        known.setdefault(one.name, one)
+    for one in known.values():
+        problems += _unknown(one, known)
+    if not problems:
+        problems = _circles(known)
+    if problems:
+        raise InvalidFile(problems)
+    return [known[one.segment] for one in in_order(one.segment for one in known.values())]
+
+
+def in_order(segments: Iterable[Segment]) -> list[Segment]:
+    """Segments, each after those that it names; by name where that leaves a choice.
+
+    Raises:
+        graphlib.CycleError: they name each other in a circle; `load_all` lets none in.
+    """
+    known = {one.segment: one for one in sorted(segments, key=lambda one: one.segment)}
+    sorter = TopologicalSorter({name: sorted(one.named) for name, one in known.items()})
+    return [known[name] for name in sorter.static_order() if name in known]
+
+
+def _unknown(one: LoadedSegment, known: Collection[str]) -> list[Problem]:
+    return [
+        one.source.problem(place, unknown_word(name, sorted(known), "is no segment"))
+        for name, place in _places(one.source.data["where"], ("where",))
+        if name not in known
+    ]
+
+
+def _circles(known: dict[str, LoadedSegment]) -> list[Problem]:
+    """The first circle there is, at the place in its first file that leads into it."""
+    try:
+        in_order(one.segment for one in known.values())
+    except CycleError as error:
+        circle = list(reversed(error.args[1]))  # each names the one after it
+        first = min(circle)
+        start = circle.index(first)
+        around = [*circle[start:-1], *circle[:start], first]
+        one = known[first]
+        place = next(place for name, place in _places(one.source.data["where"], ("where",)) if name == around[1])
+        words = (
+            f"the segment {first} asks for itself" if around[1] == first else f"goes in a circle: {' → '.join(around)}"
+        )
+        return [one.source.problem(place, words)]
+    return []
+
+
+def _places(value: Any, location: Location) -> Iterator[tuple[str, Location]]:
+    """The names of segments in a condition as it stands in a file, each with its place."""
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _places(item, (*location, number))
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            here = (*location, key)
+            if key == "segment" and isinstance(inner, str):
+                yield inner, here
+            elif key == "segment" and isinstance(inner, list):
+                yield from ((name, (*here, number)) for number, name in enumerate(inner) if isinstance(name, str))
+            elif key in ("all", "any", "not"):
+                yield from _places(inner, here)
