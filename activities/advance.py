@@ -6,8 +6,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from activities.audience import Router
+from activities.calendar import Calendar
 from activities.discretion import discreet
-from activities.turns import Turns, erased
+from activities.taken import erased
+from activities.turns import Turns
 from journeys.instruction import Instruction, Turn
 from records.enrolments import UnknownRun
 
@@ -15,10 +17,11 @@ from records.enrolments import UnknownRun
 class Advance:
     """Takes turns for `CustomerJourney`, each in one transaction."""
 
-    def __init__(self, database: AsyncEngine, turns: Turns, router: Router) -> None:
+    def __init__(self, database: AsyncEngine, turns: Turns, router: Router, calendar: Calendar) -> None:
         self._database = database
         self._turns = turns
         self._router = router
+        self._calendar = calendar
 
     @activity.defn(name="advance")
     async def advance(self, turn: Turn) -> Instruction:
@@ -26,8 +29,8 @@ class Advance:
         with discreet("advance"):
             try:
                 async with self._database.begin() as db:
-                    taken = await self._turns.take(db, turn)
+                    taken = await self._turns.take(db, self._calendar.turn(turn))
             except UnknownRun:
                 return erased(turn)
-            await self._router.route_all(taken.caused)
-            return taken.instruction
+            await self._router.follow_up(taken.caused, taken.entered)
+            return self._calendar.instruction(taken.instruction)

@@ -23,17 +23,19 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.calendar import Calendar
+from activities.entrance import Entrance
 from activities.programs import Programs
 from activities.questions import answer
 from journeys import attributes
-from journeys.conditions import holds
-from journeys.definition import Entry
+from journeys.definition import Trigger
 from journeys.errors import WaymarkError
 from journeys.identity import workflow_id
 from journeys.instruction import QUEUE, Event, Run
 from journeys.interpreter import Ask
 from journeys.program import Program
-from records import enrolments, events, versions
+from journeys.saying import holds
+from records import enrolments, events, orders, versions
 from records.enrolments import Enrolment, NotEnrolled
 from records.events import StoredEvent
 
@@ -60,16 +62,29 @@ class Routed:
 class Router:
     """Carries stored events and enrolments to Temporal."""
 
-    def __init__(self, database: AsyncEngine, client: Client, programs: Programs) -> None:
+    def __init__(
+        self, database: AsyncEngine, client: Client, programs: Programs, entrance: Entrance, calendar: Calendar
+    ) -> None:
         self._database = database
         self._client = client
         self._programs = programs
+        self._entrance = entrance
+        self._calendar = calendar
 
     async def route_all(self, stored: Iterable[StoredEvent]) -> None:
         """Route events that an activity caused. What Temporal cannot take now is left to the sweep."""
         for event in stored:
             if (away := (await self.route(event)).away) is not None:
                 log.warning("event %s waits for Temporal: %s", event.id, away)
+
+    async def follow_up(self, stored: Iterable[StoredEvent], entered: Iterable[Enrolment]) -> None:
+        """Carry on what a turn caused: route its events, start the runs that it began."""
+        await self.route_all(stored)
+        for enrolment in entered:
+            try:
+                await self.launch(enrolment)
+            except (RPCError, RuntimeError) as error:
+                log.warning("run %s waits for Temporal: %s", enrolment.id, away(error))
 
     async def route(self, event: StoredEvent) -> Routed:
         """Enrol whom the event enrols and wake the runs that await it. Where Temporal does not answer, the event
@@ -79,8 +94,8 @@ class Router:
             routed.woken = await enrolments.concerned(db, event.customer_id, event.name)
         async with self._database.begin() as db:
             for program, version in await self._triggered(db, event):
-                entered = await self._enter(
-                    db, program, version, event.customer_id, "event",
+                entered = await self._entrance.enter_version(
+                    db, program, version, event.customer_id, source="event",
                     now=event.received_at, enrolled_at=event.occurred_at, event_id=event.id,
                 )  # fmt: skip
                 if isinstance(entered, Enrolment):
@@ -97,8 +112,17 @@ class Router:
             await events.mark_routed(db, [event.id], event.received_at)
         return routed
 
-    async def enrol(self, customer_id: int, journey: str, *, source: str, now: datetime) -> Enrolment:
-        """Enter a customer by hand, through the API or from another journey, and start the run.
+    async def enrol(
+        self,
+        customer_id: int,
+        journey: str,
+        *,
+        source: str,
+        now: datetime,
+        enrolled_at: datetime | None = None,
+        occasion: str | None = None,
+    ) -> Enrolment:
+        """Enter a customer by hand, through the API, or on an occasion, and start the run.
 
         Where Temporal does not answer, the enrolment is returned as it is kept, without `launched_at`, and the sweep
         starts it.
@@ -107,19 +131,13 @@ class Router:
             NotEnrollable: the journey takes nobody in, or its rule for entering again forbids it.
         """
         async with self._database.begin() as db:
-            live = await versions.live(db, journey)
-            if live is None:
-                raise NotEnrollable(
-                    f"there is no published journey {journey!r}", hint="`waymark journeys list` shows those there are"
-                )
-            if live.status != "live":
-                raise NotEnrollable(f"the journey {journey} is {live.status}", hint="only a live one takes people in")
-            program = await self._programs.get(db, journey, live.version)
-            entered = await self._enter(db, program, live.version, customer_id, source, now=now)
+            entered = await self._entrance.enter(
+                db, customer_id, journey, source=source, now=now, enrolled_at=enrolled_at, occasion=occasion
+            )
         if isinstance(entered, NotEnrolled):
             raise NotEnrollable(
                 f"customer {customer_id} is not enrolled: {entered.because}",
-                hint=f"the rule is re_enter in the map of {journey}",
+                hint="`waymark journeys list` shows the journeys; the rule is re_enter in the map",
             )
         try:
             await self.launch(entered)
@@ -135,7 +153,7 @@ class Router:
         """
         async with self._database.connect() as db:
             program = await self._programs.get(db, enrolment.journey, enrolment.version)
-        delay = enrolment.begins_at - datetime.now(UTC)
+        delay = self._calendar.to_server(enrolment.begins_at) - datetime.now(UTC)
         with contextlib.suppress(WorkflowAlreadyStartedError):
             await self._client.start_workflow(
                 "CustomerJourney",
@@ -167,11 +185,12 @@ class Router:
 
     @activity.defn(name="sweep")
     async def sweep(self) -> int:
-        """Finish what a crash left half done: start enrolments without a workflow, route events that were stored only.
+        """Finish what a crash left half done: start enrolments without a workflow, route events that were stored only,
+        and wake runs that have not heard of what they were told to do.
 
         Returns how many of both it took up. Those younger than a few seconds are left to whoever just wrote them.
         """
-        settled = datetime.now(UTC) - timedelta(seconds=10)
+        settled = self._calendar.from_server(datetime.now(UTC)) - timedelta(seconds=10)
         taken_up = 0
         for _ in range(PAGES):
             found = await self._sweep_page(settled)
@@ -184,10 +203,13 @@ class Router:
         async with self._database.connect() as db:
             waiting = [one for one in await enrolments.unlaunched(db, limit=PAGE) if one.begins_at < settled]
             stored = await events.unrouted(db, limit=PAGE, older_than=settled)
+            told = await orders.pending_runs(db, limit=PAGE, before=settled)
         for enrolment in waiting:
             await self.launch(enrolment)
         await self.route_all(stored)
-        return len(waiting) + len(stored)
+        for run in told:
+            await self.wake(run, Event(f"order/{run.id}/{settled.timestamp():.0f}", "order.given", settled))
+        return len(waiting) + len(stored) + len(told)
 
     async def _triggered(self, db: AsyncConnection, event: StoredEvent) -> list[tuple[Program, int]]:
         """The live journeys that this event enrols its customer in, their conditions met."""
@@ -197,26 +219,19 @@ class Router:
                 continue
             program = await self._programs.get(db, journey.journey, journey.live_version)
             for way in program.journey.triggers:
-                if way.on == event.name and await self._welcome(db, way, event):
+                if way.event == event.name and await self._welcome(db, way, event):
                     entered.append((program, journey.live_version))
                     break
         return entered
 
-    async def _welcome(self, db: AsyncConnection, way: Entry, event: StoredEvent) -> bool:
-        """Whether the customer meets the condition of this way in, at the time of the event."""
+    async def _welcome(self, db: AsyncConnection, way: Trigger, event: StoredEvent) -> bool:
+        """Whether the event and the customer meet the conditions of this way in, at the time of the event."""
+        if not await events.meets(db, event.id, way.tests):
+            return False
         if way.where is None:
             return True
         seen = await answer(db, event.customer_id, Ask((way.where,)), event.occurred_at)
         return holds(way.where, seen)
-
-    async def _enter(
-        self, db: AsyncConnection, program: Program, version: int, customer_id: int, source: str, **when: Any
-    ) -> Enrolment | NotEnrolled:
-        journey = program.journey
-        return await enrolments.enrol(
-            db, customer_id=customer_id, journey=journey.journey, version=version, re_enter=journey.re_enter,
-            source=source, awaiting=program.always_awaited, **when,
-        )  # fmt: skip
 
 
 class Audience:

@@ -16,9 +16,8 @@ from jinja2.runtime import Undefined
 
 from activities.channels.addresses import Forbidden, Target
 from activities.channels.channel import Message
-from activities.composing import Unrenderable
 from activities.inspection import Inspection
-from activities.rendering import FAULTS, CustomerView
+from activities.rendering import FAULTS, CustomerView, Unrenderable
 from activities.sandbox import Sandbox, View, nearest
 from journeys.steps import WebhookCall
 from records.customers import Customer

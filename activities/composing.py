@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from activities.calling import compose_call
 from activities.channels.channel import Message
 from activities.links import Links
-from activities.rendering import CustomerView, Templates
-from activities.turns import Taken
+from activities.rendering import CustomerView, Templates, Unrenderable
+from activities.taken import Taken
 from journeys.errors import WaymarkError
+from journeys.steps import Webhook
 from records.customers import Customer
 from records.ledger import Recipient
-
-
-class Unrenderable(Exception):
-    """The template cannot be filled in as it stands; the message says file, line and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +41,19 @@ class Composer:
             Unrenderable: the template is missing, broken, or names what the customer does not have.
         """
         customer = Customer(**recipient.row)
-        name, channel = taken.send.send, taken.send.channel
+        send, channel = taken.send, taken.send.channel
+        if isinstance(send, Webhook):
+            return compose_call(
+                send.webhook, customer, taken.standing.trigger or {}, journey=taken.journey.journey,
+                version=taken.version, step=taken.slot.step, key=key, at=at, fields=self._fields,
+            )  # fmt: skip
+        name = send.send
         unsubscribe = self._links.unsubscribe(customer_id=customer.id, channel=channel, touch_key=key)
         context = {
             "customer": CustomerView.of(customer, self._fields),
             "links": {"unsubscribe": unsubscribe},
             "workspace": self._workspace,
-            "journey": taken.program.journey,
+            "journey": taken.journey,
             "event": taken.standing.trigger or {},
         }
         address = recipient.address or ""

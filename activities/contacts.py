@@ -15,7 +15,7 @@ import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
 from journeys.fields import Fields, yes_or_no
-from journeys.source import unknown_word
+from journeys.nearest import unknown_word
 from records.contacts import Contact
 
 CHANNELS = ("email", "sms")

@@ -16,15 +16,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 
 from activities.audience import Router
+from activities.calendar import Calendar
 from activities.channels.channel import Channel, Message, Refused, TryLater, Unknown
-from activities.composing import Composer, Unrenderable
+from activities.composing import Composer
 from activities.discretion import discreet
-from activities.turns import Taken, Turns, erased
-from journeys.identity import touch_key
+from activities.rendering import Unrenderable
+from activities.taken import Taken, erased
+from activities.turns import Turns
 from journeys.instruction import Event, Instruction, Turn
+from journeys.steps import Send
+from journeys.timing import punctual
 from records import enrolments, events, ledger, suppressions
 from records.enrolments import UnknownRun
-from records.ledger import Recipient
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +50,20 @@ class Delivery:
     """The activity `deliver`, for all channels; each channel's queue has its own worker."""
 
     def __init__(
-        self, database: AsyncEngine, turns: Turns, channels: Mapping[str, Channel], composer: Composer, router: Router
+        self,
+        database: AsyncEngine,
+        turns: Turns,
+        channels: Mapping[str, Channel],
+        composer: Composer,
+        router: Router,
+        calendar: Calendar,
     ) -> None:
         self._database = database
         self._turns = turns
         self._channels = channels
         self._composer = composer
         self._router = router
+        self._calendar = calendar
 
     @activity.defn(name="deliver")
     async def deliver(self, turn: Turn) -> Instruction:
@@ -62,70 +72,83 @@ class Delivery:
         The claim is committed before anything leaves, the outcome after. An attempt that finds a claim was cut off
         in between, and cannot know: what happens then is the step's `if_uncertain`.
         """
-        now = _present(turn)
+        present = self._calendar.from_server(_present(turn))
+        gates = self._turns.gates
         with discreet("deliver"), _heartbeats():
             try:
                 async with self._database.begin() as db:
-                    taken = await self._turns.take(db, turn)
-                    message = await self._claim(db, taken, now)
+                    if gates.counting:
+                        await ledger.one_at_a_time(db, turn.enrolment)
+                    taken = await self._turns.take(db, self._calendar.turn(turn))
+                    taken.now = punctual(taken.now, present)
+                    message = await self._claim(db, taken)
                 if message is not None:
-                    taken = await self._record(taken, message, await self._send(taken, message, now))
+                    taken = await self._record(taken, message, await self._send(taken, message))
             except UnknownRun:
                 return erased(turn)
-            await self._router.route_all(taken.caused)
-            return taken.instruction
+            await self._router.follow_up(taken.caused, taken.entered)
+            return self._calendar.instruction(taken.instruction)
 
-    async def _claim(self, db: AsyncConnection, taken: Taken, now: datetime) -> Message | None:
+    async def _claim(self, db: AsyncConnection, taken: Taken) -> Message | None:
         """Claim the slot; returns the message to send, or None when there is nothing (more) to send this turn."""
         if taken.instruction.act != "deliver" or taken.instruction.channel not in self._channels:
             return None
-        channel, slot = taken.send.channel, taken.slot
+        send, slot = taken.send, taken.slot
         found = await ledger.find(db, slot) if taken.been_here else None
         if found is not None and found.status in ("sent", "skipped", "failed"):
-            await self._turns.settle(db, taken, found.status, now, {"found": found.status})
+            await self._turns.settle(db, taken, found.status, {"found": found.status})
             return None
-        if found is not None and not await self._claim_again(db, taken, now):
+        if found is not None and not await self._claim_again(db, taken):
             return None
-        recipient = await ledger.recipient(db, taken.enrolment.customer_id, channel)
-        row = _row(taken, recipient, now)
-        if (refusal := recipient.refusal(channel)) is not None:
-            await ledger.skip(db, slot, row, refusal)
-            await self._turns.settle(db, taken, "skipped", now, {"because": refusal})
-            return None
+        recipient = await ledger.recipient(db, taken.enrolment.customer_id, send.channel)
+        row = taken.row(recipient.address)
+        if isinstance(send, Send):
+            rule = self._turns.gates.rules.consent_rule(send.channel)
+            refusal = recipient.refusal(send.channel, rule, transactional=send.transactional)
+            if refusal is not None:
+                await ledger.skip(db, slot, row, refusal)
+                await self._turns.settle(db, taken, "skipped", {"because": refusal})
+                return None
+            capped = await self._turns.gates.capped(db, taken)
+            if capped is not None:
+                await self._turns.wait_at_gate(db, taken, capped)
+                return None
         try:
-            message = self._composer.compose(taken, recipient, row["key"], now)
+            message = self._composer.compose(taken, recipient, row["key"], taken.now)
         except Unrenderable as error:
-            await self._put_off(
-                db, taken, row, TryLater(str(error), after=timedelta(minutes=15), configuration=True), now
-            )
+            await self._put_off(db, taken, row, TryLater(str(error), after=timedelta(minutes=15), configuration=True))
             return None
         await ledger.claim(db, slot, {**row, "subject": message.subject, "locale": message.locale})
         return message
 
-    async def _claim_again(self, db: AsyncConnection, taken: Taken, now: datetime) -> bool:
+    async def _claim_again(self, db: AsyncConnection, taken: Taken) -> bool:
         """Deal with a claim that was cut off, by the step's policy; True when the message is to be sent again."""
         if taken.send.if_uncertain == "resend":
             await ledger.release(db, taken.slot)
             return True
         doubt = "a crash came between the claim and the record"
         await ledger.settle(db, taken.slot, "uncertain", at=None, because=doubt)
-        await self._doubt(db, taken, doubt, now)
+        await self._doubt(db, taken, doubt)
         return False
 
-    async def _doubt(self, db: AsyncConnection, taken: Taken, reason: str, now: datetime) -> None:
+    async def _doubt(self, db: AsyncConnection, taken: Taken, reason: str) -> None:
         if taken.send.if_uncertain == "go_on":
-            await self._turns.settle(db, taken, "uncertain", now, {"because": reason})
+            await self._turns.settle(db, taken, "uncertain", {"because": reason})
         else:
             await self._turns.put_off(db, taken, None, reason, taken.put_off)
 
-    async def _send(self, taken: Taken, message: Message, now: datetime) -> Outcome:
+    async def _send(self, taken: Taken, message: Message) -> Outcome:
         clock = asyncio.get_running_loop()
         began = clock.time()
         try:
             receipt = await self._channels[taken.send.channel].send(message)
         except (Refused, TryLater, Unknown) as problem:
-            return Outcome(now + timedelta(seconds=clock.time() - began), problem, None)
-        return Outcome(now + timedelta(seconds=clock.time() - began), None, receipt.provider_id)
+            return Outcome(self._at(taken, clock.time() - began), problem, None)
+        return Outcome(self._at(taken, clock.time() - began), None, receipt.provider_id)
+
+    def _at(self, taken: Taken, seconds: float) -> datetime:
+        """When a delivery ended that took so long: when it was due, unless it took long."""
+        return punctual(taken.now, taken.now + timedelta(seconds=seconds))
 
     async def _record(self, taken: Taken, message: Message, outcome: Outcome) -> Taken:
         """Write the outcome; returns the turn as it stands then. What we know must not become a doubt because the
@@ -133,6 +156,7 @@ class Delivery:
         pause = 0.5
         while True:
             concluded = taken.copy()
+            concluded.now = outcome.at
             try:
                 async with self._database.begin() as db:
                     mine = await self._still_mine(db, taken)
@@ -163,21 +187,21 @@ class Delivery:
         match outcome.problem:
             case None:
                 await ledger.settle(db, slot, "sent", at=now, provider_id=outcome.provider_id)
-                await turns.settle(db, taken, "sent", now, {})
+                await turns.settle(db, taken, "sent", {})
             case Refused(reason=reason, suppress=dead):
                 await ledger.settle(db, slot, "failed", at=now, because=reason)
                 if dead:
                     await self._bounce(db, taken, message, reason, now)
-                await turns.settle(db, taken, "failed", now, {"because": reason})
+                await turns.settle(db, taken, "failed", {"because": reason})
             case TryLater() as later:
                 await ledger.release(db, slot)
-                await self._put_off(db, taken, _row(taken, None, now), later, now)
+                await self._put_off(db, taken, taken.row(), later)
             case Unknown(reason=reason) if taken.send.if_uncertain == "resend":
                 await ledger.release(db, slot)
-                await self._put_off(db, taken, _row(taken, None, now), TryLater(reason), now)
+                await self._put_off(db, taken, taken.row(), TryLater(reason))
             case Unknown(reason=reason):
                 await ledger.settle(db, slot, "uncertain", at=None, because=reason)
-                await self._doubt(db, taken, reason, now)
+                await self._doubt(db, taken, reason)
 
     async def _bounce(self, db: AsyncConnection, taken: Taken, message: Message, reason: str, now: datetime) -> None:
         """An address that does not exist is written to no more, by any journey."""
@@ -186,22 +210,20 @@ class Delivery:
         event = await events.store(
             db, customer_id=taken.enrolment.customer_id, name="email.bounced" if channel == "email" else "sms.failed",
             occurred_at=now, received_at=now, key=f"bounce/{message.key}",
-            properties={"message": taken.send.send, "reason": reason},
+            properties={"message": taken.send.message, "reason": reason},
         )  # fmt: skip
         if event is not None:
             taken.caused.append(event)
 
-    async def _put_off(
-        self, db: AsyncConnection, taken: Taken, row: dict[str, Any], later: TryLater, now: datetime
-    ) -> None:
+    async def _put_off(self, db: AsyncConnection, taken: Taken, row: dict[str, Any], later: TryLater) -> None:
         """Try again later, for three days; for as long as it takes when the fault is in our own settings: that time
         is not held against the other side."""
-        times = taken.put_off.get("times", 0) + 1
+        now, times = taken.now, taken.put_off.get("times", 0) + 1
         first = now.isoformat() if later.configuration else taken.put_off.get("first", now.isoformat())
         if not later.configuration and now - datetime.fromisoformat(first) >= PATIENCE:
             because = f"gave up after {PATIENCE.days} days: {later.reason}"
             await ledger.claim(db, taken.slot, {**row, "status": "failed", "because": because, "settled_at": now})
-            await self._turns.settle(db, taken, "failed", now, {"because": because})
+            await self._turns.settle(db, taken, "failed", {"because": because})
             return
         note = {"times": times, "first": first, "because": later.reason}
         await self._turns.put_off(db, taken, now + next_try(times, later.after), later.reason, note)
@@ -212,21 +234,6 @@ def next_try(times: int, asked: timedelta | None) -> timedelta:
     the other side asked for more."""
     pause = min(timedelta(minutes=2 ** min(times - 1, 10)), timedelta(hours=4))
     return max(pause, asked or timedelta())
-
-
-def _row(taken: Taken, recipient: Recipient | None, now: datetime) -> dict[str, Any]:
-    slot, enrolment = taken.slot, taken.enrolment
-    return {
-        "customer_id": enrolment.customer_id,
-        "journey": enrolment.journey,
-        "version": enrolment.version,
-        "channel": taken.send.channel,
-        "message": taken.send.send,
-        "key": touch_key(slot.enrolment_id, slot.step, slot.visit),
-        "claimed_at": now,
-        "address": recipient.address if recipient else None,
-        "attempts": taken.put_off.get("times", 0) + 1,
-    }
 
 
 def _present(turn: Turn) -> datetime:

@@ -1,35 +1,49 @@
-"""What the immediate steps do to the customer's record: score, set, tag, untag, task. Each once per (step, visit)."""
+"""What the immediate steps do to the customer's record: score, set, tag, untag, consent, task; and starting another
+journey. Each once per (step, visit)."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.due import due_at
+from activities.entrance import Entrance
 from activities.handoff import Handoff
 from activities.rendering import CustomerView, render_line
-from journeys.definition import AddTag, RemoveTag, Score, SetFields, Task
 from journeys.errors import WaymarkError
 from journeys.interpreter import Do
+from journeys.steps import AddTag, RemoveTag, Score, SetConsent, SetFields, Start, Task
 from journeys.zones import zone_of
-from records import customers, scores, tasks
-from records.enrolments import Standing
+from records import consents, customers, scores, tasks
+from records.enrolments import Enrolment, NotEnrolled, Standing
 from records.events import StoredEvent
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Caused:
+    """What an effect gave rise to: events and enrolments, for the caller to carry on after its commit; and what came
+    of it, where that is not plain."""
+
+    events: list[StoredEvent] = field(default_factory=list)
+    entered: list[Enrolment] = field(default_factory=list)
+    result: str = ""
+
+
 class Effects:
     """Carries out effects inside the turn's transaction, so that a repeated turn repeats none of them."""
 
-    def __init__(self, handoff: Handoff, default_zone: str) -> None:
+    def __init__(self, handoff: Handoff, entrance: Entrance, default_zone: str) -> None:
         self._handoff = handoff
+        self._entrance = entrance
         self._zone = zone_of(None, None, default_zone)
 
-    async def apply(self, db: AsyncConnection, standing: Standing, do: Do, now: datetime) -> list[StoredEvent]:
-        """Do it, and return the events that this gave rise to: the caller routes them after its commit.
+    async def apply(self, db: AsyncConnection, standing: Standing, do: Do, now: datetime) -> Caused:
+        """Do it, and return what this gave rise to.
 
         `now` (UTC) is the turn's time and stands in every row that is written.
         """
@@ -43,7 +57,7 @@ class Effects:
                     enrolment_id=slot[0], step=slot[1], visit=slot[2],
                 )  # fmt: skip
                 if change is not None:
-                    return await self._handoff.consider(db, customer, change, points.because, now)
+                    return Caused(await self._handoff.consider(db, customer, change, points.because, now))
             case SetFields(set=values):
                 await customers.set_fields(db, customer, dict(values), because=because, enrolment_id=slot[0], now=now)
             case AddTag(tag=tags):
@@ -52,6 +66,17 @@ class Effects:
             case RemoveTag(untag=tags):
                 for tag in tags:
                     await customers.untag(db, customer, tag, because=because, enrolment_id=slot[0], now=now)
+            case SetConsent(consent=said):
+                source = f"{said.because} ({because})"
+                if await consents.granted(db, customer, said.channel) != said.granted:
+                    await consents.record(db, customer, said.channel, said.granted, source, now)
+            case Start(start=journey):
+                entered = await self._entrance.enter(
+                    db, customer, journey, source="journey", now=now, event_id=enrolment.event_id
+                )
+                if isinstance(entered, NotEnrolled):
+                    return Caused(result=f"not started: {entered.because}")
+                return Caused(entered=[entered], result=f"run {entered.id}")
             case Task(task=task):
                 context = await self._handoff.context(db, customer)
                 await tasks.create(
@@ -61,7 +86,7 @@ class Effects:
                     due_at=due_at(task.due, now, self._zone), now=now,
                     enrolment_id=slot[0], step=slot[1], visit=slot[2],
                 )  # fmt: skip
-        return []
+        return Caused()
 
 
 def _filled(title: str, customer: CustomerView) -> str:

@@ -13,8 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.due import due_at
 from activities.rendering import CustomerView, render_line
-from journeys.conditions import Model
-from journeys.definition import Slug, Text
+from journeys.conditions import Model, Slug, Text
 from journeys.source import Source
 from journeys.zones import zone_of
 from records import customers, events, tasks, touches

@@ -10,10 +10,10 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.rendering import CustomerView, Templates, render_line
-from journeys.definition import Task
 from journeys.errors import WaymarkError
 from journeys.loading import LoadedJourney, load
 from journeys.source import InvalidFile, Problem
+from journeys.steps import Task
 from records import versions
 
 

@@ -27,6 +27,10 @@ _BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 FAULTS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
 
 
+class Unrenderable(Exception):
+    """The template cannot be filled in as it stands; the message says file, line and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class RenderedEmail:
     """The three parts of a mail, and the locale of the files they came from."""

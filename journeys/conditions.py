@@ -153,6 +153,12 @@ class TiedTest(PropertyTest):
 
     same_as: Annotated[str, Field(pattern=r"^event\.\w+$", max_length=110)] | None = None
 
+    @model_validator(mode="after")
+    def _one_value(self) -> Self:
+        if self.same_as and self.is_ is not None:
+            raise ValueError("is: and same_as: both name the value: write one of them")
+        return self
+
     @property
     def tie(self) -> str | None:
         """The property of the event that brought the contact in."""

@@ -12,9 +12,8 @@ from typing import Any
 
 from journeys.definition import AnyEntry, DateEntry, Entry, EveryFew, Exit, Goal, Journey, ScheduleEntry, SegmentEntry
 from journeys.saying import say, say_with
-from journeys.sending import Window
+from journeys.sending import WEEKDAYS, Window
 from journeys.steps import (
-    WEEKDAYS,
     AddTag,
     AnyStep,
     Awaited,

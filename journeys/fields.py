@@ -16,8 +16,7 @@ from typing import Annotated, Literal
 from pydantic import Field as Pydantic
 from pydantic import field_validator
 
-from journeys.conditions import STANDARD_FIELDS, Model
-from journeys.definition import Text
+from journeys.conditions import STANDARD_FIELDS, Model, Text
 from journeys.source import Source
 
 Kind = Literal["text", "number", "date", "datetime", "boolean"]

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+Woke = Literal["start", "timer", "event", "delivery", "order"]
+"""What a turn is taken for."""
+
 QUEUE = "waymark"
 """The task queue of the workflows and of `advance`."""
 
@@ -22,7 +25,7 @@ class Turn:
     enrolment: int
     turn: int
     now: datetime
-    woke: Literal["start", "timer", "event", "delivery"]
+    woke: Woke
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class Instruction:
     `deliver` asks for a delivery on `channel`; `wait` rests until `until` (UTC; None: until an event); a wait whose
     step is followed by a send names that send's `channel`, so that the turn after it can run where it delivers, and
     says so in `then`; `finish` ends the run. `summary` is what operators read on the timer or the activity.
+    `version` is that of the map, when the run has been moved to another; `refusals` says, by the number of an order,
+    why the run does not do what it was told.
     """
 
     turn: int
@@ -43,7 +48,11 @@ class Instruction:
     channel: str | None = None
     then: str | None = None
     outcome: str | None = None
-    status: Literal["waiting", "sending", "retrying", "held", "finished", "exited"] = "waiting"
+    status: Literal["waiting", "sending", "retrying", "held", "paused", "quiet", "capped", "finished", "exited"] = (
+        "waiting"
+    )
+    version: int | None = None
+    refusals: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

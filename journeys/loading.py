@@ -11,8 +11,9 @@ from typing import Any
 
 from journeys.conditions import STANDARD_FIELDS
 from journeys.definition import Journey
+from journeys.nearest import unknown_word
 from journeys.program import Location, Program, ProgramError
-from journeys.source import InvalidFile, Problem, Source, unknown_word
+from journeys.source import InvalidFile, Problem, Source
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,13 @@ def _load(source: Source, fields: Iterable[str] | None) -> LoadedJourney:
         raise InvalidFile([source.problem(error.location, str(error))]) from error
     loaded = LoadedJourney(journey, program, source)
     if fields is not None:
-        unknown = _unknown_fields(source, set(fields))
+        unknown = unknown_fields(source, set(fields))
         if unknown:
             raise InvalidFile(unknown)
     return loaded
 
 
-def _unknown_fields(source: Source, declared: set[str]) -> list[Problem]:
+def unknown_fields(source: Source, declared: set[str]) -> list[Problem]:
     """Fields that a map tests, sets or waits for and that no customer can have."""
     known = [*STANDARD_FIELDS, *sorted(declared)]
     problems: list[Problem] = []
@@ -93,6 +94,8 @@ def _unknown_fields(source: Source, declared: set[str]) -> list[Problem]:
                 names = {(*here, name): name for name in inner}
             elif key == "date" and isinstance(inner, str):
                 names = {here: inner.removeprefix("customer.")}
+            elif key == "fields" and isinstance(inner, list):
+                names = {(*here, number): str(name) for number, name in enumerate(inner)}
             for place, name in names.items():
                 if name not in known:
                     message = unknown_word(name, known, "is no field of a customer")

@@ -7,7 +7,28 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from journeys.definition import AnyStep, Branch, Finish, Journey, Score, Send, Step, Task, Wait, WaitFor, kind_of
+from journeys.definition import Journey
+from journeys.nearest import unknown_word
+from journeys.steps import (
+    AnyStep,
+    Branch,
+    CustomerDate,
+    Finish,
+    Loop,
+    Score,
+    Send,
+    SetConsent,
+    Split,
+    Start,
+    Step,
+    Task,
+    Wait,
+    WaitFor,
+    Webhook,
+    WorkingDays,
+    arms_of,
+    kind_of,
+)
 from journeys.timing import Duration
 
 Location = tuple[int | str, ...]
@@ -28,7 +49,11 @@ class ProgramError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One step in its place. `next` follows it; `arms` are the ways that branch off (None: past the end)."""
+    """One step in its place. `next` follows it; `arms` are the ways that branch off (None: past the end).
+
+    A wait_for has one arm an event it waits for, and last the one for none of them; a split has them in the order of
+    its weights; a loop has one, the step it goes back to.
+    """
 
     id: str
     step: AnyStep
@@ -50,7 +75,8 @@ class Program:
         """Flatten a map.
 
         Raises:
-            ProgramError: two steps bear the same id, a step can never be reached, or there are too many.
+            ProgramError: two steps bear the same id, a step can never be reached, a loop goes nowhere or never rests,
+                a journey starts itself, or there are too many steps.
         """
         return _Flattening(journey).program()
 
@@ -58,13 +84,18 @@ class Program:
     def always_awaited(self) -> tuple[str, ...]:
         """The events that concern a run wherever it stands: its exits and its goal."""
         goal = [self.journey.goal.on] if self.journey.goal else []
-        return tuple(dict.fromkeys([*(way.on for way in self.journey.exit), *goal]))
+        return tuple(dict.fromkeys([*(way.event for way in self.journey.exit), *goal]))
 
     def sends(self) -> Iterator[tuple[Node, Send]]:
         """Every send step, in the order of the file."""
         for node in self.nodes.values():
             if isinstance(node.step, Send):
                 yield node, node.step
+
+    def between(self, first: str, last: str) -> list[str]:
+        """The steps from one to another in the order of the file, both included."""
+        ids = list(self.nodes)
+        return ids[ids.index(first) : ids.index(last) + 1]
 
 
 class _Flattening:
@@ -78,6 +109,7 @@ class _Flattening:
         first = self.link(self.journey.steps, ("steps",), None)
         ordered = {id_: self.nodes[id_] for id_ in self.ids.values()}
         self.reach(first, ordered)
+        self.loops(ordered)
         return Program(self.journey, first, MappingProxyType(ordered))
 
     def name(self, steps: list[AnyStep], at: Location) -> None:
@@ -108,17 +140,18 @@ class _Flattening:
         follower = after
         for index in reversed(range(len(steps))):
             step, place = steps[index], (*at, index)
-            arms: tuple[str | None, ...] = ()
+            arms = tuple(self.link(inner, (*place, *below), follower) for below, inner in arms_of(step))
             if isinstance(step, WaitFor):
+                *own, then, otherwise = arms
+                ways = iter(own)
                 arms = (
-                    self.link(step.then, (*place, "then"), follower),
-                    self.link(step.else_, (*place, "else"), follower),
+                    *(next(ways) if option.then is not None else then for option in step.wait_for.options),
+                    otherwise,
                 )
-            elif isinstance(step, Branch):
-                arms = tuple(
-                    self.link(arm.steps, (*place, "branch", number, "steps"), follower)
-                    for number, arm in enumerate(step.branch)
-                )
+            elif isinstance(step, Loop):
+                arms = (step.loop.to,)
+            elif isinstance(step, Start) and step.start == self.journey.journey:
+                raise ProgramError("a journey cannot start itself: to go round again write loop:", (*place, "start"))
             identifier = self.ids[place]
             self.nodes[identifier] = Node(identifier, step, follower, arms, place)
             follower = identifier
@@ -132,13 +165,26 @@ class _Flattening:
                 raise ProgramError("this step can never be reached: every way before it finishes", node.location)
             reached.update(_ways(node))
 
+    def loops(self, nodes: Mapping[str, Node]) -> None:
+        """Check that every loop goes back to a step that leads to it, over something that takes time."""
+        for node in nodes.values():
+            if not isinstance(node.step, Loop):
+                continue
+            place, target = (*node.location, "loop", "to"), node.step.loop.to
+            if target not in nodes:
+                raise ProgramError(unknown_word(target, _before(nodes, node.id), "is no step of this map"), place)
+            if target not in _before(nodes, node.id) or not _leads(nodes, target, node.id, resting=True):
+                raise ProgramError(f"{target!r} does not lead to this loop: it goes back to a step before it", place)
+            if _leads(nodes, target, node.id, resting=False):
+                raise ProgramError("nothing waits on one way through this loop: it would run in circles", place)
+
 
 def _ways(node: Node) -> tuple[str | None, ...]:
-    """Where a run may go from a step."""
+    """Where a run may go from a step, except back."""
     match node.step:
         case Finish():
             return ()
-        case WaitFor():
+        case WaitFor() | Split():
             return node.arms
         case Branch(branch=arms):
             return node.arms if arms[-1].otherwise else (*node.arms, node.next)
@@ -146,36 +192,61 @@ def _ways(node: Node) -> tuple[str | None, ...]:
             return (node.next,)
 
 
+def _before(nodes: Mapping[str, Node], last: str) -> list[str]:
+    ids = list(nodes)
+    return ids[: ids.index(last)]
+
+
+def _leads(nodes: Mapping[str, Node], first: str, last: str, resting: bool) -> bool:
+    """Whether a way leads from one step to another; with `resting` False, one on which nothing waits."""
+    seen: set[str] = set()
+    left: list[str | None] = [first]
+    while left:
+        at = left.pop()
+        if at == last:
+            return True
+        if at is None or at in seen:
+            continue
+        seen.add(at)
+        if resting or not isinstance(nodes[at].step, Wait | WaitFor):
+            left += _ways(nodes[at])
+    return False
+
+
 def _places(steps: list[AnyStep], at: Location) -> Iterator[tuple[Location, AnyStep]]:
     for index, step in enumerate(steps):
         place = (*at, index)
         yield place, step
-        if isinstance(step, WaitFor):
-            yield from _places(step.then, (*place, "then"))
-            yield from _places(step.else_, (*place, "else"))
-        elif isinstance(step, Branch):
-            for number, arm in enumerate(step.branch):
-                yield from _places(arm.steps, (*place, "branch", number, "steps"))
+        for below, inner in arms_of(step):
+            yield from _places(inner, (*place, *below))
 
 
 def derive_id(step: Step) -> str:
     """The id of a step that was given none: its kind and what it is about."""
-    about = ""
     match step:
         case Send(send=message):
             about = message
         case Wait(wait=Duration() as duration):
             about = str(duration)
+        case Wait(wait=WorkingDays(working_days=count)):
+            about = f"{count} working days"
         case Wait(wait=until):
-            about = f"until {until.until.field}"  # type: ignore[union-attr]
+            moment = until.until  # type: ignore[union-attr]
+            about = f"until {moment.field if isinstance(moment, CustomerDate) else f'{moment.time:%H:%M}'}"
         case WaitFor(wait_for=awaited):
-            about = awaited.on[0]
+            about = awaited.events[0]
         case Score(score=points):
             about = str(points.points).replace("-", "minus-")
         case Task(task=task):
             about = task.queue
-        case Finish(finish=outcome):
-            about = outcome
+        case SetConsent(consent=change):
+            about = f"{change.channel} {'granted' if change.granted else 'withdrawn'}"
+        case Webhook():
+            about = step.message.removeprefix("webhook/")
+        case Start(start=name) | Finish(finish=name):
+            about = name
+        case Loop(loop=again):
+            about = again.to
         case _:
             about = ""
     return re.sub(r"[^a-z0-9]+", "-", f"{kind_of(step)} {about}".lower()).strip("-")[:70]

@@ -9,8 +9,27 @@ from datetime import date
 from typing import Any
 
 from journeys.conditions import (
-    AllOf, AnyOf, Clicked, Condition, Consented, Country, EventTest, FieldIs, FieldTest, Happened, InSegment, Locale, Not, Opened, PropertyTest, Score,
-    Stage, Tagged, TiedTest, Touched, ValueTest,
+    AllOf,
+    AnyOf,
+    Clicked,
+    Condition,
+    Consented,
+    Country,
+    EventTest,
+    FieldIs,
+    FieldTest,
+    Happened,
+    InSegment,
+    Locale,
+    Not,
+    Opened,
+    PropertyTest,
+    Score,
+    Stage,
+    Tagged,
+    TiedTest,
+    Touched,
+    ValueTest,
 )
 from journeys.timing import Duration
 

@@ -180,3 +180,17 @@ def _places(value: Any, location: Location) -> Iterator[tuple[str, Location]]:
                 yield from ((name, (*here, number)) for number, name in enumerate(inner) if isinstance(name, str))
             elif key in ("all", "any", "not"):
                 yield from _places(inner, here)
+
+
+def named_in(definition: Any) -> set[str]:
+    """The segments that a published map names: in its conditions, ways in and ways out."""
+    if isinstance(definition, list):
+        return {name for item in definition for name in named_in(item)}
+    if not isinstance(definition, dict):
+        return set()
+    found: set[str] = set()
+    for key, inner in definition.items():
+        if key in ("segment", "left"):
+            found |= {name for name in (inner if isinstance(inner, list) else [inner]) if isinstance(name, str)}
+        found |= named_in(inner)
+    return found

@@ -20,9 +20,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from journeys.errors import WaymarkError
 from journeys.program import Location
-from journeys.wording import place_of, unknown_word, words_of
-
-__all__ = ["LARGEST", "InvalidFile", "Problem", "Source", "unknown_word"]
+from journeys.wording import place_of, words_of
 
 LARGEST = 256 * 1024
 """Bytes. These files are read by people; the shipped maps have 3 to 10 KB."""

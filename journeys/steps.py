@@ -28,13 +28,11 @@ from journeys.conditions import (
     listed,
     read_duration,
 )
-from journeys.sending import Window
+from journeys.sending import WEEKDAYS, Weekdays, Window
 from journeys.timing import Duration, parse_time_of_day
 
 StepId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=80)]
 Names = Annotated[list[Name], BeforeValidator(listed), Field(min_length=1)]
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Policy = Literal["wait", "skip"]
 """What becomes of a message that may not go now: it waits until it may, or is skipped and the run goes on."""
 
@@ -170,9 +168,7 @@ class TimeOfDay(Model):
     """The next moment that shows this wall time in the contact's zone; on one of these weekdays when they are named."""
 
     time: WallTime
-    weekday: Annotated[list[Weekday], BeforeValidator(listed), Field(min_length=1)] = Field(
-        default_factory=lambda: list(WEEKDAYS)
-    )
+    weekday: Weekdays = WEEKDAYS
     spread: PositiveDuration | None = None
 
     @property

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from journeys import conditions, definition
+from journeys import conditions, steps
+from journeys.nearest import unknown_word
 from journeys.program import Location
 
 
@@ -24,7 +24,7 @@ def place_of(detail: ErrorDetails) -> Location:
 
 def _kind_word(found: dict[str, Any]) -> str:
     """The word that was meant to say what a mapping is: the first that every step may not have."""
-    return next((key for key in found if key not in definition.Step.model_fields), next(iter(found)))
+    return next((key for key in found if key not in steps.Step.model_fields), next(iter(found)))
 
 
 def words_of(detail: ErrorDetails, model: type[BaseModel]) -> str:
@@ -36,8 +36,8 @@ def words_of(detail: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "missing":
         return f"{location[-1]}: is missing"
     if kind in ("union_tag_not_found", "union_tag_invalid"):
-        union = definition.KINDS if "kind_of" in str(detail.get("ctx")) else conditions.KINDS
-        noun = "step" if union is definition.KINDS else "condition"
+        union = steps.KINDS if "kind_of" in str(detail.get("ctx")) else conditions.KINDS
+        noun = "step" if union is steps.KINDS else "condition"
         if not isinstance(found, dict) or not found:
             return f"{_quote(found)} is no {noun}: a {noun} is a mapping that begins with one of {', '.join(union)}"
         return unknown_word(_kind_word(found), union, f"is no {noun}")
@@ -73,17 +73,9 @@ _PATTERNS = {
 }
 
 
-def unknown_word(word: str, allowed: Iterable[str], what: str) -> str:
-    """A message for a word that is not among those allowed, with the nearest of them."""
-    words = list(allowed)
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
-    meant = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"{word[:60]!r} {what}{meant} allowed: {', '.join(words)}"
-
-
 def _allowed_at(location: Location, model: Any) -> list[str]:
     """The keys that may stand beside the key at `location`, found by walking the models."""
-    kinds: Mapping[str, type[BaseModel]] = definition.KINDS
+    kinds: Mapping[str, type[BaseModel]] = steps.KINDS
     for part in location[:-1]:
         if isinstance(part, int):
             continue
@@ -92,7 +84,7 @@ def _allowed_at(location: Location, model: Any) -> list[str]:
             model = _model_in(fields[part].annotation)
             # A field that holds several models is a union; the next part of the location is its tag.
             if model is None:
-                kinds = definition.KINDS if part in ("steps", "then", "else") else conditions.KINDS
+                kinds = steps.KINDS if part in ("steps", "then", "else") else conditions.KINDS
         else:
             model = kinds.get(part, model)
     return list(_fields_of(model))

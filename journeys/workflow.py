@@ -11,10 +11,11 @@ from typing import Literal
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy, VersioningBehavior
+from temporalio.exceptions import ApplicationError
 from temporalio.workflow import ContinueAsNewVersioningBehavior
 
 from journeys import attributes
-from journeys.instruction import Event, Instruction, Run, Turn, channel_queue
+from journeys.instruction import Event, Instruction, Run, Turn, Woke, channel_queue
 
 SHAPE = 1
 """Which commands the workflow gives, and in which order. Raised by hand when recorded histories no longer replay: runs
@@ -42,11 +43,12 @@ class CustomerJourney:
         self._instruction: Instruction | None = run.resting
         self._seen = dict.fromkeys(run.seen)
         self._shown: tuple[str, str] | None = None
+        self._orders: list[int] = []
+        self._answers: dict[int, str | None] = {}
 
     @workflow.run
     async def run(self, run: Run) -> str:
         """Walk the journey to its end."""
-        woke: Literal["start", "timer", "event", "delivery"] = "start"
         if self._instruction is None:
             self._instruction = await self._advance("start")
         while self._instruction.act != "finish":
@@ -60,9 +62,11 @@ class CustomerJourney:
                 self._instruction = await self._deliver(instruction, woke)
             else:
                 self._instruction = await self._advance(woke)
-            if self._tired():
+            if self._tired() and not self._orders:
+                await workflow.wait_condition(workflow.all_handlers_finished)
                 self._start_afresh()
         self._show(self._instruction)
+        self._answers |= dict.fromkeys(self._orders, "the run has ended")
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._instruction.outcome or "completed"
 
@@ -74,13 +78,30 @@ class CustomerJourney:
         self._seen[event.key] = None
         self._run.inbox.append(event.name)
 
+    @workflow.update
+    async def order(self, number: int) -> str:
+        """Somebody told the run to do something; the records hold what. Answers where the run stands after it.
+
+        Raises:
+            ApplicationError: of the type `Refused`, with the reason, when the order makes no sense where the run is.
+        """
+        self._orders.append(number)
+        await workflow.wait_condition(lambda: number in self._answers)
+        refusal = self._answers[number]
+        if refusal is not None:
+            raise ApplicationError(refusal, type="Refused", non_retryable=True)
+        at = self._instruction
+        return f"{at.step}: {at.summary}" if at is not None else ""
+
     @workflow.query
     def state(self) -> Instruction | None:
         """What the run is at: its step, what it waits for, until when, and why."""
         return self._instruction
 
-    async def _rest(self, instruction: Instruction) -> Literal["timer", "event"]:
-        """Wait for the time or for an event, whichever comes first."""
+    async def _rest(self, instruction: Instruction) -> Literal["timer", "event", "order"]:
+        """Wait for the time, an event or an order, whichever comes first."""
+        if self._orders:
+            return "order"
         if self._run.inbox:
             return "event"
         timeout = None
@@ -88,25 +109,27 @@ class CustomerJourney:
             timeout = max(instruction.until - workflow.now(), timedelta())
         try:
             await workflow.wait_condition(
-                lambda: bool(self._run.inbox), timeout=timeout, timeout_summary=instruction.summary
+                lambda: bool(self._run.inbox or self._orders), timeout=timeout, timeout_summary=instruction.summary
             )
         except TimeoutError:
             return "timer"
-        return "event"
+        return "order" if self._orders else "event"
 
-    async def _advance(self, woke: Literal["start", "timer", "event", "delivery"]) -> Instruction:
+    async def _advance(self, woke: Woke) -> Instruction:
         """Take a turn where nothing is sent: a local activity, one transaction."""
         self._run.inbox.clear()
+        asked = list(self._orders)
         instruction: Instruction = await workflow.execute_local_activity(
             "advance", self._turn(woke), result_type=Instruction, retry_policy=ADVANCE,
             start_to_close_timeout=timedelta(minutes=1), summary=f"advance: {woke}",
         )  # fmt: skip
-        return instruction
+        return self._heed(instruction, asked)
 
     async def _deliver(self, instruction: Instruction, woke: Literal["timer", "delivery"]) -> Instruction:
         """Take a turn where a channel delivers, on that channel's queue."""
         assert instruction.channel is not None
         self._run.inbox.clear()
+        asked = list(self._orders)
         summary = instruction.summary if woke == "delivery" else instruction.then
         self._say(f"{summary}, on the queue {channel_queue(instruction.channel)}")
         came_to: Instruction = await workflow.execute_activity(
@@ -114,9 +137,18 @@ class CustomerJourney:
             task_queue=channel_queue(instruction.channel), start_to_close_timeout=LONGEST_DELIVERY,
             heartbeat_timeout=HEARTBEAT, summary=summary,
         )  # fmt: skip
-        return came_to
+        return self._heed(came_to, asked)
 
-    def _turn(self, woke: Literal["start", "timer", "event", "delivery"]) -> Turn:
+    def _heed(self, instruction: Instruction, asked: list[int]) -> Instruction:
+        """Answer the orders that the turn has dealt with; another version of the map is the run's own from now on."""
+        self._answers |= {number: instruction.refusals.get(str(number)) for number in asked}
+        self._orders = [number for number in self._orders if number not in asked]
+        if instruction.version is not None and instruction.version != self._run.version:
+            self._run.version = instruction.version
+            workflow.upsert_search_attributes([attributes.VERSION.value_set(instruction.version)])
+        return instruction
+
+    def _turn(self, woke: Woke) -> Turn:
         last = self._instruction.turn if self._instruction is not None else self._run.turn
         return Turn(self._run.enrolment, last + 1, workflow.now(), woke)
 

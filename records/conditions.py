@@ -7,7 +7,7 @@ passes no test but `exists` and `is_not`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -33,7 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journeys import conditions as form
 from journeys.timing import Duration, add
 from records.customers import UnknownCustomer
-from records.tables import consents, customers, events, touches
+from records.tables import consents, customers, events, segment_members, touches
 
 NUMBER = r"^-?[0-9]{1,100}(\.[0-9]{1,100})?$"
 """The text of a number, short enough that no cast can fail."""
@@ -75,6 +75,8 @@ def compile_condition(condition: form.Condition, now: datetime) -> ColumnElement
             return _receipt("email.opened", message)
         case form.Clicked(clicked=message):
             return _receipt("email.clicked", message)
+        case form.InSegment(segment=names):
+            return exists().where(segment_members.c.customer_id == customers.c.id, segment_members.c.segment.in_(names))
 
 
 async def answers(
@@ -125,9 +127,30 @@ def _consents(channel: str) -> ColumnElement[bool]:
 
 def _field(test: form.FieldTest) -> ColumnElement[bool]:
     if test.name in form.STANDARD_FIELDS:
-        words: ColumnElement[Any] = cast(customers.c[test.name], Text)
-    else:
-        words = customers.c.properties[test.name].astext
+        return _passes(cast(customers.c[test.name], Text), test)
+    return _passes(customers.c.properties[test.name].astext, test)
+
+
+def event_meets(tests: Mapping[str, form.PropertyTest]) -> list[ColumnElement[bool]]:
+    """The tests of an event's properties as expressions over a row of `events`. `value` is the event's own value,
+    where it has no property of that name.
+
+    Raises:
+        ValueError: a test is still tied to another event (`same_as`).
+    """
+    found = []
+    for name, test in tests.items():
+        if isinstance(test, form.TiedTest) and test.tie:
+            raise ValueError(f"{name} is tied to {test.tie}")
+        words: ColumnElement[Any] = events.c.properties[name].astext
+        if name == "value":
+            words = func.coalesce(words, cast(events.c.value, Text))
+        found.append(_passes(words, test))
+    return found
+
+
+def _passes(words: ColumnElement[Any], test: form.ValueTest) -> ColumnElement[bool]:
+    """Whether a value, as text, passes a test."""
     number = case((words.regexp_match(NUMBER), cast(words, Numeric)))
     day = case((words.regexp_match(DAY), func.left(words, 10)))
     tests: list[ColumnElement[bool]] = []
@@ -178,8 +201,7 @@ def _happened(test: form.EventTest, now: datetime) -> ColumnElement[bool]:
     counted = [events.c.customer_id == customers.c.id, events.c.name == test.name]
     if test.within:
         counted.append(events.c.occurred_at >= _since(test.within, now))
-    if test.where:
-        counted.append(events.c.properties.contains(test.where))
+    counted += event_meets(test.with_)
     least = test.at_least if test.at_least is not None else int(test.at_most is None)
     if test.at_most is None and least == 1:
         return exists().where(*counted)

@@ -6,19 +6,24 @@ to, and a turn that is asked for again is answered from the row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, bindparam, case, func, insert, or_, select, text, update
+from sqlalchemy import Text, and_, bindparam, case, cast, func, insert, or_, select, text, update
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journeys.conditions import PropertyTest
 from journeys.definition import EveryFew
 from journeys.errors import WaymarkError
 from journeys.timing import add
-from records.tables import customers, enrolments, events, path, touches
+from journeys.zones import zone_of
+from records.conditions import event_meets
+from records.tables import customers, enrolments, events, holds, orders, path, touches
 
 _UTC = ZoneInfo("UTC")
 Status = Literal["pending", "active", "finished", "exited", "failed"]
@@ -49,37 +54,84 @@ class Enrolment:
     awaiting: list[str]
     outcome: str | None
     ended_at: datetime | None
+    occasion: str | None
+    held_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A hold that applies to a run, or to a channel: what is held, since when, and whether it waits or is left out."""
+
+    kind: Literal["all", "channel", "journey", "customer"]
+    name: str
+    mode: Literal["pause", "stop"]
+    since: datetime
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Hold:
+        return cls(row["kind"], row["name"], row["mode"], datetime.fromisoformat(row["since"]))
+
+
+@dataclass(frozen=True, slots=True)
+class PendingOrder:
+    """What somebody told a run to do, and it has not done yet."""
+
+    id: int
+    kind: Literal["skip", "move", "exit", "retry", "resume", "migrate"]
+    args: dict[str, Any]
+    by: str
+    because: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """An enrolment under lock, with what a turn needs to know of its customer and of the event that brought it in."""
+    """An enrolment under lock, with what a turn needs to know of its customer, of the event that brought it in, of
+    what holds it, and of what it was told to do.
+
+    `key` is what chance knows the contact by: its external id, or else its number. `channels` are the holds of
+    channels, by name.
+    """
 
     enrolment: Enrolment
     time_zone: str | None
     country: str | None
+    key: str
     trigger: dict[str, Any] | None
+    hold: Hold | None
+    channels: dict[str, Hold]
+    orders: tuple[PendingOrder, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """An event that concerns a run: its name, its properties, and the span (ends included) in which it counts."""
+    """An event that concerns a run: its name, its properties, and the span (ends included) in which it counts.
+
+    `outcome` is that of an exit, `option` the place of a wait's event among those it waits for.
+    """
 
     role: Literal["exit", "goal", "wait"]
     name: str
     since: datetime
     until: datetime | None = None
-    where: dict[str, Any] | None = None
+    tests: Mapping[str, PropertyTest] | None = None
+    outcome: str | None = None
+    option: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """An event that met an interest; `interest` is the position of that interest."""
+    """An event that met an interest."""
 
     id: int
     name: str
     at: datetime
-    interest: int
+    value: Decimal | None
+    interest: Interest
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """The event as the path keeps it."""
+        return {"event": self.id, "name": self.name, "at": self.at.isoformat()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +156,29 @@ async def enrol(
     now: datetime,
     enrolled_at: datetime | None = None,
     event_id: int | None = None,
+    occasion: str | None = None,
     awaiting: Sequence[str] = (),
+    default_zone: str = "UTC",
 ) -> Enrolment | NotEnrolled:
     """Enter a customer into a journey, if its rule for entering again allows it.
 
     The rule is kept here, under an advisory lock of (journey, customer): of two triggers at the same instant in two
     processes one enrols. `enrolled_at` is when the customer came (the trigger's time); `now` is when the run begins.
+    An event, and an `occasion` such as this year's birthday, brings a customer into a journey once: asked for again,
+    the enrolment that is there is returned.
     """
     await db.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"enrol/{journey}/{customer_id}"}
     )
-    if event_id is not None:
+    same = [enrolments.c.event_id == event_id] if event_id is not None else []
+    same += [enrolments.c.occasion == occasion] if occasion is not None else []
+    if same:
         repeated = await db.execute(
-            select(enrolments).where(enrolments.c.event_id == event_id, enrolments.c.journey == journey)
+            select(enrolments)
+            .where(enrolments.c.customer_id == customer_id, enrolments.c.journey == journey, or_(*same))
+            .order_by(enrolments.c.id)
         )
-        if (row := repeated.one_or_none()) is not None:
+        if (row := repeated.first()) is not None:
             return Enrolment(**row._mapping)
     earlier = (
         await db.execute(
@@ -128,14 +188,16 @@ async def enrol(
         )
     ).all()
     came = enrolled_at or now
-    if earlier and (refusal := _refusal(re_enter, [row.status for row in earlier], earlier[0].enrolled_at, came)):
-        return NotEnrolled(refusal)
+    if earlier:
+        zone = await _zone(db, customer_id, default_zone) if isinstance(re_enter, EveryFew) else _UTC
+        if refusal := _refusal(re_enter, [row.status for row in earlier], earlier[0].enrolled_at, came, zone):
+            return NotEnrolled(refusal)
     row = (
         await db.execute(
             insert(enrolments)
             .values(
                 customer_id=customer_id, journey=journey, version=version, source=source, event_id=event_id,
-                entry=earlier[0].entry + 1 if earlier else 1, enrolled_at=came, begins_at=now, awaiting=list(awaiting),
+                occasion=occasion, entry=earlier[0].entry + 1 if earlier else 1, enrolled_at=came, begins_at=now, awaiting=list(awaiting),
             )
             .returning(*enrolments.c)
         )
@@ -143,7 +205,14 @@ async def enrol(
     return Enrolment(**row._mapping)
 
 
-def _refusal(rule: str | EveryFew, statuses: list[str], last: datetime, now: datetime) -> str | None:
+async def _zone(db: AsyncConnection, customer_id: int, default: str) -> ZoneInfo:
+    row = (
+        await db.execute(select(customers.c.time_zone, customers.c.country).where(customers.c.id == customer_id))
+    ).one()
+    return zone_of(row.time_zone, row.country, default)
+
+
+def _refusal(rule: str | EveryFew, statuses: list[str], last: datetime, now: datetime, zone: ZoneInfo) -> str | None:
     if rule == "always":
         return None
     if any(status in OPEN for status in statuses):
@@ -151,14 +220,58 @@ def _refusal(rule: str | EveryFew, statuses: list[str], last: datetime, now: dat
     if rule == "never":
         return "was in this journey before, and it is entered only once"
     if isinstance(rule, EveryFew):
-        again = add(last, rule.after, _UTC)
+        again = add(last, rule.after, zone)
         if now < again:
             return f"may enter again on {again:%Y-%m-%d}"
     return None
 
 
+_HOLD = func.jsonb_build_object(
+    "kind", holds.c.kind, "name", holds.c.name, "mode", holds.c.mode, "since", holds.c.since
+)  # fmt: skip
+_HELD = (
+    select(_HOLD)
+    .where(
+        or_(
+            holds.c.kind == "all",
+            and_(holds.c.kind == "journey", holds.c.name == enrolments.c.journey),
+            and_(holds.c.kind == "customer", holds.c.name == cast(enrolments.c.customer_id, Text)),
+        ),
+        holds.c.mode == "pause",
+    )
+    .order_by(holds.c.since)
+    .limit(1)
+    .correlate(enrolments)
+    .scalar_subquery()
+)
+_CHANNELS = select(func.jsonb_object_agg(holds.c.name, _HOLD)).where(holds.c.kind == "channel").scalar_subquery()
+_ORDERS = (
+    select(
+        func.jsonb_agg(
+            aggregate_order_by(
+                func.jsonb_build_object(
+                    "id", orders.c.id, "kind", orders.c.kind, "args", orders.c.args, "by", orders.c.by,
+                    "because", orders.c.because,
+                ),
+                orders.c.id,
+            )
+        )
+    )
+    .where(orders.c.enrolment_id == enrolments.c.id, orders.c.taken_at.is_(None))
+    .correlate(enrolments)
+    .scalar_subquery()
+)  # fmt: skip
 _LOCK = (
-    select(enrolments, customers.c.time_zone, customers.c.country, events.c.properties.label("trigger"))
+    select(
+        enrolments,
+        customers.c.time_zone,
+        customers.c.country,
+        func.coalesce(customers.c.external_id, cast(customers.c.id, Text)).label("key"),
+        events.c.properties.label("trigger"),
+        _HELD.label("hold"),
+        _CHANNELS.label("channels"),
+        _ORDERS.label("orders"),
+    )
     .join(customers, customers.c.id == enrolments.c.customer_id)
     .outerjoin(events, events.c.id == enrolments.c.event_id)
     .where(enrolments.c.id == bindparam("enrolment"))
@@ -176,8 +289,18 @@ async def lock(db: AsyncConnection, enrolment: int) -> Standing:
     if row is None:
         raise UnknownRun(f"run {enrolment} is not in the records", hint="its customer may have been erased")
     values = dict(row._mapping)
-    zone, country, trigger = values.pop("time_zone"), values.pop("country"), values.pop("trigger")
-    return Standing(Enrolment(**values), zone, country, trigger)
+    zone, country, key, trigger = (values.pop(name) for name in ("time_zone", "country", "key", "trigger"))
+    hold, channels, told = (values.pop(name) for name in ("hold", "channels", "orders"))
+    return Standing(
+        Enrolment(**values),
+        zone,
+        country,
+        key,
+        trigger,
+        Hold.of(hold) if hold else None,
+        {name: Hold.of(one) for name, one in (channels or {}).items()},
+        tuple(PendingOrder(**one) for one in told or ()),
+    )
 
 
 async def happened(
@@ -189,18 +312,22 @@ async def happened(
     columns = events.c
     met = [_meets(interest) for interest in interests]
     query = (
-        select(columns.id, columns.name, columns.occurred_at, *[one.label(f"i{n}") for n, one in enumerate(met)])
+        select(
+            columns.id, columns.name, columns.occurred_at, columns.value,
+            *[one.label(f"i{n}") for n, one in enumerate(met)],
+        )
         .where(columns.customer_id == customer_id, or_(*met))
         .order_by(columns.occurred_at, columns.id)
         .limit(50)
-    )
+    )  # fmt: skip
     if besides:
         query = query.where(columns.id.not_in(besides))
-    found = []
-    for row in await db.execute(query):
-        met_here = [number for number in range(len(interests)) if row._mapping[f"i{number}"]]
-        found += [Happening(row.id, row.name, row.occurred_at, number) for number in met_here]
-    return found
+    return [
+        Happening(row.id, row.name, row.occurred_at, row.value, interest)
+        for row in await db.execute(query)
+        for number, interest in enumerate(interests)
+        if row._mapping[f"i{number}"]
+    ]
 
 
 def _meets(interest: Interest) -> Any:
@@ -208,9 +335,7 @@ def _meets(interest: Interest) -> Any:
     parts = [columns.name == interest.name, columns.occurred_at >= interest.since]
     if interest.until is not None:
         parts.append(columns.occurred_at <= interest.until)
-    if interest.where:
-        parts.append(columns.properties.contains(interest.where))
-    return and_(*parts)
+    return and_(*parts, *event_meets(interest.tests or {}))
 
 
 async def sent_at(db: AsyncConnection, enrolment: int, message: str) -> datetime | None:
@@ -227,6 +352,7 @@ _SAVE = (
     .where(enrolments.c.id == bindparam("enrolment"))
     .values({name: bindparam(f"new_{name}") for name in (
         "status", "turn", "instruction", "cursor", "step", "because", "wakes_at", "awaiting", "outcome", "ended_at",
+        "version", "held_out",
     )})
 )  # fmt: skip
 

@@ -12,6 +12,8 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journeys.conditions import PropertyTest
+from records.conditions import event_meets
 from records.tables import events
 
 
@@ -57,6 +59,14 @@ async def store(
     statement = insert(events).values(row).on_conflict_do_nothing(index_elements=["key"])
     stored = (await db.execute(statement.returning(*events.c))).one_or_none()
     return None if stored is None else StoredEvent(**stored._mapping)
+
+
+async def meets(db: AsyncConnection, event_id: int, tests: Mapping[str, PropertyTest]) -> bool:
+    """Whether a stored event's properties meet these tests."""
+    if not tests:
+        return True
+    found = select(events.c.id).where(events.c.id == event_id, *event_meets(tests))
+    return (await db.execute(found)).one_or_none() is not None
 
 
 async def unrouted(db: AsyncConnection, *, limit: int, older_than: datetime) -> list[StoredEvent]:

@@ -7,14 +7,15 @@ cannot be known from here (SMTP, RFC 5321 section 4.5.3.2.6, has no way to ask),
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from records.tables import consents, customers, suppressions, touches
+from records.tables import consents, customers, enrolments, suppressions, touches
 
 Settled = Literal["sent", "failed", "skipped", "uncertain"]
 
@@ -48,12 +49,18 @@ class Recipient:
     granted: bool | None
     suppressed: str | None
 
-    def refusal(self, channel: str) -> str | None:
-        """Why nothing may be sent to this customer on the channel, in words, or None when it may."""
+    def refusal(self, channel: str, rule: str | None, *, transactional: bool) -> str | None:
+        """Why nothing may be sent to this customer on the channel, in words, or None when it may.
+
+        `rule` is the workspace's for the channel: `opt_in` needs a consent, `opt_out` only that none was withdrawn. A
+        transactional message needs neither; an address that bounced or complained gets none of them.
+        """
         if not self.address:
             return "no e-mail address" if channel == "email" else "no phone number"
-        if self.suppressed:
+        if self.suppressed and not (transactional and self.suppressed == "unsubscribed"):
             return f"the address is suppressed: {self.suppressed}"
+        if transactional or (self.granted is None and rule == "opt_out"):
+            return None
         if self.granted is None:
             return f"no consent to {channel}"
         return None if self.granted else f"consent to {channel} was withdrawn"
@@ -82,11 +89,15 @@ def _recipient_query(channel: str) -> Any:
 
 
 _RECIPIENT = {channel: _recipient_query(channel) for channel in ("email", "sms")}
+_CUSTOMER = select(
+    customers, null().label("address_"), null().label("granted_"), null().label("suppressed_")
+).where(customers.c.id == bindparam("customer"))  # fmt: skip
+"""What a channel needs that calls another system, and nobody's address."""
 
 
 async def recipient(db: AsyncConnection, customer_id: int, channel: str) -> Recipient:
     """The customer, its address on the channel, and whether it may be written to."""
-    row = dict((await db.execute(_RECIPIENT[channel], {"customer": customer_id})).one()._mapping)
+    row = dict((await db.execute(_RECIPIENT.get(channel, _CUSTOMER), {"customer": customer_id})).one()._mapping)
     address, granted, suppressed = row.pop("address_"), row.pop("granted_"), row.pop("suppressed_")
     return Recipient(row, address, granted, suppressed)
 
@@ -147,6 +158,45 @@ async def settle(
         )
     )
     return result.rowcount == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Marketing messages to a customer that count together: on one channel or on all, after a moment."""
+
+    channel: str | None
+    since: datetime
+    at_most: int
+
+
+async def filled(db: AsyncConnection, customer_id: int, counts: Sequence[Count]) -> list[datetime | None]:
+    """For each count, when the message went that has to stop counting before another may go; None where there is
+    room. Messages that are just leaving, and those of which nobody knows whether they went, count too."""
+    told = [
+        select(touches.c.claimed_at)
+        .where(
+            touches.c.customer_id == customer_id,
+            touches.c.status.in_(("claimed", "sent", "uncertain")),
+            touches.c.transactional.is_(False),
+            touches.c.channel != "webhook",
+            touches.c.claimed_at > count.since,
+            *([touches.c.channel == count.channel] if count.channel else []),
+        )
+        .order_by(touches.c.claimed_at.desc())
+        .offset(count.at_most - 1)
+        .limit(1)
+        .scalar_subquery()
+        for count in counts
+    ]
+    row = (await db.execute(select(*(one.label(f"c{number}") for number, one in enumerate(told))))).one()
+    return list(row)
+
+
+async def one_at_a_time(db: AsyncConnection, enrolment: int) -> None:
+    """Let nobody else claim a message to this run's customer until the transaction ends, so that what is counted
+    stays counted. Taken before any other lock."""
+    key = func.hashtextextended(func.concat("caps/", enrolments.c.customer_id), 0)
+    await db.execute(select(func.pg_advisory_xact_lock(key)).where(enrolments.c.id == enrolment))
 
 
 async def release(db: AsyncConnection, slot: Slot) -> None:

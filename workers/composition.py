@@ -17,6 +17,7 @@ from temporalio.client import Client
 from activities import handoff
 from activities.advance import Advance
 from activities.audience import Audience, Router
+from activities.calendar import Calendar
 from activities.channels.channel import Channel
 from activities.channels.email import EmailChannel
 from activities.channels.sms import SmsChannel
@@ -24,6 +25,9 @@ from activities.channels.webhook import WebhookChannel
 from activities.composing import Composer, Workspace
 from activities.delivery import Delivery
 from activities.effects import Effects
+from activities.entrance import Entrance
+from activities.gates import Gates
+from activities.gates import load as load_rules
 from activities.handoff import Handoff
 from activities.links import Links
 from activities.programs import Programs
@@ -32,6 +36,7 @@ from activities.turns import Turns
 from journeys.errors import WaymarkError
 from journeys.fields import Fields, load_fields
 from journeys.instruction import QUEUE, channel_queue
+from journeys.sending import SendingRules
 from journeys.workflow import CustomerJourney, Sweep
 from records import migration
 from records.database import create_engine
@@ -176,13 +181,15 @@ async def compose(
     client: Client | None = None,
     channels: Mapping[str, Channel] | None = None,
     templates: Templates | None = None,
+    rules: SendingRules | None = None,
+    calendar: Calendar | None = None,
     patient: bool = False,
     lazy: bool = False,
 ) -> AsyncIterator[Composition]:
     """All parts, built from the settings unless given; what is built here is closed at the end.
 
     The settings are completed by a stack that runs over the home folder. `patient` waits for the Temporal server to
-    come up instead of raising; `lazy` does without it until it is used.
+    come up instead of raising; `lazy` does without it until it is used. `calendar` is a rehearsal's.
     """
     settings = resolve(settings)
     fields, rule = load_fields(settings.definitions / "fields.yaml"), handoff.load(settings.definitions)
@@ -199,13 +206,18 @@ async def compose(
         templates = templates or Templates(settings.templates, settings.workspace_locale)
         workspace = Workspace(settings.workspace_name, settings.workspace_address, settings.workspace_url)
         programs, maker = Programs(), links(settings)
-        router = Router(engine, client, programs)
+        calendar = calendar or Calendar()
+        gates = Gates(rules if rules is not None else load_rules(settings.definitions))
+        entrance = Entrance(programs, zone)
+        router = Router(engine, client, programs, entrance, calendar)
         audience = Audience(engine, router)
-        turns = Turns(programs, Effects(Handoff(rule, names, zone), zone), zone)
+        turns = Turns(programs, Effects(Handoff(rule, names, zone), entrance, zone), gates, zone)
         composer = Composer(templates, maker, workspace, names)
         activities: dict[str, list[Callable[..., Any]]] = {
-            QUEUE: [Advance(engine, turns, router).advance, audience.router.sweep]
+            QUEUE: [Advance(engine, turns, router, calendar).advance, audience.router.sweep]
         }
         for name, channel in channels.items():
-            activities[channel_queue(name)] = [Delivery(engine, turns, {name: channel}, composer, router).deliver]
+            activities[channel_queue(name)] = [
+                Delivery(engine, turns, {name: channel}, composer, router, calendar).deliver
+            ]
         yield Composition(settings, engine, client, maker, fields, templates, channels, audience, activities)

@@ -46,7 +46,7 @@ steps:
           - send: email/meet_your_roaster
           - wait_for: {on: task.done, up_to: 14d}
           - branch:
-              - when: {event: {name: task.done, where: {outcome: won}}}
+              - when: {event: {name: task.done, with: {outcome: won}}}
                 steps:
                   - set: {stage: customer}
                   - send: email/onboarding

@@ -114,7 +114,7 @@ title: Leaves
 enter: {on: customer.signed_up}
 goal: {on: order.placed, within: 30d}
 exit:
-  - {on: order.placed, where: {kind: box}, as: converted}
+  - {on: order.placed, with: {kind: box}, as: converted}
   - {on: customer.left, as: gone}
 steps:
   - send: email/welcome

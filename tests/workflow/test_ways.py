@@ -102,7 +102,7 @@ async def test_a_click_before_the_wait_counts_since_the_message_that_it_names_wa
 
 
 async def test_an_event_counts_only_with_the_properties_that_are_asked_for(stage: Stage) -> None:
-    await stage.publish(ASKS.replace("up_to: 3d", "up_to: 3d, where: {rating: 5}"))
+    await stage.publish(ASKS.replace("up_to: 3d", "up_to: 3d, with: {rating: 5}"))
     ann = await stage.customer()
     run = await stage.enrol(ann, "asks")
     await stage.event(ann, "survey.answered", DAY, rating=4)
@@ -206,10 +206,10 @@ steps:
   - wait: 1d
   - score: {points: 25, because: read}
   - score: {points: 25, because: wrote}
-  - wait_for: {on: task.done, where: {queue: sales}, up_to: 14d}
+  - wait_for: {on: task.done, with: {queue: sales}, up_to: 14d}
     then:
       - branch:
-          - when: {event: {name: task.done, where: {outcome: won}}}
+          - when: {event: {name: task.done, with: {outcome: won}}}
             steps: [{finish: won}]
           - otherwise: true
             steps: [{finish: not_won}]

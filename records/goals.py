@@ -1,0 +1,28 @@
+"""Goals reached: once a run, with its value and the touches before it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import array, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import BigInteger
+
+from records.enrolments import Enrolment
+from records.tables import goals, touches
+
+
+async def reach(db: AsyncConnection, run: Enrolment, *, event_id: int, at: datetime, value: Decimal | None) -> None:
+    """Write down that a run reached its journey's goal at `at`, and which of its messages went before. Once a run."""
+    before = (
+        select(func.coalesce(func.array_agg(touches.c.id), array([], type_=BigInteger)))
+        .where(touches.c.enrolment_id == run.id, touches.c.status == "sent", touches.c.claimed_at <= at)
+        .scalar_subquery()
+    )
+    reached = insert(goals).values(
+        enrolment_id=run.id, customer_id=run.customer_id, journey=run.journey, version=run.version,
+        event_id=event_id, at=at, value=value, touch_ids=before, held_out=run.held_out,
+    )  # fmt: skip
+    await db.execute(reached.on_conflict_do_nothing())
