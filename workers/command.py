@@ -23,6 +23,7 @@ from workers.commands import (
     holding,
     importing,
     journeys,
+    replaying,
     running,
     setup,
     tasks,
@@ -71,6 +72,7 @@ app.command("console")(running.console)
 app.command("migrate")(setup.migrate)
 app.command("init")(setup.init)
 app.command("doctor")(checking.doctor)
+app.command("replay")(replaying.replay)
 app.command("import")(importing.import_)
 app.add_typer(customers.app, name="customers")
 app.add_typer(enrolling.events, name="events")

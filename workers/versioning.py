@@ -22,23 +22,43 @@ from temporalio.common import WorkerDeploymentVersion
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import WorkerDeploymentConfig
 
+from journeys.errors import WaymarkError
 from journeys.instruction import QUEUE
 from journeys.workflow import SHAPE
 
 DEPLOYMENT = "waymark"
 LOOK = 0.02
-PATIENCE = 60.0
-"""Seconds between looks for one's own poller on the server, and in which it must be there."""
-RACES = (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.ABORTED)
-"""What the server answers when another process changed the deployment in between."""
+LONGEST_LOOK = 2.0
+"""Seconds between attempts to take over, which double up to the longest."""
+PASSING = (
+    RPCStatusCode.NOT_FOUND,
+    RPCStatusCode.FAILED_PRECONDITION,
+    RPCStatusCode.ABORTED,
+    RPCStatusCode.UNAVAILABLE,
+    RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.RESOURCE_EXHAUSTED,
+)
+"""What passes by itself: no poller is known yet, another process was quicker, the server is away or busy."""
+
+
+class NotAllowed(WaymarkError):
+    """The server does not let a worker say with which shape new runs begin. Whoever administers it must."""
 
 
 @dataclass(frozen=True)
-class Stranded:
-    """Runs that no worker can go on with: pinned to a shape that nobody polls for."""
+class Shape:
+    """One shape that the server knows: how many open runs are pinned to it, and who works on them."""
 
-    shape: str
+    name: str
     runs: int
+    workers: int
+    current: bool
+    """New runs begin with it."""
+
+    @property
+    def stranded(self) -> bool:
+        """Runs stand still, or would: none of its workers has polled for some minutes."""
+        return not self.workers and (self.current or self.runs > 0)
 
 
 def deployment(shape: int = SHAPE) -> WorkerDeploymentConfig:
@@ -47,15 +67,15 @@ def deployment(shape: int = SHAPE) -> WorkerDeploymentConfig:
 
 
 async def take_over(client: Client, shape: int = SHAPE) -> bool:
-    """Make a shape the one that new runs begin with; its worker polls already, or is about to.
+    """Let new runs begin with this shape. Its worker polls already, or is about to: that is waited for.
 
-    False where a newer shape is in place: a worker of an older release serves its own runs and changes nothing. Any
-    number of workers may call it at once.
+    False where a newer shape is in place: a worker of an older release serves the runs of its own and changes
+    nothing. Any number of workers may call it at once.
 
     Raises:
-        RPCError: the server does not allow it, or no worker of this shape polls for a minute.
+        NotAllowed: the server refuses.
     """
-    deadline = asyncio.get_running_loop().time() + PATIENCE
+    pause = LOOK
     while True:
         try:
             found = await _describe(client)
@@ -72,19 +92,22 @@ async def take_over(client: Client, shape: int = SHAPE) -> bool:
                 )
             )
         except RPCError as error:
-            # The version is not there before its first poll is.
-            again = error.status is RPCStatusCode.NOT_FOUND or error.status in RACES
-            if not again or asyncio.get_running_loop().time() > deadline:
-                raise
-            await asyncio.sleep(LOOK)
+            if error.status not in PASSING:
+                raise NotAllowed(
+                    f"New runs cannot be made to begin with shape {shape} of the workflow: {error.message}",
+                    hint=f"Have it done: temporal worker deployment set-current-version --namespace {client.namespace} "
+                    f"--deployment-name {DEPLOYMENT} --build-id {shape}",
+                ) from None
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_LOOK)
         else:
             return True
 
 
-async def stranded(client: Client) -> list[Stranded]:
-    """The shapes that runs are pinned to while no worker of that shape has polled for some minutes."""
+async def shapes(client: Client) -> list[Shape]:
+    """All shapes that the server knows, oldest first; none before the first worker has ever polled."""
     try:
-        versions = (await _describe(client)).worker_deployment_info.version_summaries
+        found = await _describe(client)
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return []
@@ -96,10 +119,13 @@ async def stranded(client: Client) -> list[Stranded]:
             task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
         )
     )
-    polling = {poller.deployment_options.build_id for poller in answer.pollers}
-    shapes = sorted({one.deployment_version.build_id for one in versions} - polling)
-    counted = [Stranded(shape, await _pinned(client, shape)) for shape in shapes]
-    return [one for one in counted if one.runs]
+    polling = [poller.deployment_options.build_id for poller in answer.pollers]
+    current = str(_current(found))
+    names = [one.deployment_version.build_id for one in found.worker_deployment_info.version_summaries]
+    return [
+        Shape(name, await _pinned(client, name), polling.count(name), name == current)
+        for name in sorted(names, key=lambda name: (len(name), name))
+    ]
 
 
 async def _pinned(client: Client, shape: str) -> int:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
+from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -99,17 +100,29 @@ async def run(
     workers = build(parts)
     runs = [asyncio.create_task(worker.run()) for worker in workers]
     stopping = asyncio.ensure_future(stop())
+    starting = asyncio.create_task(_start(workers, parts.client))
     try:
-        while not all(worker.is_running for worker in workers) and not any(run.done() for run in runs):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        if not any(run.done() for run in runs) and not await versioning.take_over(parts.client):
-            log.warning("workers of a newer release are at work: this one serves the runs of its own shape only")
-        ready()
-        await asyncio.wait([*runs, stopping], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*runs, stopping, starting], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            ready()
+            await asyncio.wait([*runs, stopping], return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()
+        starting.cancel()
         await asyncio.gather(*(worker.shutdown() for worker in workers if worker.is_running))
         await asyncio.gather(*runs)
+
+
+async def _start(workers: list[Worker], client: Client) -> None:
+    """Return once all of them poll and new runs come to them, where that is theirs to decide."""
+    while not all(worker.is_running for worker in workers):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    try:
+        if not await versioning.take_over(client):
+            log.warning("workers of a newer release are at work; this one serves only runs that began before it")
+    except WaymarkError as error:
+        log.warning("%s %s", error.message, error.hint)
 
 
 async def main(settings: Settings) -> None:
