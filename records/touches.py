@@ -35,6 +35,8 @@ class Touch:
     claimed_at: datetime
     settled_at: datetime | None
     attempts: int
+    transactional: bool
+    transactional: bool
 
 
 async def for_customer(db: AsyncConnection, customer_id: int, limit: int = 100) -> list[Touch]:

@@ -59,11 +59,11 @@ async def _task(engine: AsyncEngine, **values: object) -> int:
 
 
 async def test_only_a_new_digest_makes_a_new_version(engine: AsyncEngine) -> None:
-    assert [await _publish(engine, digest) for digest in "aabba"] == [1, 1, 2, 2, 3]
+    assert [await _publish(engine, digest) for digest in "aabbac"] == [1, 1, 2, 2, 1, 3]
     async with engine.begin() as db:
         live = await versions.live(db, "welcome")
         assert live is not None
-        assert (live.version, live.title, live.definition, live.status) == (3, "Welcome a", {"steps": ["a"]}, "live")
+        assert (live.version, live.title, live.definition, live.status) == (3, "Welcome c", {"steps": ["c"]}, "live")
         assert (await versions.get(db, "welcome", 2)).source == "# b"
 
 
@@ -87,17 +87,15 @@ async def test_a_published_version_is_never_changed(engine: AsyncEngine) -> None
                 await db.execute(text(forbidden))
 
 
-async def test_paused_and_archived_journeys_take_no_new_runs(engine: AsyncEngine) -> None:
+async def test_an_archived_journey_takes_no_new_runs_until_it_is_published_again(engine: AsyncEngine) -> None:
     await _publish(engine, "a")
     async with engine.begin() as db:
         assert [one.journey for one in await versions.live_definitions(db)] == ["welcome"]
-        await versions.set_status(db, "welcome", "paused")
+        assert await versions.archive(db, "welcome")
+        assert not await versions.archive(db, "welcome")
         assert await versions.live_definitions(db) == []
-    await _publish(engine, "b")
-    async with engine.begin() as db:
-        assert [(one.status, one.live_version) for one in await versions.listing(db)] == [("paused", 2)]
-        await versions.set_status(db, "welcome", "archived")
-    await _publish(engine, "b")
+        assert [(one.status, one.live_version) for one in await versions.listing(db)] == [("archived", 1)]
+    assert await _publish(engine, "a") == 1
     async with engine.begin() as db:
         assert [one.status for one in await versions.listing(db)] == ["live"]
 
@@ -108,7 +106,7 @@ async def test_a_journey_that_was_never_published_is_unknown(engine: AsyncEngine
         with pytest.raises(UnknownJourney):
             await versions.get(db, "nowhere", 1)
         with pytest.raises(UnknownJourney):
-            await versions.set_status(db, "nowhere", "paused")
+            await versions.set_status(db, "nowhere", "archived")
 
 
 async def test_of_many_additions_at_once_exactly_one_crosses_the_threshold(engine: AsyncEngine) -> None:
