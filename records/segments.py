@@ -1,0 +1,253 @@
+"""Segments and their members. Membership changes set by set; each change is an event, stored with it.
+
+An evaluation is one transaction under a lock of the segment: two of them at once follow one another, and whoever
+enters is told of once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    delete,
+    exists,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    text,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.dialects.postgresql import insert as insert_unless_there
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journeys.conditions import Condition
+from journeys.definition import ENTERED, LEFT
+from journeys.errors import WaymarkError
+from journeys.segments import Segment
+from records.conditions import compile_condition
+from records.enrolments import OPEN
+from records.events import StoredEvent
+from records.tables import customers, enrolments, events, segment_members, segments
+
+
+class UnknownSegment(WaymarkError):
+    """No segment of this name is in force. Publish it, or look at the list for its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """A segment in force. `evaluated_at` is when its members were last worked out as a whole (UTC)."""
+
+    name: str
+    title: str
+    definition: dict[str, Any]
+    digest: str
+    evaluated_at: datetime | None
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A customer in a segment, since when (UTC)."""
+
+    customer_id: int
+    external_id: str | None
+    email: str | None
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """How many an evaluation let in and out."""
+
+    segment: str
+    entered: int
+    left: int
+
+
+async def put(db: AsyncConnection, name: str, title: str, definition: Mapping[str, Any], digest: str) -> bool:
+    """Bring a segment into force; False when it means what it meant before."""
+    row = {"name": name, "title": title, "definition": dict(definition), "digest": digest}
+    fresh = insert_unless_there(segments).values(row)
+    written = fresh.on_conflict_do_update(
+        index_elements=["name"],
+        set_={"title": fresh.excluded.title, "definition": fresh.excluded.definition, "digest": fresh.excluded.digest,
+              "evaluated_at": None},
+        where=segments.c.digest != fresh.excluded.digest,
+    ).returning(segments.c.name)  # fmt: skip
+    return (await db.execute(written)).one_or_none() is not None
+
+
+async def remove(db: AsyncConnection, name: str) -> None:
+    """Put a segment out of force. Empty it first, so that its members are told."""
+    await db.execute(delete(segments).where(segments.c.name == name))
+
+
+async def listing(db: AsyncConnection) -> list[SegmentRow]:
+    """The segments in force, by name, with how many members they have."""
+    count = select(func.count()).where(segment_members.c.segment == segments.c.name).scalar_subquery()
+    query = select(segments, count.label("members")).order_by(segments.c.name)
+    return [SegmentRow(**row._mapping) for row in await db.execute(query)]
+
+
+async def definitions(db: AsyncConnection) -> dict[str, dict[str, Any]]:
+    """What the segments in force mean, by name; without counting anybody."""
+    return {row.name: row.definition for row in await db.execute(select(segments.c.name, segments.c.definition))}
+
+
+async def count(db: AsyncConnection, where: Condition, now: datetime) -> int:
+    """How many customers meet a condition."""
+    query = select(func.count()).select_from(customers).where(compile_condition(where, now))
+    return int((await db.execute(query)).scalar_one())
+
+
+async def meeting(db: AsyncConnection, where: Condition, now: datetime, *, limit: int) -> list[Member]:
+    """Some of the customers who meet a condition, by their ids; `since` is `now`."""
+    query = select(customers.c.id, customers.c.external_id, customers.c.email).where(compile_condition(where, now))
+    rows = await db.execute(query.order_by(customers.c.id).limit(limit))
+    return [Member(row.id, row.external_id, row.email, now) for row in rows]
+
+
+async def members(db: AsyncConnection, segment: str, *, after: int = 0, limit: int = 100) -> list[Member]:
+    """Members by their ids, those after the id `after`. Raises `UnknownSegment`."""
+    if (await db.execute(select(segments.c.name).where(segments.c.name == segment))).one_or_none() is None:
+        raise UnknownSegment(
+            f"There is no segment {segment!r} in force.", hint="`waymark segments list` shows those there are."
+        )
+    query = (
+        select(customers.c.id, customers.c.external_id, customers.c.email, segment_members.c.since)
+        .join_from(segment_members, customers, customers.c.id == segment_members.c.customer_id)
+        .where(segment_members.c.segment == segment, segment_members.c.customer_id > after)
+        .order_by(segment_members.c.customer_id)
+        .limit(limit)
+    )
+    return [Member(*row) for row in await db.execute(query)]
+
+
+async def evaluate(
+    db: AsyncConnection, segment: Segment, now: datetime, customer_ids: Sequence[int] | None = None
+) -> Evaluated:
+    """Let in whoever meets the condition at `now` and let out whoever does not: all customers, or these only.
+
+    The events `segment.entered` and `segment.left` are stored with it, for the router to take up.
+    """
+    await _lock(db, segment.segment)
+    mine = customers.c.id.in_(customer_ids) if customer_ids is not None else true()
+    meets = compile_condition(segment.where, now)
+    entered = await _enter(db, segment.segment, and_(mine, meets), now)
+    left = await _leave(db, segment.segment, and_(mine, not_(meets)), now)
+    if customer_ids is None:
+        await db.execute(update(segments).where(segments.c.name == segment.segment).values(evaluated_at=now))
+    return Evaluated(segment.segment, entered, left)
+
+
+async def empty(db: AsyncConnection, segment: str, now: datetime) -> int:
+    """Let everybody out of a segment, with their events; returns how many that were."""
+    await _lock(db, segment)
+    return await _leave(db, segment, true(), now)
+
+
+async def _lock(db: AsyncConnection, segment: str) -> None:
+    await db.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"segment/{segment}"})
+
+
+async def _enter(db: AsyncConnection, segment: str, who: ColumnElement[bool], now: datetime) -> int:
+    there = exists().where(segment_members.c.segment == segment, segment_members.c.customer_id == customers.c.id)
+    coming = select(literal(segment, Text), customers.c.id, literal(now, segment_members.c.since.type)).where(
+        who, not_(there)
+    )
+    columns = ["segment", "customer_id", "since"]
+    came = (
+        insert_unless_there(segment_members).from_select(columns, coming).on_conflict_do_nothing()
+        .returning(segment_members.c.customer_id, segment_members.c.since).cte("came")
+    )  # fmt: skip
+    return await _tell(db, segment, ENTERED, came, now)
+
+
+async def _leave(db: AsyncConnection, segment: str, who: ColumnElement[bool], now: datetime) -> int:
+    went = (
+        delete(segment_members)
+        .where(segment_members.c.segment == segment, segment_members.c.customer_id == customers.c.id, who)
+        .returning(segment_members.c.customer_id, segment_members.c.since)
+        .cte("went")
+    )
+    return await _tell(db, segment, LEFT, went, now)
+
+
+async def _tell(db: AsyncConnection, segment: str, event: str, who: Any, now: datetime) -> int:
+    """Store one event for each, under a key of the membership's own; returns how many memberships changed."""
+    word = event.removeprefix("segment.")
+    since = func.to_char(func.timezone("UTC", who.c.since), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    key = func.concat_ws("/", literal("segment"), literal(segment), who.c.customer_id, literal(word), since)
+    told = select(
+        who.c.customer_id, literal(event), literal(now, events.c.occurred_at.type),
+        literal(now, events.c.received_at.type), key, func.jsonb_build_object(literal("segment"), literal(segment)),
+    )  # fmt: skip
+    columns = ["customer_id", "name", "occurred_at", "received_at", "key", "properties"]
+    statement = insert_unless_there(events).from_select(columns, told).on_conflict_do_nothing(index_elements=["key"])
+    stored = statement.cte("stored")
+    changed = select(func.count()).select_from(who).add_cte(stored)
+    return int((await db.execute(changed)).scalar_one())
+
+
+async def differing(db: AsyncConnection, wanted: Sequence[Segment], customer_id: int, now: datetime) -> list[str]:
+    """The segments in which a customer is and should not be, or should be and is not, by one query."""
+    if not wanted:
+        return []
+    columns = []
+    for one in wanted:
+        member = exists().where(
+            segment_members.c.segment == one.segment, segment_members.c.customer_id == customers.c.id
+        )
+        columns.append((member != compile_condition(one.where, now)).label(one.segment))
+    row = (await db.execute(select(*columns).where(customers.c.id == customer_id))).one_or_none()
+    return [name for name, differs in row._mapping.items() if differs] if row is not None else []
+
+
+async def unrouted(
+    db: AsyncConnection, *, limit: int, after: int = 0, customer_id: int | None = None
+) -> list[StoredEvent]:
+    """Changes of membership that no journey has heard of yet, oldest first, those after the id `after`."""
+    query = select(events).where(events.c.routed_at.is_(None), events.c.name.in_([ENTERED, LEFT]), events.c.id > after)
+    if customer_id is not None:
+        query = query.where(events.c.customer_id == customer_id)
+    return [StoredEvent(**row._mapping) for row in await db.execute(query.order_by(events.c.id).limit(limit))]
+
+
+async def pass_over(
+    db: AsyncConnection, ids: Sequence[int], heard: Iterable[tuple[str, str]], now: datetime
+) -> list[int]:
+    """Mark as routed those of these events that concern nobody; returns the ids of the others.
+
+    An event concerns somebody when a live journey takes people in by it (`heard`: pairs of event and segment), or when
+    an open run of its customer awaits it. Turns in progress are waited for, so that a run which is about to await it
+    is seen here, or sees the event itself.
+    """
+    if not ids:
+        return []
+    mine = events.c.id.in_(ids)
+    await db.execute(
+        select(enrolments.c.id)
+        .where(enrolments.c.customer_id.in_(select(events.c.customer_id).where(mine)), enrolments.c.status.in_(OPEN))
+        .order_by(enrolments.c.id)
+        .with_for_update(read=True)
+    )
+    awaited = exists().where(
+        enrolments.c.customer_id == events.c.customer_id,
+        enrolments.c.status.in_(OPEN),
+        enrolments.c.awaiting.contains(array([events.c.name])),
+    )
+    enters = [and_(events.c.name == name, events.c.properties["segment"].astext == which) for name, which in heard]
+    idle = update(events).where(mine, events.c.routed_at.is_(None), not_(or_(awaited, *enters)))
+    passed = set((await db.execute(idle.values(routed_at=now).returning(events.c.id))).scalars())
+    return [one for one in ids if one not in passed]
