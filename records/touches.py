@@ -36,8 +36,6 @@ class Touch:
     settled_at: datetime | None
     attempts: int
     transactional: bool
-    transactional: bool
-
 
 async def for_customer(db: AsyncConnection, customer_id: int, limit: int = 100) -> list[Touch]:
     """Everything in the ledger about a customer, skipped and failed messages too, newest first."""
