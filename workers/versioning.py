@@ -29,16 +29,12 @@ from journeys.workflow import SHAPE
 DEPLOYMENT = "waymark"
 LOOK = 0.02
 LONGEST_LOOK = 2.0
-"""Seconds between attempts to take over, which double up to the longest."""
-PASSING = (
-    RPCStatusCode.NOT_FOUND,
-    RPCStatusCode.FAILED_PRECONDITION,
-    RPCStatusCode.ABORTED,
-    RPCStatusCode.UNAVAILABLE,
-    RPCStatusCode.DEADLINE_EXCEEDED,
-    RPCStatusCode.RESOURCE_EXHAUSTED,
-)
-"""What passes by itself: no poller is known yet, another process was quicker, the server is away or busy."""
+PATIENCE = 60.0
+"""Seconds between attempts to take over, which double up to the longest, and in which the server must agree."""
+AWAY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.RESOURCE_EXHAUSTED)
+"""A server that is away or busy is waited for."""
+NOT_YET = (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.ABORTED)
+"""What passes in a moment: no poller is known yet, or another process was quicker."""
 
 
 class NotAllowed(WaymarkError):
@@ -61,7 +57,7 @@ class Shape:
         return not self.workers and (self.current or self.runs > 0)
 
 
-def deployment(shape: int = SHAPE) -> WorkerDeploymentConfig:
+def deployment(shape: int) -> WorkerDeploymentConfig:
     """What a worker of this shape tells the server of itself."""
     return WorkerDeploymentConfig(WorkerDeploymentVersion(DEPLOYMENT, str(shape)), use_worker_versioning=True)
 
@@ -75,10 +71,13 @@ async def take_over(client: Client, shape: int = SHAPE) -> bool:
     Raises:
         NotAllowed: the server refuses.
     """
-    pause = LOOK
+    loop = asyncio.get_running_loop()
+    deadline, pause = loop.time() + PATIENCE, LOOK
     while True:
         try:
             found = await _describe(client)
+            if (manager := found.worker_deployment_info.manager_identity) not in ("", DEPLOYMENT):
+                raise _not_allowed(client, shape, f"{manager} manages the deployment")
             current = _current(found)
             if current is not None and current >= shape:
                 return current == shape
@@ -92,12 +91,9 @@ async def take_over(client: Client, shape: int = SHAPE) -> bool:
                 )
             )
         except RPCError as error:
-            if error.status not in PASSING:
-                raise NotAllowed(
-                    f"New runs cannot be made to begin with shape {shape} of the workflow: {error.message}",
-                    hint=f"Have it done: temporal worker deployment set-current-version --namespace {client.namespace} "
-                    f"--deployment-name {DEPLOYMENT} --build-id {shape}",
-                ) from None
+            late = loop.time() > deadline
+            if error.status not in AWAY and (late or error.status not in NOT_YET):
+                raise _not_allowed(client, shape, error.message) from None
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_LOOK)
         else:
@@ -126,6 +122,14 @@ async def shapes(client: Client) -> list[Shape]:
         Shape(name, await _pinned(client, name), polling.count(name), name == current)
         for name in sorted(names, key=lambda name: (len(name), name))
     ]
+
+
+def _not_allowed(client: Client, shape: int, because: str) -> NotAllowed:
+    return NotAllowed(
+        f"New runs cannot be made to begin with shape {shape} of the workflow: {because}.",
+        hint=f"Have it done: temporal worker deployment set-current-version --namespace {client.namespace} "
+        f"--deployment-name {DEPLOYMENT} --build-id {shape}",
+    )
 
 
 async def _pinned(client: Client, shape: str) -> int:

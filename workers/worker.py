@@ -21,6 +21,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 import journeys
 from journeys.errors import WaymarkError
 from journeys.instruction import QUEUE, channel_queue
+from journeys.workflow import SHAPE
 from workers import schedules, temporal, versioning
 from workers.child import announce, leave, until_told_to_stop
 from workers.composition import Composition, compose
@@ -50,8 +51,11 @@ def sandbox() -> SandboxedWorkflowRunner:
     )
 
 
-def build(parts: Composition, **limits: Any) -> list[Worker]:
-    """The workers of one process, not yet running. `limits` are the SDK's, such as `max_concurrent_activities`."""
+def build(parts: Composition, *, shape: int = SHAPE, **limits: Any) -> list[Worker]:
+    """The workers of one process, not yet running, for runs of one shape of the workflow.
+
+    `limits` are the SDK's, such as `max_concurrent_activities`.
+    """
     rates = {
         channel_queue("email"): parts.settings.email_per_second,
         channel_queue("sms"): parts.settings.sms_per_second,
@@ -62,7 +66,7 @@ def build(parts: Composition, **limits: Any) -> list[Worker]:
             task_queue=queue,
             workflows=parts.workflows if queue == QUEUE else [],
             activities=activities,
-            **_version(queue),
+            **_version(queue, shape),
             workflow_runner=sandbox(),
             graceful_shutdown_timeout=GRACE,
             max_task_queue_activities_per_second=rates.get(queue),
@@ -72,21 +76,21 @@ def build(parts: Composition, **limits: Any) -> list[Worker]:
     ]
 
 
-def _version(queue: str) -> dict[str, Any]:
+def _version(queue: str, shape: int) -> dict[str, Any]:
     """Only who runs workflows has a shape; deliveries may be made by a worker of any release."""
     if queue == QUEUE:
-        return {"deployment_config": versioning.deployment()}
+        return {"deployment_config": versioning.deployment(shape)}
     # Without it the SDK reads and hashes every loaded module to find one: seconds at every start.
     return {"build_id": f"waymark-{version('waymark')}"}
 
 
 @asynccontextmanager
-async def working(parts: Composition, **limits: Any) -> AsyncIterator[None]:
+async def working(parts: Composition, *, shape: int = SHAPE, **limits: Any) -> AsyncIterator[None]:
     """The workers of one process for the length of the block, taking new runs from its beginning on."""
     async with AsyncExitStack() as running:
-        for one in build(parts, **limits):
+        for one in build(parts, shape=shape, **limits):
             await running.enter_async_context(one)
-        await versioning.take_over(parts.client)
+        await versioning.take_over(parts.client, shape)
         yield
 
 

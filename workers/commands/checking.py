@@ -26,7 +26,7 @@ from journeys.fields import load_fields
 from journeys.instruction import QUEUE, channel_queue
 from journeys.source import InvalidFile
 from records import migration
-from workers import temporal
+from workers import temporal, versioning
 from workers.commands.journeys import checked
 from workers.commands.shared import AsJson, out, print_lines, run, settings
 from workers.composition import away, build_channels, database_url, resolve
@@ -158,7 +158,7 @@ async def _temporal(of: Settings) -> list[Finding]:
             hint = f"temporal operator search-attribute create --namespace {client.namespace} {words}"
             findings.append(Finding("Temporal", "wrong", f"search attributes missing: {', '.join(missing)}", hint))
     queues = (QUEUE, *map(channel_queue, ("email", "sms", "webhook")))
-    return findings + [await _pollers(client, queue) for queue in queues]
+    return findings + [await _pollers(client, queue) for queue in queues] + await _shapes(client)
 
 
 async def _pollers(client: Client, queue: str) -> Finding:
@@ -169,6 +169,20 @@ async def _pollers(client: Client, queue: str) -> Finding:
     if count := len({poller.identity for poller in answer.pollers}):
         return Finding("workers", "ok", f"{count} on the queue {queue}")
     return Finding("workers", "wrong", f"nobody works on the queue {queue}", "Start `waymark worker` or `waymark up`.")
+
+
+async def _shapes(client: Client) -> list[Finding]:
+    """Runs that stand still because the workers of their release are gone."""
+    return [
+        Finding(
+            "workers", "wrong",
+            f"nobody works on shape {one.name} of the workflow, "
+            + (f"which {one.runs:,} open runs are pinned to" if one.runs else "which new runs begin with"),
+            "Run `waymark worker` of the release that has it until these runs have gone on; see Upgrade.",
+        )
+        for one in await versioning.shapes(client)
+        if one.stranded
+    ]  # fmt: skip
 
 
 async def _channels(of: Settings) -> list[Finding]:
