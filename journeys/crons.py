@@ -92,9 +92,10 @@ def times(cron: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
             last = moment
 
 
-def means(cron: str, zone: ZoneInfo, moment: datetime) -> bool:
-    """Whether the expression means this moment in this zone."""
-    return next(times(cron, zone, moment - timedelta(microseconds=1)), None) == moment
+def repeated(cron: str, zone: ZoneInfo, moment: datetime) -> bool:
+    """Whether clocks in the zone show a time of the expression at this moment, but for the second time that day."""
+    local = moment.astimezone(zone)
+    return local.fold == 1 and croniter.match(cron, local.replace(tzinfo=None), day_or=False)
 
 
 def displaced(cron: str, zone: ZoneInfo, after: datetime, until: datetime) -> list[datetime]:
