@@ -1,7 +1,8 @@
-"""Record the histories that `test_replay` replays: `python -m tests.histories.record`, by hand, when the workflow has
-been given a new shape on purpose. What was recorded before stays: runs of that shape may still be under way.
+"""Record histories that later releases replay: `python -m tests.histories.record [RELEASE]`, by hand.
 
-Writes `NAME.json` beside this file, and refuses to write over one that is there.
+Each walk of `WALKS` is written to `RELEASE/NAME.json` beside this file; what is there stays as it is: runs of that
+shape may still be under way. To keep another kind of run, add a walk and call this again. RELEASE is the installed one,
+such as 0.1, unless given.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ from workers.server.postgres import EmbeddedPostgres
 
 FOLDER = Path(__file__).parent
 DAY = timedelta(days=1)
-Shape = Callable[[Stage, ScriptedRelay, Enrolment], Awaitable[None]]
+Walk = Callable[[Stage, ScriptedRelay, Enrolment], Awaitable[None]]
 
 MAP = """
 journey: recorded
@@ -98,21 +100,21 @@ async def under_way(stage: Stage, _: ScriptedRelay, run: Enrolment) -> None:
     await TimeSkipper(stage.client).fast_forward(stage.handle(run), 4 * DAY)
 
 
-SHAPES: tuple[Shape, ...] = (clicked, left, put_off, month, erased, under_way)
+WALKS: tuple[Walk, ...] = (clicked, left, put_off, month, erased, under_way)
 
 
-async def record(stage: Stage, scripted: ScriptedRelay) -> None:
-    """Run each shape and keep the histories of all its executions."""
+async def record(stage: Stage, scripted: ScriptedRelay, walks: Iterable[Walk], folder: Path) -> None:
+    """Take each walk and keep the histories of all its executions."""
     await stage.publish(MAP)
-    for shape in SHAPES:
-        run = await stage.enrol(await stage.customer(shape.__name__), "recorded")
+    for walk in walks:
+        run = await stage.enrol(await stage.customer(walk.__name__), "recorded")
         first = (await stage.handle(run).describe()).run_id
-        await shape(stage, scripted, run)
+        await walk(stage, scripted, run)
         last = (await stage.handle(run).describe()).run_id
         for number, execution in enumerate(dict.fromkeys((first, last)), 1):
             handle = stage.client.get_workflow_handle(stage.handle(run).id, run_id=execution)
-            name = shape.__name__ if first == last else f"{shape.__name__}_{number}"
-            (FOLDER / f"{name}.json").write_text(brief(await handle.fetch_history()))
+            name = walk.__name__ if first == last else f"{walk.__name__}_{number}"
+            (folder / f"{name}.json").write_text(brief(await handle.fetch_history()))
 
 
 def brief(history: WorkflowHistory) -> str:
@@ -129,10 +131,16 @@ def _nameless(value: Any) -> Any:
     return [_nameless(inner) for inner in value] if isinstance(value, list) else value
 
 
-async def main() -> None:
+def missing(folder: Path) -> list[Walk]:
+    """The walks of which a folder has no history."""
+    there = {path.stem.removesuffix("_1") for path in folder.glob("*.json")}
+    return [walk for walk in WALKS if walk.__name__ not in there]
+
+
+async def main(folder: Path, walks: Sequence[Walk]) -> None:
     """Everything that a record needs, for as long as it takes."""
-    folder = Path(tempfile.mkdtemp(prefix="waymark-record-"))
-    postgres = EmbeddedPostgres(folder, durable=False)
+    scratch = Path(tempfile.mkdtemp(prefix="waymark-record-"))
+    postgres = EmbeddedPostgres(scratch, durable=False)
     postgres.start()
     migrate(postgres.create_database("record"))
     engine = create_engine(postgres.url("record"))
@@ -143,16 +151,20 @@ async def main() -> None:
         ):
             client = await Client.connect(server.address)
             email = EmailChannel(to.url, "Waymark <hello@waymark.example>")
-            async with staged(engine, client, folder, channels={"email": email}) as stage:
-                await record(stage, to)
+            async with staged(engine, client, scratch, channels={"email": email}) as stage:
+                await record(stage, to, walks, folder)
             await email.close()
     finally:
         await engine.dispose()
         postgres.stop()
-        shutil.rmtree(folder)
+        shutil.rmtree(scratch)
 
 
 if __name__ == "__main__":
-    if there := sorted(path.name for path in FOLDER.glob("*.json")):
-        sys.exit(f"{', '.join(there)} stand in {FOLDER}: move them into a folder named after their release first")
-    asyncio.run(main())
+    release = sys.argv[1] if len(sys.argv) > 1 else ".".join(version("waymark").split(".")[:2])
+    to_record = missing(FOLDER / release)
+    names = ", ".join(walk.__name__ for walk in to_record)
+    sys.stderr.write(f"{release}: recording {names}\n" if names else f"{release}: every walk is recorded\n")
+    if to_record:
+        (FOLDER / release).mkdir(exist_ok=True)
+        asyncio.run(main(FOLDER / release, to_record))
