@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -237,9 +237,16 @@ class Router:
 class Audience:
     """What the command and the API do with events: store them, then route them."""
 
-    def __init__(self, database: AsyncEngine, router: Router) -> None:
+    def __init__(
+        self,
+        database: AsyncEngine,
+        router: Router,
+        afterwards: Callable[[int, datetime], Awaitable[object]] | None = None,
+    ) -> None:
+        """`afterwards` hears of the customer and the time, once an event has been routed."""
         self._database = database
         self.router = router
+        self._afterwards = afterwards
 
     async def ingest(
         self,
@@ -259,7 +266,12 @@ class Audience:
                 db, customer_id=customer_id, name=name, occurred_at=occurred_at, received_at=received_at, key=key,
                 value=value, properties=dict(properties or {}), touch_id=touch_id,
             )  # fmt: skip
-        return await self.router.route(event) if event is not None else None
+        if event is None:
+            return None
+        routed = await self.router.route(event)
+        if self._afterwards is not None:
+            await self._afterwards(customer_id, received_at)
+        return routed
 
 
 def away(error: RPCError | RuntimeError) -> str:

@@ -101,15 +101,26 @@ def repeated(cron: str, zone: ZoneInfo, moment: datetime) -> bool:
 def displaced(cron: str, zone: ZoneInfo, after: datetime, until: datetime) -> list[datetime]:
     """The moments up to `until` at which clocks show what the expression does not say (they skip what it says), or
     show it for the first of two times. A scheduler that goes by what clocks show misses them."""
-    found = []
-    for moment in times(cron, zone, after):
-        if moment > until:
-            break
-        wall = moment.astimezone(zone).replace(tzinfo=None)
-        twice = wall.replace(tzinfo=zone, fold=1).astimezone(UTC) != moment
-        if twice or not croniter.match(cron, wall, day_or=False):
-            found.append(moment)
+    found: list[datetime] = []
+    for start, end in _changes(zone, after, until):
+        for moment in times(cron, zone, start):
+            if moment > end:
+                break
+            wall = moment.astimezone(zone).replace(tzinfo=None)
+            twice = wall.replace(tzinfo=zone, fold=1).astimezone(UTC) != moment
+            if twice or not croniter.match(cron, wall, day_or=False):
+                found.append(moment)
     return found
+
+
+def _changes(zone: ZoneInfo, after: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """The stretches of a day between the two in which clocks change."""
+    day, start = timedelta(days=1), require_aware(after)
+    while start < until:
+        end = min(start + day, until)
+        if start.astimezone(zone).utcoffset() != end.astimezone(zone).utcoffset():
+            yield start, end
+        start = end
 
 
 def _walk(cron: str, start: datetime) -> croniter:

@@ -17,6 +17,7 @@ from temporalio.client import Client
 from activities import handoff
 from activities.advance import Advance
 from activities.audience import Audience, Router
+from activities.backfilling import Backfill
 from activities.calendar import Calendar
 from activities.channels.channel import Channel
 from activities.channels.email import EmailChannel
@@ -25,11 +26,14 @@ from activities.channels.webhook import WebhookChannel
 from activities.composing import Composer, Workspace
 from activities.delivery import Delivery
 from activities.effects import Effects
+from activities.entering import Entering
 from activities.entrance import Entrance
 from activities.gates import Gates
 from activities.gates import load as load_rules
 from activities.handoff import Handoff
+from activities.herds import Herds
 from activities.links import Links
+from activities.membership import Membership
 from activities.programs import Programs
 from activities.rendering import Templates
 from activities.turns import Turns
@@ -37,10 +41,12 @@ from journeys.errors import WaymarkError
 from journeys.fields import Fields, load_fields
 from journeys.instruction import QUEUE, channel_queue
 from journeys.sending import SendingRules
+from journeys.timetable import DatedEntries, ScheduledEntry, SegmentRefresh
 from journeys.workflow import CustomerJourney, Sweep
 from records import migration
 from records.database import create_engine
 from workers import running, temporal
+from workers.schedules import Timetable
 from workers.server.postgres import EmbeddedPostgres
 from workers.settings import Settings, variable
 
@@ -61,9 +67,12 @@ class Composition:
     templates: Templates
     channels: Mapping[str, Channel]
     audience: Audience
+    membership: Membership
+    entering: Entering
+    backfill: Backfill
     activities: Mapping[str, Sequence[Callable[..., Any]]]
     """The activities of each task queue."""
-    workflows: Sequence[type] = (CustomerJourney, Sweep)
+    workflows: Sequence[type] = (CustomerJourney, Sweep, ScheduledEntry, DatedEntries, SegmentRefresh)
 
 
 def embedded(settings: Settings) -> EmbeddedPostgres:
@@ -210,14 +219,26 @@ async def compose(
         gates = Gates(rules if rules is not None else load_rules(settings.definitions))
         entrance = Entrance(programs, zone)
         router = Router(engine, client, programs, entrance, calendar)
-        audience = Audience(engine, router)
+        membership, herds = Membership(engine, router, programs), Herds(engine, router, entrance)
+        audience = Audience(engine, router, membership.evaluate_for)
+        entering = Entering(engine, router, entrance, herds, programs, zone)
         turns = Turns(programs, Effects(Handoff(rule, names, zone), entrance, zone), gates, zone)
         composer = Composer(templates, maker, workspace, names)
         activities: dict[str, list[Callable[..., Any]]] = {
-            QUEUE: [Advance(engine, turns, router, calendar).advance, audience.router.sweep]
+            QUEUE: [
+                Advance(engine, turns, router, calendar).advance,
+                audience.router.sweep,
+                membership.refresh,
+                entering.enter_dates,
+                entering.enter_scheduled,
+                Timetable(engine, client, programs, zone).keep,
+            ]
         }
         for name, channel in channels.items():
             activities[channel_queue(name)] = [
                 Delivery(engine, turns, {name: channel}, composer, router, calendar).deliver
             ]
-        yield Composition(settings, engine, client, maker, fields, templates, channels, audience, activities)
+        yield Composition(
+            settings, engine, client, maker, fields, templates, channels, audience, membership, entering,
+            Backfill(engine, herds, programs), activities,
+        )  # fmt: skip

@@ -1,12 +1,21 @@
 """What runs by the clock, as Temporal Schedules: they run once for all workers, and live on while none is there."""
 
-from datetime import timedelta
+from __future__ import annotations
 
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
 from temporalio.client import (
     Client,
     Schedule,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
+    ScheduleDescription,
     ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
@@ -15,41 +24,181 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
+from temporalio.service import RPCError, RPCStatusCode
 
+from activities.programs import Programs
+from journeys import crons
+from journeys.definition import ScheduleEntry
+from journeys.due import zone_of_schedule
 from journeys.instruction import QUEUE
+from journeys.timetable import Appointment
+from records import versions
 
-SWEEP = "waymark-sweep"
+SWEEP, DATES, SEGMENTS = "waymark-sweep", "waymark-dates", "waymark-segments"
 EVERY = timedelta(minutes=1)
+SEGMENTS_EVERY = timedelta(minutes=5)
+PREFIX = "waymark/"
+"""Of the schedules that live journeys ask for: `waymark/JOURNEY/NUMBER`."""
+AHEAD = timedelta(days=400)
+"""How far ahead displaced wall times are told to Temporal: past the next change of clocks of either kind."""
+_AGE = timedelta(days=36500)
+"""An interval that comes round once in a hundred years is a moment."""
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_LEAST_CATCH_UP = timedelta(seconds=10)
+"""Temporal's own least (API documentation of SchedulePolicies)."""
+_OVERLAP = {"skip": ScheduleOverlapPolicy.SKIP, "all": ScheduleOverlapPolicy.ALLOW_ALL}
+
+log = logging.getLogger(__name__)
 
 
 async def ensure(client: Client) -> None:
-    """Create the schedules, or bring those that are there to this release's form; a pause by an operator stays."""
-    try:
-        await client.create_schedule(SWEEP, _sweep())
-    except ScheduleAlreadyRunningError:
-        await client.get_schedule_handle(SWEEP).update(_renewed)
+    """Create the schedules of Waymark itself, or bring those that are there to this release's form; a pause by an
+    operator stays."""
+    for name, wanted in _own().items():
+        await _put(client, name, wanted)
 
 
-def _sweep() -> Schedule:
+class Timetable:
+    """Keeps in Temporal exactly those schedules that live journeys ask for."""
+
+    def __init__(self, database: AsyncEngine, client: Client, programs: Programs, default_zone: str) -> None:
+        self._database = database
+        self._client = client
+        self._programs = programs
+        self._default_zone = default_zone
+
+    @activity.defn(name="keep_timetable")
+    async def keep(self, now: datetime) -> None:
+        """Create what is missing, bring up to date what changed, delete what no live journey asks for.
+
+        Done again, it changes nothing. A pause by an operator stays.
+        """
+        wanted = await self._wanted(now)
+        for name, schedule in wanted.items():
+            await _put(self._client, name, schedule)
+        async for found in await self._client.list_schedules():
+            if found.id.startswith(PREFIX) and found.id not in wanted:
+                await _delete(self._client, found.id)
+
+    async def _wanted(self, now: datetime) -> dict[str, Schedule]:
+        schedules: dict[str, Schedule] = {}
+        async with self._database.connect() as db:
+            for one in await versions.listing(db):
+                if one.status == "live":
+                    program = await self._programs.get(db, one.journey, one.live_version)
+                    schedules |= self._of(one.journey, program.journey.schedules, now)
+        return schedules
+
+    def _of(self, journey: str, entries: Iterable[ScheduleEntry], now: datetime) -> dict[str, Schedule]:
+        made = {}
+        for number, entry in enumerate(entries, start=1):
+            name = f"{PREFIX}{journey}/{number}"
+            made[name] = _entry(name, journey, number, entry, self._default_zone, now)
+        return made
+
+
+def _entry(name: str, journey: str, number: int, entry: ScheduleEntry, default_zone: str, now: datetime) -> Schedule:
+    """One way in by a schedule. Temporal goes by what clocks show; what they displace is told to it by the moment."""
+    zone = zone_of_schedule(entry, default_zone)
+    displaced = crons.displaced(entry.schedule, zone, now, now + AHEAD)
+    besides = ", ".join(moment.isoformat() for moment in displaced)
+    terms = f"overlap {entry.overlap}, catch up {entry.catch_up}" + (f", besides at {besides}" if besides else "")
     return Schedule(
         action=ScheduleActionStartWorkflow(
-            "Sweep",
-            id=SWEEP,
+            "ScheduledEntry",
+            Appointment(journey, number, entry.schedule, zone.key, terms),
+            id=name,
             task_queue=QUEUE,
-            execution_timeout=timedelta(minutes=10),
-            static_summary="Start and route what a crash left half done",
+            static_summary=f"{journey}: {entry.schedule} in {zone.key}",
         ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=EVERY)]),
-        # A sweep that takes long is not joined by another; those missed while all was down are not made up.
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=EVERY),
-        state=ScheduleState(note="Finishes what crashes left half done. Pausing it loses nothing."),
+        spec=ScheduleSpec(
+            cron_expressions=[entry.schedule],
+            time_zone_name=zone.key,
+            intervals=[ScheduleIntervalSpec(every=_AGE, offset=(moment - _EPOCH) % _AGE) for moment in displaced],
+        ),
+        policy=SchedulePolicy(
+            overlap=_OVERLAP[entry.overlap],
+            catchup_window=max(timedelta(days=entry.catch_up.days), _LEAST_CATCH_UP),
+        ),
+        state=ScheduleState(note=f"A way into the journey {journey}. Kept by Waymark: change the map, not this."),
     )
 
 
-def _renewed(found: ScheduleUpdateInput) -> ScheduleUpdate | None:
-    wanted = _sweep()
-    present = found.description.schedule
-    if present.spec.intervals == wanted.spec.intervals and present.policy == wanted.policy:
-        return None
-    wanted.state = present.state
+def _own() -> dict[str, Schedule]:
+    # A look that takes long is not joined by another; those missed while all was down are not made up for, because
+    # each look takes up everything since the last.
+    def every(interval: timedelta, workflow: str, name: str, summary: str, note: str) -> Schedule:
+        return Schedule(
+            action=ScheduleActionStartWorkflow(workflow, id=name, task_queue=QUEUE, static_summary=summary),
+            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=interval)]),
+            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=EVERY),
+            state=ScheduleState(note=note),
+        )
+
+    sweep = every(
+        EVERY, "Sweep", SWEEP, "Start and route what a crash left half done",
+        "Finishes what crashes left half done. Pausing it loses nothing.",
+    )  # fmt: skip
+    assert isinstance(sweep.action, ScheduleActionStartWorkflow)
+    sweep.action.execution_timeout = timedelta(minutes=10)
+    return {
+        SWEEP: sweep,
+        DATES: every(
+            EVERY, "DatedEntries", DATES, "Let in whose day has come",
+            "Lets contacts in on their days. While it is paused nobody's day comes; afterwards all are made up for.",
+        ),
+        SEGMENTS: every(
+            SEGMENTS_EVERY, "SegmentRefresh", SEGMENTS, "Work out who belongs to which segment",
+            "Keeps the members of segments. While it is paused, only those to whom something happens are looked at.",
+        ),
+    }  # fmt: skip
+
+
+async def _put(client: Client, name: str, wanted: Schedule) -> None:
+    """Create a schedule, or bring the one that is there to this form."""
+    handle = client.get_schedule_handle(name)
+    try:
+        found = await handle.describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        await _create(client, name, wanted)
+        return
+    if not _same(found, wanted):
+        await handle.update(lambda latest: _renewed(latest, wanted))
+
+
+async def _create(client: Client, name: str, wanted: Schedule) -> None:
+    try:
+        await client.create_schedule(name, wanted)
+    except ScheduleAlreadyRunningError:
+        log.info("schedule %s was created by another worker", name)
+
+
+async def _delete(client: Client, name: str) -> None:
+    try:
+        await client.get_schedule_handle(name).delete()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+
+
+def _renewed(found: ScheduleUpdateInput, wanted: Schedule) -> ScheduleUpdate:
+    present = found.description.schedule.state
+    wanted.state = ScheduleState(note=present.note, paused=present.paused)
     return ScheduleUpdate(schedule=wanted)
+
+
+def _same(found: ScheduleDescription, wanted: Schedule) -> bool:
+    """Whether a schedule has this form. What the server made of a cron expression cannot be read back, so the argument
+    of its action, which says everything, is compared too."""
+    present = found.schedule
+    assert isinstance(wanted.action, ScheduleActionStartWorkflow)
+    if not isinstance(present.action, ScheduleActionStartWorkflow) or present.policy != wanted.policy:
+        return False
+    told = [json.loads(payload.data) for payload in present.action.args]
+    return (
+        told == [asdict(argument) for argument in wanted.action.args if isinstance(argument, Appointment)]
+        and present.spec.intervals == wanted.spec.intervals
+        and present.action.workflow == wanted.action.workflow
+    )
