@@ -160,7 +160,7 @@ class Holding:
             ordered = 0
             if released.mode == "pause":
                 ordered = await orders.give_many(db, chosen, "resume", args, by=by, because=because, now=now)
-        return found, await self._tell(ordered, now, progress)
+        return found, await self.tell(ordered, now, progress)
 
     async def stop(
         self, of: Scope, *, by: str, because: str | None, now: datetime, progress: Progress | None = None
@@ -182,9 +182,9 @@ class Holding:
                 chosen = holds.covers(of.kind, of.name)
                 args = {"outcome": "stopped"}
                 ordered = await orders.give_many(db, chosen, "exit", args, by=by, because=because, now=now)
-        return await self._tell(ordered, now, progress)
+        return await self.tell(ordered, now, progress)
 
-    async def _tell(self, ordered: int, now: datetime, progress: Progress | None) -> Told:
+    async def tell(self, ordered: int, now: datetime, progress: Progress | None) -> Told:
         """Wake every run that has not dealt with an order, page by page."""
         async with self._database.connect() as db:
             total = await orders.count_pending(db)

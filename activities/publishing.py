@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.rendering import CustomerView, Templates, render_line
+from journeys.definition import Journey
+from journeys.difference import Change, compare
 from journeys.errors import WaymarkError
 from journeys.loading import LoadedJourney, load
+from journeys.program import Program
 from journeys.source import InvalidFile, Problem
 from journeys.steps import Task
-from records import versions
+from records import moves, versions
+from records.versions import PublishedJourney
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A journey and the version that is live now; `new` says whether this publication made it."""
+    """A journey and the version that is live now; `new` says whether this publication made it live.
+
+    `before` was live until then, None for the first. `changes` are what differs from it (None where it is written in a
+    language that is no longer read). `staying` counts the runs under way on other versions, by version.
+    """
 
     journey: str
     title: str
     version: int
     new: bool
+    before: int | None = None
+    changes: list[Change] | None = field(default_factory=list)
+    staying: dict[int, int] = field(default_factory=dict)
 
 
 def load_all(folder: Path, fields: Collection[str]) -> list[LoadedJourney]:
@@ -80,15 +91,33 @@ def message_problems(loaded: LoadedJourney, templates: Templates, fields: frozen
 
 
 async def publish(db: AsyncConnection, journeys: Iterable[LoadedJourney], *, now: datetime, by: str) -> list[Published]:
-    """Publish maps; one whose meaning is that of the live version stays at that version."""
+    """Publish maps, and tell what that changes; one whose meaning is that of the live version stays at that version.
+
+    To see what would change, roll the transaction back.
+    """
     published = []
     for loaded in journeys:
         journey = loaded.journey
-        before = await versions.live(db, journey.journey)
+        name = journey.journey
+        before = await versions.live(db, name)
         version = await versions.publish(
-            db, name=journey.journey, title=journey.title, definition=loaded.definition, source=loaded.source.text,
+            db, name=name, title=journey.title, definition=loaded.definition, source=loaded.source.text,
             digest=loaded.digest, now=now, by=by,
         )  # fmt: skip
-        new = before is None or before.version != version
-        published.append(Published(journey.journey, journey.title, version, new))
+        was_live = before is not None and before.status == "live"
+        new = before is None or before.version != version or not was_live
+        staying = {other: runs for other, runs in (await moves.open_runs(db, name)).items() if other != version}
+        changes = compare_with(before, loaded) if before is not None else []
+        published.append(
+            Published(name, journey.title, version, new, before.version if before else None, changes, staying)
+        )
     return published
+
+
+def compare_with(before: PublishedJourney, loaded: LoadedJourney) -> list[Change] | None:
+    """What a map changes against a published version; None where that one can no longer be read."""
+    try:
+        old = Program.of(Journey.model_validate(before.definition))
+    except ValueError:
+        return None
+    return compare(old, loaded.program)

@@ -11,11 +11,11 @@ from journeys.errors import WaymarkError
 from journeys.matching import Item, Matching, match
 from journeys.nearest import unknown_word
 from journeys.program import Program
-from journeys.steps import Branch, Send, Wait, WaitFor, Webhook, kind_of
+from journeys.steps import Branch, Delivered, Finish, Send, Split, Wait, WaitFor, kind_of
 
 Fate = Literal["stays", "recomputed", "at_once"]
-"""What a move comes to for those who stand at a step: they stay at it as they are (a wait until the same time); the
-wait is reckoned anew from when they came to where they stand; or the step is taken at once."""
+"""What a move comes to for those who stand at a step: they stay as they are (a wait until the same time, a message
+until it may go); the wait is reckoned anew from when they came to where they stand; or the step is taken at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +76,29 @@ def check_mapping(old: Program, new: Program, mapping: Mapping[str, str]) -> Non
 def fate(old: Program, new: Program, step: str, target: str) -> Fate:
     """What becomes of a run that stands at `step` of the old version and is moved to `target` of the new one."""
     before, after = old.nodes[step].step, new.nodes[target].step
+    if isinstance(before, Delivered) and isinstance(after, Delivered):
+        return "stays"
     if kind_of(before) == kind_of(after) and facets_of(before) == facets_of(after):
         return "stays"
-    if isinstance(after, Wait | WaitFor) and isinstance(before, Wait | WaitFor | Send | Webhook):
-        return "recomputed"
-    return "at_once"
+    return "recomputed" if isinstance(after, Wait | WaitFor) else "at_once"
+
+
+def messages_ahead(program: Program, step: str | None) -> set[str]:
+    """The messages that a run may still be sent from a step on, that of the step itself included."""
+    seen: set[str] = set()
+    messages: set[str] = set()
+    left = [step]
+    while left:
+        at = left.pop()
+        if at is None or at in seen:
+            continue
+        seen.add(at)
+        node = program.nodes[at]
+        if isinstance(node.step, Send):
+            messages.add(node.step.send)
+        if not isinstance(node.step, Finish):
+            left += node.arms if isinstance(node.step, WaitFor | Split) else (*node.arms, node.next)
+    return messages
 
 
 def _place(item: Item) -> str:

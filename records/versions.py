@@ -131,7 +131,7 @@ async def archive(db: AsyncConnection, name: str) -> bool:
 async def _lock(db: AsyncConnection, name: str) -> Any:
     row = (await db.execute(select(journeys).where(journeys.c.name == name).with_for_update())).one_or_none()
     if row is None:
-        raise await _unknown(db, name)
+        raise await unknown(db, name)
     return row
 
 
@@ -139,7 +139,8 @@ async def _set(db: AsyncConnection, name: str, **values: Any) -> None:
     await db.execute(update(journeys).where(journeys.c.name == name).values(values))
 
 
-async def _unknown(db: AsyncConnection, name: str) -> UnknownJourney:
+async def unknown(db: AsyncConnection, name: str) -> UnknownJourney:
+    """What to raise for a name that no journey bears."""
     known = (await db.execute(select(journeys.c.name).order_by(journeys.c.name))).scalars().all()
     if not known:
         return UnknownJourney(f"There is no journey {name}.", hint="Nothing is published yet.")
@@ -161,7 +162,7 @@ async def get(db: AsyncConnection, name: str, version: int) -> PublishedJourney:
         numbers = select(journey_versions.c.version).where(journey_versions.c.journey == name)
         there = sorted((await db.execute(numbers)).scalars())
         if not there:
-            raise await _unknown(db, name)
+            raise await unknown(db, name)
         listed = ", ".join(map(str, there))
         raise UnknownJourney(f"There is no version {version} of the journey {name}.", hint=f"There is {listed}.")
     return PublishedJourney(**row._mapping)

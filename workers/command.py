@@ -22,8 +22,9 @@ from workers.commands import (
     enrolling,
     holding,
     importing,
-    journeys,
+    publishing,
     replaying,
+    reporting,
     running,
     setup,
     tasks,
@@ -77,7 +78,8 @@ app.command("import")(importing.import_)
 app.add_typer(customers.app, name="customers")
 app.add_typer(enrolling.events, name="events")
 app.command("enrol")(enrolling.enrol)
-app.add_typer(journeys.app, name="journeys")
+app.add_typer(publishing.app, name="journeys")
+app.add_typer(reporting.app, name="report")
 app.command("pause")(holding.pause)
 app.command("resume")(holding.resume)
 app.command("stop")(holding.stop)

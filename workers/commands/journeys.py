@@ -1,15 +1,14 @@
 """`journeys`: the maps, from file to published version."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from activities.publishing import Published, load_all, load_files, message_problems
-from activities.publishing import publish as publish_all
+from activities.publishing import load_all, load_files, message_problems
 from activities.rendering import Templates
+from console.documents import document
 from console.drawing import draw_mermaid, draw_svg, draw_text
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
@@ -24,7 +23,6 @@ from workers.commands.shared import (
     err,
     notice,
     out,
-    person,
     print_json,
     print_lines,
     records,
@@ -60,29 +58,6 @@ def validate(files: Files = None, as_json: AsJson = False) -> None:
         notice(f"{one.journey.journey}: fine, {steps} steps, {len(list(one.program.sends()))} messages")
 
 
-@app.command("publish")
-def publish(files: Files = None, as_json: AsJson = False) -> None:
-    """Publish maps as new versions; those that mean the same as before stay as they are.
-
-    Runs that are under way stay on the version they entered with.
-    """
-    of = settings()
-    found = checked(of, files)
-
-    async def write() -> list[Published]:
-        async with records(of) as engine, engine.begin() as db:
-            return await publish_all(db, found, now=datetime.now(UTC), by=person())
-
-    published = run(write())
-    if as_json:
-        print_lines(published)
-        return
-    for one in published:
-        notice(
-            f"{one.journey}: version {one.version} " + ("is live" if one.new else "was live already; nothing changed")
-        )
-
-
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List published journeys with their figures."""
@@ -95,11 +70,11 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         print_lines(found)
         return
-    numbers = ("live", "enrolled", "active", "sent", "clicked", "qualified", "converted")
-    shown = table("journey", "status", *numbers, right=numbers)
+    numbers = ("enrolled", "active", "sent", "clicked", "qualified", "goals")
+    shown = table("journey", "status", "live", *numbers, right=numbers)
     for one in found:
-        figures = (one.enrolled, one.active, one.sent, one.clicked, one.qualified, one.converted)
-        shown.add_row(one.journey, one.status, f"v{one.live_version}", *(f"{figure:,}" for figure in figures))
+        figures = (one.enrolled, one.active, one.sent, one.clicked, one.qualified, one.goals)
+        shown.add_row(one.journey, one.status, _versions(one), *(f"{figure:,}" for figure in figures))
     out.print(shown)
     if not found:
         notice("No journey is published yet: `waymark journeys publish`.")
@@ -111,14 +86,40 @@ def show(
     version: Annotated[int | None, typer.Option(min=1, help="Default: the live one.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a published version as its author wrote it."""
-    one = run(_published(journey, version))
+    """Show a published version as its author wrote it, and how many runs are under way on which version."""
+
+    async def load() -> tuple[PublishedJourney, JourneySummary]:
+        one = await _published(journey, version)
+        async with records() as engine, engine.connect() as db:
+            (summary,) = [found for found in await reports.journey_summary(db) if found.journey == journey]
+            return one, summary
+
+    one, summary = run(load())
     if as_json:
-        print_json(one)
+        going = {number: summary.open_runs.get(str(number), 0) for number in summary.versions}
+        print_json(
+            {**document(one), "status": summary.status, "live_version": summary.live_version, "open_runs": going}
+        )
         return
     clock = Clock(settings())
-    notice(f"{one.journey} version {one.version}, published {clock(one.published_at)} by {one.published_by}\n")
+    notice(f"{one.journey} version {one.version}, published {clock(one.published_at)} by {one.published_by}")
+    notice(f"The journey is {summary.status}. " + _under_way(summary) + "\n")
     out.print(escape(one.source), end="", soft_wrap=True)
+
+
+def _versions(one: JourneySummary) -> str:
+    """The live version, and those that still have runs under way."""
+    others = [f"{runs:,} on v{number}" for number, runs in one.open_runs.items() if int(number) != one.live_version]
+    return ", ".join([f"v{one.live_version}", *others])
+
+
+def _under_way(one: JourneySummary) -> str:
+    counts = [
+        f"version {number}{' (live)' * (number == one.live_version)}: {one.open_runs.get(str(number), 0):,}"
+        for number in one.versions
+        if number == one.live_version or str(number) in one.open_runs
+    ]
+    return f"Runs under way on {', '.join(counts)}."
 
 
 @app.command("draw")
