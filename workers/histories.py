@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf.json_format import ParseError
 from temporalio.client import Client, WorkflowExecution, WorkflowHistory
+from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Replayer
 
@@ -93,7 +95,9 @@ async def replay(kept: AsyncIterator[Kept]) -> AsyncIterator[Replayed]:
             names.append(one.name)
             yield one.history
 
-    replayer = Replayer(workflows=[CustomerJourney], workflow_runner=sandbox())
+    # The SDK's core would write each misfit to standard output, too.
+    quiet = Runtime(telemetry=TelemetryConfig(logging=None))
+    replayer = Replayer(workflows=[CustomerJourney], workflow_runner=sandbox(), runtime=quiet)
     async with replayer.workflow_replay_iterator(histories()) as results:
         done = 0
         async for result in results:
@@ -152,4 +156,6 @@ async def fetch(client: Client, runs: Sequence[WorkflowExecution]) -> AsyncItera
 
 def _line(error: BaseException) -> str:
     """An error in one line of a bearable length."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    # The SDK wraps its reason in the names of its types.
+    inner = re.search(r'message: "(?:\[TMPRL\d+\] )?((?:[^"\\]|\\.)+)"', str(error))
+    return " ".join((inner[1] if inner else str(error)).split())[:300] or type(error).__name__
