@@ -78,7 +78,7 @@ async def _awaited(
             continue
         if option.message:
             since = await enrolments.sent_at(db, taken.enrolment.id, option.message) or since
-            tests = {**tests, "message": PropertyTest(is_=[option.message])}
+            tests = {**tests, "message": PropertyTest.model_validate({"is": [option.message]})}
         interests += [Interest("wait", name, since, until, tests, option=number) for name in option.on]
     return interests
 

@@ -139,7 +139,7 @@ class Exit(Model):
     @property
     def tests(self) -> dict[str, TiedTest]:
         """What its properties must be."""
-        return {"segment": TiedTest(is_=[self.left])} if self.left else self.with_
+        return {"segment": TiedTest.model_validate({"is": [self.left]})} if self.left else self.with_
 
 
 class Goal(Model):
@@ -219,7 +219,7 @@ class Journey(Model):
         return [
             Trigger(way.on, way.with_, way.where)
             if isinstance(way, Entry)
-            else Trigger(ENTERED, {"segment": PropertyTest(is_=[way.segment])}, way.where)
+            else Trigger(ENTERED, {"segment": PropertyTest.model_validate({"is": [way.segment]})}, way.where)
             for way in self.enter
             if isinstance(way, Entry | SegmentEntry)
         ]
