@@ -97,14 +97,17 @@ async def scope(
     if journey is not None:
         known = [one.journey for one in await versions.listing(db)]
         if journey not in known:
-            raise UnknownJourney(unknown_word(journey, known, "is no published journey"))
+            raise UnknownJourney(
+                unknown_word(journey, known, "is no published journey"),
+                hint="`waymark journeys list` shows those there are.",
+            )
         return Scope("journey", journey, f"the journey {journey}")
     if customer is not None:
         found = await customers.find(db, customer)
         return Scope("customer", str(found.id), f"customer {found.id}")
     if channel is not None:
         if channel not in CHANNELS:
-            raise WaymarkError(unknown_word(channel, CHANNELS, "is no channel"))
+            raise WaymarkError(unknown_word(channel, CHANNELS, "is no channel"), hint=f"One of {', '.join(CHANNELS)}.")
         return Scope("channel", channel, f"the channel {channel}")
     return Scope.everything()
 
@@ -114,7 +117,10 @@ def way_of(text: str) -> Way:
     for way in WAYS:
         if text == way:
             return way
-    raise WaymarkError(unknown_word(text, WAYS, "is no way to resume"))
+    raise WaymarkError(
+        unknown_word(text, WAYS, "is no way to resume"),
+        hint="spread: over a time; shift: later by the length of the pause; skip: overdue messages are left out.",
+    )
 
 
 def window_of(text: str) -> timedelta:
