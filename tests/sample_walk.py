@@ -24,15 +24,15 @@ from journeys.conditions import (
     Happened,
     Not,
     Opened,
+    PropertyTest,
     Score,
     Tagged,
-    holds,
-    say,
 )
-from journeys.definition import AddTag, RemoveTag, SetFields, Task, WaitFor
-from journeys.definition import Score as ScoreStep
-from journeys.interpreter import Ask, Do, Passed, Rest, Walk, go_on, questions, start
+from journeys.interpreter import Ask, Do, Passed, Person, Rest, Walk, go_on, questions, start
 from journeys.program import Program
+from journeys.saying import holds, say
+from journeys.steps import AddTag, RemoveTag, SetFields, Task, WaitFor
+from journeys.steps import Score as ScoreStep
 from journeys.timing import add
 from records.contacts import Contact
 
@@ -87,6 +87,10 @@ class Walker:
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.contact.time_zone or "UTC")
 
+    @property
+    def person(self) -> Person:
+        return Person(self.zone, self.contact.country, self.contact.external_id or "")
+
     def _pass_time(self, until: datetime) -> None:
         while due := [run for run in self.runs if run.rest.until and run.rest.until < until]:
             run = min(due, key=lambda one: one.rest.until or until)
@@ -97,17 +101,17 @@ class Walker:
         self._judge(event)
         self.seen.append(event)
         for run in list(self.runs):
-            if way := next((one for one in run.program.journey.exit if one.on == event.name), None):
+            if way := next((one for one in run.program.journey.exit if _meets(event, one.event, one.tests)), None):
                 self._end(run, way.outcome)
-            elif self._awaited(run, event):
-                self._resume(run, event.at, event.name)
+            elif (option := self._awaited(run, event)) is not None:
+                self._resume(run, event.at, event.name, option)
         for program in self.programs:
             journey = program.journey
             for entry in journey.triggers:
                 allowed = entry.where is None or self._holds(entry.where, event.at)
-                if entry.on == event.name and allowed and journey.journey not in self.entered:
+                if _meets(event, entry.event, entry.tests) and allowed and journey.journey not in self.entered:
                     self.entered.add(journey.journey)
-                    run = Run(program, self._walk(start(program, event.at, self.zone), program, event.at))
+                    run = Run(program, self._walk(start(program, event.at, self.person), program, event.at))
                     self.runs.append(run)
                     self._deliver(run, event.at)
 
@@ -121,18 +125,20 @@ class Walker:
                 self.misfits.append(f"{self.contact.external_id}: task.done without a task")
             self.open_tasks -= 1
 
-    def _awaited(self, run: Run, event: Event) -> bool:
+    def _awaited(self, run: Run, event: Event) -> int | None:
+        """Which of those that the run waits for the event is."""
         step = run.program.nodes[run.rest.cursor.step or ""].step
-        if not isinstance(step, WaitFor) or event.name not in step.wait_for.on:
-            return False
-        message = step.wait_for.message
-        return message is None or event.properties.get("message") == message
+        for number, option in enumerate(step.wait_for.options if isinstance(step, WaitFor) else []):
+            of_message = option.message in (None, event.properties.get("message"))
+            if of_message and any(_meets(event, name, option.with_) for name in option.on):
+                return number
+        return None
 
-    def _resume(self, run: Run, now: datetime, way: str) -> None:
+    def _resume(self, run: Run, now: datetime, way: str, option: int = 0) -> None:
         node = run.program.nodes[run.rest.cursor.step or ""]
         if isinstance(node.step, WaitFor):
             self.ways[run.name, node.id, "else" if way == "elapsed" else "then"] += 1
-        run.rest = self._walk(go_on(run.program, run.rest.cursor, now, self.zone, way), run.program, now)
+        run.rest = self._walk(go_on(run.program, run.rest.cursor, now, self.person, way, option), run.program, now)
         self._deliver(run, now)
 
     def _deliver(self, run: Run, now: datetime) -> None:
@@ -143,7 +149,7 @@ class Walker:
             way = "sent" if address and self.contact.consents.get(channel) else "skipped"
             if way == "sent":
                 self.sent.setdefault(message, now)
-            run.rest = self._walk(go_on(run.program, run.rest.cursor, now, self.zone, way), run.program, now)
+            run.rest = self._walk(go_on(run.program, run.rest.cursor, now, self.person, way), run.program, now)
         if run.rest.act == "finish":
             self._end(run, run.rest.outcome or "completed")
 
@@ -212,25 +218,28 @@ class Walker:
                     return value in test.is_
                 return value is not None and test.at_least is not None and float(value) >= test.at_least
             case Opened(opened=message):
-                return self._happened("email.opened", {"message": message}, None)
+                return self._happened("email.opened", {"message": PropertyTest.model_validate({"is": [message]})}, None)
             case Clicked(clicked=message):
-                return self._happened("email.clicked", {"message": message}, None)
+                return self._happened(
+                    "email.clicked", {"message": PropertyTest.model_validate({"is": [message]})}, None
+                )
             case Happened(event=test):
                 since = (
                     add(now, type(test.within)(-test.within.count, test.within.unit), self.zone)
                     if test.within
                     else None
                 )
-                return self._happened(test.name, test.where, since)
+                return self._happened(test.name, test.with_, since)
             case Not(not_=part):
                 return not self._true(part, now)
             case _:
                 raise NotImplementedError(say(leaf))
 
-    def _happened(self, name: str, where: Mapping[str, Any], since: datetime | None) -> bool:
-        return any(
-            event.name == name
-            and (since is None or event.at >= since)
-            and all(event.properties.get(key) == value for key, value in where.items())
-            for event in self.seen
-        )
+    def _happened(self, name: str, tests: Mapping[str, PropertyTest], since: datetime | None) -> bool:
+        return any(_meets(event, name, tests) and (since is None or event.at >= since) for event in self.seen)
+
+
+def _meets(event: Event, name: str, tests: Mapping[str, PropertyTest]) -> bool:
+    """Whether it is this event, with properties as the shipped maps test them: by being one of a list."""
+    assert all(test.model_fields_set == {"is_"} for test in tests.values())
+    return event.name == name and all(event.properties.get(key) in (test.is_ or []) for key, test in tests.items())

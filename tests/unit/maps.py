@@ -11,6 +11,7 @@ Map = dict[str, Any]
 MESSAGES = st.sampled_from(["email/welcome", "email/brew_guide", "sms/hello"])
 EVENTS = st.sampled_from(["email.clicked", "order.placed", "task.done"])
 WORDS = st.text("abz 中é-", min_size=1, max_size=8).filter(str.strip)
+PROPERTIES = st.sampled_from(["cart", "value", "größe", "a1"])
 SCALARS = st.one_of(WORDS, st.booleans(), st.integers(-99, 99), st.dates().map(str), st.floats(-9, 9))
 DURATIONS = st.builds("{}{}".format, st.integers(1, 9), st.sampled_from(["m", "h", "d", "w", "mo", "y"]))
 
@@ -22,8 +23,8 @@ LEAVES = st.one_of(
     st.builds(lambda value: {"field": {"name": "plan", "is": value}}, SCALARS),
     st.builds(lambda bound: {"field": {"name": "plan", "below": bound}}, st.floats(-1e9, 1e9)),
     st.builds(lambda day: {"field": {"name": "plan", "before": str(day)}}, st.dates()),
-    st.builds(lambda name, where: {"event": {"name": name, "where": where}}, EVENTS,
-              st.dictionaries(WORDS, SCALARS, max_size=2)),
+    st.builds(lambda name, tests: {"event": {"name": name, "with": tests}}, EVENTS,
+              st.dictionaries(PROPERTIES, SCALARS, max_size=2)),
     st.builds(lambda message: {"clicked": message}, MESSAGES),
 )  # fmt: skip
 CONDITIONS: st.SearchStrategy[Map] = st.recursive(

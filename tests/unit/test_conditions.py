@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from pydantic import TypeAdapter, ValidationError
 
-from journeys.conditions import Condition, holds, leaves, say
+from journeys.conditions import Condition, leaves
+from journeys.saying import holds, say
 from tests.unit.maps import CONDITIONS, LEAVES, Map
 
 READ: TypeAdapter[Any] = TypeAdapter(Condition)
@@ -34,7 +35,7 @@ def condition(data: Map) -> Any:
         ({"field": {"name": "company", "exists": False}}, "company is unknown"),
         ({"event": {"name": "order.placed", "at_least": 2}}, "order.placed at least 2 times"),
         ({"event": {"name": "order.placed", "within": "30d"}}, "order.placed within 30 days"),
-        ({"event": {"name": "t", "at_most": 1, "where": {"outcome": "won"}}}, "t at most 1 time with outcome won"),
+        ({"event": {"name": "t", "at_most": 1, "with": {"outcome": "won"}}}, "t at most 1 time with outcome is won"),
         ({"touched": {"message": "email/welcome", "status": "skipped"}}, "email/welcome skipped"),
         ({"opened": "email/welcome"}, "opened email/welcome"),
         ({"not": {"any": [{"tag": "a"}, {"all": [{"tag": "b"}, {"tag": "c"}]}]}},
@@ -53,7 +54,7 @@ def test_a_condition_says_what_it_means(data: Map, words: str) -> None:
         ({"field": {"name": "n", "is": True}}, {"field": {"name": "n", "is": "true"}}),
         ({"field": {"name": "n", "at_least": 1000000}}, {"field": {"name": "n", "at_least": 1000001}}),
         ({"field": {"name": "n", "is": "x and below 5"}}, {"field": {"name": "n", "is": "x", "below": 5}}),
-        ({"event": {"name": "e", "where": {"a": "1, b 2"}}}, {"event": {"name": "e", "where": {"a": 1, "b": 2}}}),
+        ({"event": {"name": "e", "with": {"a": "1, b 2"}}}, {"event": {"name": "e", "with": {"a": 1, "b": 2}}}),
     ],
 )
 def test_conditions_that_differ_never_say_the_same(one: Map, other: Map) -> None:

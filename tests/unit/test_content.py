@@ -22,10 +22,10 @@ from activities import handoff
 from activities.channels.segments import segments
 from activities.importing import CustomerFile, Rejection
 from activities.rendering import CustomerView, Templates, render_line
-from journeys.conditions import say
-from journeys.definition import Branch, WaitFor
 from journeys.fields import load_fields
 from journeys.loading import LoadedJourney, load
+from journeys.saying import say
+from journeys.steps import Branch, WaitFor
 from records.contacts import Contact
 from tests.sample_walk import Event, Walker
 
@@ -244,8 +244,8 @@ def test_the_sample_is_a_mixed_company() -> None:
 
 
 def test_events_name_only_contacts_events_and_messages_that_there_are() -> None:
-    used = {entry.on for one in MAPS.values() for entry in one.journey.triggers}
-    used |= {way.on for one in MAPS.values() for way in one.journey.exit}
+    used = {entry.event for one in MAPS.values() for entry in one.journey.triggers}
+    used |= {way.event for one in MAPS.values() for way in one.journey.exit}
 
     assert {row["customer"] for row in happenings()} == set(contacts())
     assert {row["event"] for row in happenings()} <= used | STANDARD_EVENTS
@@ -259,7 +259,7 @@ def test_events_name_only_contacts_events_and_messages_that_there_are() -> None:
 
 
 def test_every_contact_begins_a_story() -> None:
-    triggers = {entry.on for one in MAPS.values() for entry in one.journey.triggers}
+    triggers = {entry.event for one in MAPS.values() for entry in one.journey.triggers}
     first: dict[str, dict[str, str]] = {}
     for row in happenings():
         first.setdefault(row["customer"], row)

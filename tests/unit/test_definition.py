@@ -7,19 +7,8 @@ from datetime import time
 import pytest
 from pydantic import ValidationError
 
-from journeys.definition import (
-    NOT_SET,
-    Entry,
-    EveryFew,
-    Journey,
-    Send,
-    SetFields,
-    Task,
-    Until,
-    Wait,
-    WaitFor,
-    kind_of,
-)
+from journeys.definition import EveryFew, Journey, Trigger
+from journeys.steps import NOT_SET, CustomerDate, Send, SetFields, Task, Until, Wait, WaitFor, kind_of
 from journeys.timing import Duration
 from tests.unit.maps import Map
 
@@ -32,8 +21,8 @@ def journey(*steps: Map, **head: object) -> Journey:
 
 def test_one_way_in_is_a_list_of_one() -> None:
     assert journey(enter="api").enter == ["api"]
-    assert journey(enter={"on": "customer.signed_up"}).triggers == [Entry(on="customer.signed_up")]
-    assert journey(enter=[{"on": "a"}, "api", {"on": "b"}]).triggers == [Entry(on="a"), Entry(on="b")]
+    assert journey(enter={"on": "customer.signed_up"}).triggers == [Trigger("customer.signed_up", {}, None)]
+    assert journey(enter=[{"on": "a"}, "api", {"on": "b"}]).triggers == [Trigger(name, {}, None) for name in "ab"]
 
 
 def test_a_customer_enters_once_unless_the_map_says_otherwise() -> None:
@@ -63,6 +52,7 @@ def test_a_date_of_the_customer_is_waited_for_until_nine_that_day() -> None:
     assert isinstance(step, Wait)
     assert isinstance(step.wait, Until)
     day = step.wait.until
+    assert isinstance(day, CustomerDate)
     assert (day.field, day.offset, day.at) == ("renewal_date", Duration(0, "d"), time(9))
 
 

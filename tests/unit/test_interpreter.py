@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journeys.definition import Journey, WaitFor
-from journeys.interpreter import Ask, Cursor, Do, Passed, Rest, Walk, go_on, questions, start
+from journeys.definition import Journey
+from journeys.interpreter import Ask, Cursor, Do, Passed, Person, Rest, Walk, go_on, questions, start
 from journeys.program import Program
+from journeys.steps import WaitFor
 from tests.unit.maps import Map, maps
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-ZONE = ZoneInfo("Europe/Berlin")
+PERSON = Person(ZoneInfo("Europe/Berlin"), "DE", "c1")
 Answers = Callable[[Ask], Any]
 
 
@@ -49,26 +50,26 @@ def rest(walk: Walk, answers: Answers = no) -> tuple[Rest, list[Passed | Do]]:
 
 
 def test_a_walk_rests_at_a_send_and_says_which_channel_delivers() -> None:
-    at, _ = rest(start(program({"send": "sms/hello"}), NOW, ZONE))
+    at, _ = rest(start(program({"send": "sms/hello"}), NOW, PERSON))
     assert (at.act, at.channel, at.summary, at.cursor.step) == ("deliver", "sms", "send sms/hello", "send-sms-hello")
 
 
 def test_a_wait_ends_at_the_same_wall_time_where_the_contact_lives() -> None:
-    at, _ = rest(start(program({"wait": "30d"}), NOW, ZONE))
+    at, _ = rest(start(program({"wait": "30d"}), NOW, PERSON))
     assert at.until == datetime(2026, 3, 31, 11, 0, tzinfo=UTC)  # summer time has begun
     assert at.summary == "wait 30 days"
 
 
 def test_a_wait_knows_the_send_that_follows_it() -> None:
-    at, _ = rest(start(program({"wait": "1d"}, {"send": "email/welcome"}), NOW, ZONE))
+    at, _ = rest(start(program({"wait": "1d"}, {"send": "email/welcome"}), NOW, PERSON))
     assert (at.channel, at.then) == ("email", "send email/welcome")
-    at, _ = rest(start(program({"wait": "1d"}, {"tag": "x"}, {"send": "email/welcome"}), NOW, ZONE))
+    at, _ = rest(start(program({"wait": "1d"}, {"tag": "x"}, {"send": "email/welcome"}), NOW, PERSON))
     assert (at.channel, at.then) == (None, None)
 
 
 def test_a_wait_for_an_event_says_what_for_and_on_which_message() -> None:
     step = {"wait_for": {"on": ["email.clicked", "email.opened"], "message": "email/welcome", "up_to": "3d"}}
-    at, _ = rest(start(program(step, exit=[{"on": "order.placed"}]), NOW, ZONE))
+    at, _ = rest(start(program(step, exit=[{"on": "order.placed"}]), NOW, PERSON))
     assert at.summary == "wait 3 days for email.clicked or email.opened on email/welcome"
     assert at.awaiting == ("order.placed", "email.clicked", "email.opened")
     assert at.until == NOW + timedelta(days=3)
@@ -77,14 +78,14 @@ def test_a_wait_for_an_event_says_what_for_and_on_which_message() -> None:
 @pytest.mark.parametrize(("way", "goes"), [("elapsed", "no"), ("e", "yes")])
 def test_a_wait_for_an_event_goes_one_way_or_the_other(way: str, goes: str) -> None:
     walk = program({"wait_for": {"on": "e", "up_to": "1d"}, "then": [{"finish": "yes"}], "else": [{"finish": "no"}]})
-    at, _ = rest(start(walk, NOW, ZONE))
-    assert rest(go_on(walk, at.cursor, NOW, ZONE, way))[0].outcome == goes
+    at, _ = rest(start(walk, NOW, PERSON))
+    assert rest(go_on(walk, at.cursor, NOW, PERSON, way))[0].outcome == goes
 
 
 def test_an_arm_without_steps_goes_on_behind_the_wait() -> None:
     walk = program({"wait_for": {"on": "e", "up_to": "1d"}}, {"finish": "end"})
-    at, _ = rest(start(walk, NOW, ZONE))
-    assert {rest(go_on(walk, at.cursor, NOW, ZONE, way))[0].outcome for way in ("elapsed", "e")} == {"end"}
+    at, _ = rest(start(walk, NOW, PERSON))
+    assert {rest(go_on(walk, at.cursor, NOW, PERSON, way))[0].outcome for way in ("elapsed", "e")} == {"end"}
 
 
 def test_a_branch_takes_the_first_arm_that_fits_and_keeps_what_it_saw() -> None:
@@ -94,18 +95,18 @@ def test_a_branch_takes_the_first_arm_that_fits_and_keeps_what_it_saw() -> None:
         {"otherwise": True, "steps": [{"finish": "last"}]},
     ]
     walk = program({"branch": arms})
-    at, seen = rest(start(walk, NOW, ZONE), lambda ask: {"tagged a": False, "tagged b": True})
+    at, seen = rest(start(walk, NOW, PERSON), lambda ask: {"tagged a": False, "tagged b": True})
     assert at.outcome == "second"
     passed = seen[0]
     assert isinstance(passed, Passed)
     assert (passed.because, passed.seen) == ("tagged b", {"tagged a": False, "tagged b": True})
-    assert rest(start(walk, NOW, ZONE), yes)[0].outcome == "first"
-    assert rest(start(walk, NOW, ZONE), no)[0].outcome == "last"
+    assert rest(start(walk, NOW, PERSON), yes)[0].outcome == "first"
+    assert rest(start(walk, NOW, PERSON), no)[0].outcome == "last"
 
 
 def test_a_branch_that_fits_nobody_is_passed_by() -> None:
     arms = [{"when": {"tag": "a"}, "steps": [{"finish": "first"}]}]
-    at, seen = rest(start(program({"branch": arms}, {"finish": "past"}), NOW, ZONE), no)
+    at, seen = rest(start(program({"branch": arms}, {"finish": "past"}), NOW, PERSON), no)
     assert at.outcome == "past"
     assert [one.because for one in seen if isinstance(one, Passed)] == ["no arm fits", "no arm fits"]
 
@@ -118,7 +119,7 @@ UNTIL = {"wait": {"until": {"date": "customer.renewal_date", "offset": "-30d", "
     ["2026-06-01", date(2026, 6, 1), datetime(2026, 5, 31, 23, 30, tzinfo=UTC), "2026-06-01T08:00:00+02:00"],
 )
 def test_a_wait_until_a_date_ends_at_a_wall_time_before_it(value: object) -> None:
-    at, _ = rest(start(program(UNTIL, {"send": "email/welcome"}), NOW, ZONE), lambda ask: value)
+    at, _ = rest(start(program(UNTIL, {"send": "email/welcome"}), NOW, PERSON), lambda ask: value)
     assert at.until == datetime(2026, 5, 2, 7, 0, tzinfo=UTC)
     assert (at.summary, at.then) == ("wait until renewal_date -30 days", "send email/welcome")
 
@@ -136,7 +137,7 @@ def test_a_wait_until_a_date_ends_at_a_wall_time_before_it(value: object) -> Non
     ],
 )
 def test_a_date_that_is_past_or_unknown_is_not_waited_for(value: object, because: str) -> None:
-    at, seen = rest(start(program(UNTIL, {"finish": "done"}), NOW, ZONE), lambda ask: value)
+    at, seen = rest(start(program(UNTIL, {"finish": "done"}), NOW, PERSON), lambda ask: value)
     assert at.outcome == "done"
     assert isinstance(seen[0], Passed)
     assert seen[0].because == f"not waited for: {because}"
@@ -144,13 +145,13 @@ def test_a_date_that_is_past_or_unknown_is_not_waited_for(value: object, because
 
 def test_a_date_at_the_end_of_the_calendar_stops_nothing() -> None:
     later = {"wait": {"until": {"date": "customer.renewal_date", "offset": "10y"}}}
-    assert rest(start(program(later), NOW, ZONE), lambda ask: "9999-12-31")[0].act == "finish"
+    assert rest(start(program(later), NOW, PERSON), lambda ask: "9999-12-31")[0].act == "finish"
 
 
 def test_effects_are_asked_for_in_their_order_each_with_its_visit() -> None:
     steps = ({"score": {"points": 1, "because": "x"}}, {"set": {"plan": "pro"}}, {"tag": "a"}, {"untag": "b"},
              {"task": {"queue": "q", "title": "t"}})  # fmt: skip
-    at, seen = rest(start(program(*steps), NOW, ZONE))
+    at, seen = rest(start(program(*steps), NOW, PERSON))
     assert [(one.node.id, one.visit) for one in seen if isinstance(one, Do)] == [
         ("score-1", 1), ("set", 1), ("tag", 1), ("untag", 1), ("task-q", 1),
     ]  # fmt: skip
@@ -198,13 +199,13 @@ def _way(program: Program, at: Rest, chance: Any) -> str:
     step = program.nodes[at.cursor.step or ""].step
     if at.act == "deliver":
         return str(chance.choice(["sent", "skipped", "failed"]))
-    return str(chance.choice(["elapsed", *step.wait_for.on])) if isinstance(step, WaitFor) else "elapsed"
+    return str(chance.choice(["elapsed", *step.wait_for.events])) if isinstance(step, WaitFor) else "elapsed"
 
 
 def _to_the_end(program: Program, answers: Answers, way: Callable[[Rest], str]) -> list[str]:
     """The steps a run visits, in order; time moves on, visits count up, and no rest lies in the past."""
     now, visited = NOW, []
-    walk = start(program, now, ZONE)
+    walk = start(program, now, PERSON)
     for _ in range(len(program.nodes) + 1):
         at, seen = rest(walk, answers)
         visited += [one.step for one in seen if isinstance(one, Passed)]
@@ -214,5 +215,5 @@ def _to_the_end(program: Program, answers: Answers, way: Callable[[Rest], str]) 
         assert at.cursor.visit == 1
         visited.append(at.cursor.step or "")
         now = at.until or now
-        walk = go_on(program, at.cursor, now, ZONE, way(at))
+        walk = go_on(program, at.cursor, now, PERSON, way(at))
     raise AssertionError(f"no end after {visited}")
