@@ -314,6 +314,6 @@ def _moment(taken: Taken, turn: Turn, last: Instruction | None, happenings: list
     elif last is None:
         due = taken.enrolment.begins_at
     else:
-        due = last.until
+        due = last.until if last.act == "wait" else taken.cursor.since
     now = punctual(due, turn.now) if due is not None else turn.now
     return max(now, taken.cursor.since or now)
