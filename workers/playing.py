@@ -13,16 +13,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from activities.desk import finish_task
 from journeys.errors import WaymarkError
-from records import customers, enrolments, tasks, touches
-from records.touches import Touch
+from records import customers, enrolments
+from workers.acting import Actors, Deed, Impossible
 from workers.composition import Composition
 from workers.virtual_time import VirtualTime
 
 AT_ONCE = 12
 """How many customers are carried side by side: enough to keep two cores busy."""
-REPS = ("lena", "marcus")
 _OFFSET = re.compile(r"\+(?:(\d{1,4})d)?(?:(\d{1,4})h)?(?:(\d{1,5})m)?")
 
 
@@ -97,6 +95,7 @@ class Player:
         self._parts = parts
         self._start = start
         self._time = VirtualTime(parts.engine, parts.client)
+        self._actors = Actors(parts)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._waiting: dict[int, deque[Behaviour]] = defaultdict(deque)
         self.played = Played()
@@ -128,44 +127,14 @@ class Player:
     async def _happen(self, customer: int, one: Behaviour) -> None:
         at = self._start + one.after
         awaiting = await self._time.meet(customer, at, one.event)
-        act = self._sell if one.event == "task.done" else self._act
-        if not await act(customer, one, at):
+        try:
+            await self._actors.act(customer, Deed(one.event, one.message, one.value, one.properties), at)
+        except Impossible:
             self.played.impossible.append(one)
             return
         self.played.events += 1
         await self._time.moved(awaiting)
         await self._time.carry_all(customer, at)
-
-    async def _act(self, customer: int, one: Behaviour, at: datetime) -> bool:
-        touch = await self._touch(customer, one.message) if one.message else None
-        if one.message and touch is None:
-            return False
-        properties = {**one.properties, **({"message": one.message} if one.message else {})}
-        await self._parts.audience.ingest(
-            customer, one.event, occurred_at=at, received_at=at, value=one.value, properties=properties,
-            touch_id=touch.id if touch else None,
-        )  # fmt: skip
-        return True
-
-    async def _touch(self, customer: int, message: str) -> Touch | None:
-        """The customer's latest touch with this message that went out: nobody opens a mail that did not come."""
-        async with self._parts.engine.connect() as db:
-            sent = await touches.for_customer(db, customer)
-        return next((touch for touch in sent if touch.message == message and touch.status == "sent"), None)
-
-    async def _sell(self, customer: int, one: Behaviour, at: datetime) -> bool:
-        """Sales works on the customer's newest open task."""
-        rep = REPS[customer % len(REPS)]
-        async with self._parts.engine.begin() as db:
-            mine = [task for task in await tasks.listing(db, status="open", limit=1000) if task.customer_id == customer]
-            if not mine:
-                return False
-            await tasks.claim(db, mine[-1].id, rep, at)
-        await finish_task(
-            self._parts.engine, self._parts.audience.router, mine[-1].id,
-            rep=rep, outcome=one.properties["outcome"], note=one.properties.get("note"), now=at,
-        )  # fmt: skip
-        return True
 
 
 async def sample_ids(parts: Composition) -> dict[str, int]:

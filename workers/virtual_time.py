@@ -1,31 +1,36 @@
 """Letting virtual time pass over real runs: each is carried to its next moment instead of being waited for.
 
 Every run has a clock of its own on a Temporal server that can skip time. What happens to one customer happens in one
-consistent order here: before an event at T, all of the customer's runs are brought to T.
+consistent order here: what comes first in virtual time comes first; at the same instant an event comes before the
+runs that wake then, and those in the order of their numbers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from google.protobuf.field_mask_pb2 import FieldMask
 from sqlalchemy.ext.asyncio import AsyncEngine
-from temporalio.client import Client
+from temporalio.api.common.v1 import FastForwardConfig, TimeSkippingConfig, WorkflowExecution
+from temporalio.api.workflow.v1 import WorkflowExecutionOptions
+from temporalio.api.workflowservice.v1 import (
+    DescribeWorkflowExecutionResponse,
+    UpdateWorkflowExecutionOptionsRequest,
+)
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.testing import TimeSkipper
 
 from journeys.identity import workflow_id
 from records import enrolments
 from records.enrolments import OPEN, Enrolment
+from workers.rests import Rests
 
-LEAD = timedelta(milliseconds=30)
-"""A clock is set this long before the moment at which its run wakes; the rest passes by itself. Set to the moment, its
-skip would end while the run is at work, and the server (1.32) then skips on to the timer that the run sets next.
-"""
 LOOK = 0.01
-"""Seconds between looks at a run that is about to move."""
+"""Seconds between looks at a run that is about to move, where its workers are other processes."""
 PATIENCE = 60.0
 """Seconds of real time in which a run must have moved: the server fires a timer by its own queue, and on a busy
 machine, or with a database away, a turn takes its time."""
@@ -37,13 +42,16 @@ class Stuck(RuntimeError):
 
 @dataclass
 class VirtualTime:
-    """Carries runs through time on a server started with time skipping."""
+    """Carries runs through time on a server started with time skipping.
+
+    `rests` tells when a run has come to rest, where the workers are in this process; else the records are asked.
+    `ahead` is how far the server's clock is before the time that the records keep, as the worker's calendar has it.
+    """
 
     database: AsyncEngine
     client: Client
-
-    def __post_init__(self) -> None:
-        self._skipper = TimeSkipper(self.client)
+    rests: Rests | None = None
+    ahead: timedelta = timedelta()
 
     async def open_runs(self, customer_id: int) -> list[Enrolment]:
         """The customer's runs that have not ended."""
@@ -57,15 +65,25 @@ class VirtualTime:
         Raises:
             Stuck: one of them does not wake.
         """
-        while True:
-            due = [
-                (moment, run) for run in await self.open_runs(customer_id) if (moment := _next(run)) and moment <= to
-            ]
-            if not due:
-                return
-            moment, run = min(due, key=lambda one: (one[0], one[1].id))
-            await self._set_clock(run, moment - LEAD)
-            await self.moved([run])
+        while (due := self.earliest(await self.open_runs(customer_id))) is not None and due[0] <= to:
+            await self.wake(due[1])
+
+    @staticmethod
+    def earliest(runs: Iterable[Enrolment]) -> tuple[datetime, Enrolment] | None:
+        """The earliest moment at which one of these runs begins or wakes by itself, and that run."""
+        due = [(moment, run) for run in runs if (moment := _next(run))]
+        return min(due, key=lambda one: (one[0], one[1].id), default=None)
+
+    async def wake(self, run: Enrolment) -> None:
+        """Let a run begin, or its timer elapse; returns when it rests again.
+
+        Raises:
+            Stuck: it does not wake.
+        """
+        # One skip, which ends at the run's own timer, exactly, or at its beginning. It is done at once when the run
+        # is at rest, else as soon as it is.
+        await self._skip(run, TimeSkippingConfig(enabled=True, max_session_skip_count=1))
+        await self.moved([run])
 
     async def meet(self, customer_id: int, at: datetime, event: str) -> list[Enrolment]:
         """Let everything come to pass until `at`, and bring the runs that await the event there; returns those runs.
@@ -74,8 +92,27 @@ class VirtualTime:
         """
         await self.carry_all(customer_id, at)
         awaiting = [run for run in await self.open_runs(customer_id) if event in run.awaiting and run.turn]
-        await asyncio.gather(*(self._set_clock(run, at) for run in awaiting))
+        await asyncio.gather(*(self.bring(run, at) for run in awaiting))
         return awaiting
+
+    async def bring(self, run: Enrolment, at: datetime) -> None:
+        """Set a resting run's clock to `at`, or to its own timer when that is due first.
+
+        One that is further already, or has ended, is left alone.
+        """
+        described = await self._describe(run)
+        if described is None:
+            return
+        shown = described.workflow_extended_info.time_skipping_info
+        # A clock that never skipped is the machine's.
+        now = shown.current_time.ToDatetime(UTC) if shown.HasField("current_time") else datetime.now(UTC)
+        ahead = at + self.ahead - now
+        if ahead > timedelta():
+            forward = FastForwardConfig(id=str(uuid.uuid4()))
+            forward.duration.FromTimedelta(ahead)
+            await self._skip(
+                run, TimeSkippingConfig(enabled=True, fast_forward_config=forward, max_session_skip_count=1)
+            )
 
     async def moved(self, runs: Iterable[Enrolment]) -> None:
         """Return when each of the runs has taken a turn since it was read, and rests again.
@@ -83,29 +120,63 @@ class VirtualTime:
         Raises:
             Stuck: one has not, for a minute.
         """
-        loop = asyncio.get_running_loop()
         for run in runs:
-            deadline = loop.time() + PATIENCE
-            while not await self._rests_anew(run):
-                if loop.time() > deadline:
-                    raise Stuck(f"run {run.id} was woken at step {run.step} and did not move: is a worker running?")
-                await asyncio.sleep(LOOK)
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    if self.rests is not None:
+                        await self.rests.after(run.id, run.turn)
+                        continue
+                    while not await self._rests_anew(run):  # noqa: ASYNC110 (another process moves it)
+                        await asyncio.sleep(LOOK)
+            except TimeoutError:
+                raise Stuck(
+                    f"run {run.id} was woken at step {run.step} and did not move: is a worker running?"
+                ) from None
+
+    async def quiet(self, run: Enrolment) -> None:
+        """Return when nothing is under way in a run: no task and no activity.
+
+        A run that was signalled about when its timer elapsed takes one turn or two. Skipped in between, it would go on
+        to the timer after.
+        """
+        while (found := await self._describe(run)) is not None and (
+            found.HasField("pending_workflow_task") or found.pending_activities
+        ):
+            await asyncio.sleep(LOOK)
+
+    async def _describe(self, run: Enrolment) -> DescribeWorkflowExecutionResponse | None:
+        """How a run stands with the server; None when it has ended or never was."""
+        try:
+            described = await self.client.get_workflow_handle(_id(run)).describe()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return None
+        return described.raw_description if described.status is WorkflowExecutionStatus.RUNNING else None
 
     async def _rests_anew(self, run: Enrolment) -> bool:
         async with self.database.connect() as db:
             now = await enrolments.get(db, run.id)
         return now.status not in OPEN or (now.turn > run.turn and (now.instruction or {}).get("act") == "wait")
 
-    async def _set_clock(self, run: Enrolment, to: datetime) -> None:
-        """Skip to `to` on one run's clock. One that is further already, or has ended, is left alone."""
-        handle = self.client.get_workflow_handle(workflow_id(run.journey, run.customer_id, run.entry))
+    async def _skip(self, run: Enrolment, config: TimeSkippingConfig) -> None:
+        """Change how a run's clock goes. A run that has ended is left alone."""
+        request = UpdateWorkflowExecutionOptionsRequest(
+            namespace=self.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=_id(run)),
+            workflow_execution_options=WorkflowExecutionOptions(time_skipping_config=config),
+            update_mask=FieldMask(paths=["time_skipping_config"]),
+            identity=self.client.identity,
+        )
         try:
-            now = await self._skipper.get_current_time(handle)
-            if to > now:
-                await self._skipper.fast_forward(handle, to - now)
+            await self.client.workflow_service.update_workflow_execution_options(request, retry=True)
         except RPCError as error:
             if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION):
                 raise
+
+
+def _id(run: Enrolment) -> str:
+    return workflow_id(run.journey, run.customer_id, run.entry)
 
 
 def _next(run: Enrolment) -> datetime | None:

@@ -1,0 +1,1 @@
+"""Rehearsals: journeys on the real engine, over invented days, with nothing leaving."""
