@@ -173,14 +173,6 @@ class Entering:
                 program, live.version, "schedule", page, coming, after=pulse.resumed or 0, reached=pulse.at
             )
 
-    async def scheduled_now(self, db: AsyncConnection, program: Program, now: datetime) -> list[int]:
-        """How many customers each schedule of a journey would let in now."""
-        journey = program.journey
-        return [
-            await occasions.count_scheduled(db, journey.journey, journey.re_enter, one.where, now)
-            for one in journey.schedules
-        ]
-
     async def _program(self, journey: str, version: int) -> Program:
         async with self._database.connect() as db:
             return await self._programs.get(db, journey, version)

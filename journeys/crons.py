@@ -23,7 +23,7 @@ _FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
     ("minute", 0, 59, ()), ("hour", 0, 23, ()), ("day", 1, 31, ()), ("month", 1, 12, _MONTHS),
     ("weekday", 0, 7, _WEEKDAYS),
 )  # fmt: skip
-_PART = re.compile(r"(?:\*|([a-z]{3}|\d{1,2})(?:-([a-z]{3}|\d{1,2}))?)(?:/(\d{1,2}))?")
+_PART = re.compile(r"(?:\*|([a-z]{3}|[0-9]{1,2})(?:-([a-z]{3}|[0-9]{1,2}))?)(?:/([0-9]{1,2}))?")
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 _WIDEST = timedelta(days=2)
 """More than clocks were ever put forward or back."""

@@ -136,9 +136,7 @@ async def scheduled(
     return [Candidate(*row) for row in await db.execute(query)]
 
 
-async def count_scheduled(
-    db: AsyncConnection, journey: str, rule: str | EveryFew, where: Condition | None, now: datetime
-) -> int:
+async def count(db: AsyncConnection, journey: str, rule: str | EveryFew, where: Condition | None, now: datetime) -> int:
     """How many customers meet `where` and may enter the journey now."""
     query = select(func.count()).select_from(customers).where(_meets(where, now), _may_enter(journey, rule, now))
     return int((await db.execute(query)).scalar_one())

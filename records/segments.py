@@ -177,7 +177,10 @@ async def _enter(db: AsyncConnection, segment: str, who: ColumnElement[bool], no
 async def _leave(db: AsyncConnection, segment: str, who: ColumnElement[bool], now: datetime) -> int:
     went = (
         delete(segment_members)
-        .where(segment_members.c.segment == segment, segment_members.c.customer_id == customers.c.id, who)
+        .where(
+            segment_members.c.segment == segment,
+            segment_members.c.customer_id.in_(select(customers.c.id).where(who)),
+        )
         .returning(segment_members.c.customer_id, segment_members.c.since)
         .cte("went")
     )

@@ -20,12 +20,14 @@ from workers.commands import (
     checking,
     customers,
     enrolling,
+    entries,
     holding,
     importing,
     publishing,
     replaying,
     reporting,
     running,
+    segments,
     setup,
     tasks,
 )
@@ -78,7 +80,9 @@ app.command("import")(importing.import_)
 app.add_typer(customers.app, name="customers")
 app.add_typer(enrolling.events, name="events")
 app.command("enrol")(enrolling.enrol)
+publishing.app.command("entries")(entries.entries)
 app.add_typer(publishing.app, name="journeys")
+app.add_typer(segments.app, name="segments")
 app.add_typer(reporting.app, name="report")
 app.command("pause")(holding.pause)
 app.command("resume")(holding.resume)

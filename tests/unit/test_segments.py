@@ -1,0 +1,99 @@
+"""Segments as files: what is read, in which order they are worked out, and what is refused, at its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from journeys.fields import load_fields
+from journeys.segments import LoadedSegment, arranged, load_all, named_in, parse
+from journeys.source import InvalidFile
+
+ROOT = Path(__file__).parents[2]
+
+
+def segment(name: str, where: str) -> LoadedSegment:
+    return parse(f"segment: {name}\ntitle: {name.title()}\nwhere: {where}\n", f"{name}.yaml")
+
+
+def refusals(*loaded: LoadedSegment) -> list[str]:
+    with pytest.raises(InvalidFile) as refused:
+        arranged(loaded)
+    return [str(problem) for problem in refused.value.problems]
+
+
+def test_the_shipped_segments_are_read_and_name_only_what_there_is() -> None:
+    found = load_all(ROOT / "definitions" / "segments", load_fields(ROOT / "definitions" / "fields.yaml"))
+    assert {one.name for one in found} == {"at_risk", "best_customers", "dormant"}
+
+
+def test_a_folder_that_is_not_there_has_no_segments(tmp_path: Path) -> None:
+    assert load_all(tmp_path / "segments") == []
+
+
+def test_a_segment_comes_after_those_that_it_names() -> None:
+    found = arranged([
+        segment("a", "{not: {segment: [b, c]}}"), segment("b", "{any: [{tag: x}, {segment: c}]}"),
+        segment("c", "{tag: y}"),
+    ])  # fmt: skip
+    assert [one.name for one in found] == ["c", "b", "a"]
+
+
+def test_a_segment_that_asks_for_itself_is_refused_at_the_word() -> None:
+    assert refusals(segment("a", "{all: [{tag: x}, {segment: [a]}]}")) == ["a.yaml:3:36: the segment a asks for itself"]
+
+
+def test_a_circle_of_segments_is_refused_once_with_the_way_round() -> None:
+    circle = [segment("a", "{segment: b}"), segment("b", "{not: {segment: c}}"), segment("c", "{segment: a}")]
+    assert refusals(*circle) == ["a.yaml:3:9: goes in a circle: a → b → c → a"]
+
+
+@given(st.integers(1, 8), st.randoms())
+def test_a_circle_of_any_length_is_refused_in_whichever_order_the_files_come(length: int, chance: object) -> None:
+    circle = [segment(f"s{n}", f"{{segment: s{(n + 1) % length}}}") for n in range(length)]
+    chance.shuffle(circle)  # type: ignore[attr-defined]
+    assert len(refusals(*circle)) == 1
+
+
+def test_a_name_that_no_segment_has_is_refused_with_the_nearest() -> None:
+    assert refusals(segment("dormant", "{tag: x}"), segment("a", "{segment: dormand}")) == [
+        "a.yaml:3:9: 'dormand' is no segment; did you mean 'dormant'? allowed: a, dormant"
+    ]
+
+
+def test_two_files_of_one_name_are_refused() -> None:
+    assert refusals(segment("a", "{tag: x}"), segment("a", "{tag: y}")) == [
+        "a.yaml:1:1: the segment a is also in a.yaml"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("segment: A\ntitle: A\nwhere: {tag: x}\n", ":1:"),
+        ("segment: a\ntitle: A\n", ":1:"),
+        ("segment: a\ntitle: A\nwhere: {tagged: x}\n", ":3:"),
+        ("segment: a\ntitle: A\nwhere: {tag: x}\nrefresh: 5m\n", ":4:"),
+        ("segment: a\ntitle: A\nwhere: {field: {name: plann, is: home}}\n", ":3:"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_at_its_line(text: str, place: str) -> None:
+    with pytest.raises(InvalidFile) as refused:
+        parse(text, "a.yaml", {"plan"})
+    assert all(place in str(problem) for problem in refused.value.problems)
+
+
+def test_the_definition_reads_back_as_the_same_segment() -> None:
+    loaded = segment("a", "{all: [{field: {name: plan, is: [2026-01-31, home]}}, {not: {segment: b}}]}")
+    assert type(loaded.segment).model_validate(loaded.definition) == loaded.segment
+
+
+def test_the_segments_that_a_map_names_are_found_in_ways_in_conditions_and_ways_out() -> None:
+    definition = {
+        "enter": [{"segment": "a", "where": {"not": {"segment": ["b", "c"]}}}], "exit": [{"left": "d"}],
+        "steps": [{"branch": [{"when": {"any": [{"segment": "e"}]}, "steps": []}]}],
+    }  # fmt: skip
+    assert named_in(definition) == {"a", "b", "c", "d", "e"}
