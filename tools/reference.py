@@ -75,7 +75,7 @@ COMMAND_GROUPS = {
     "Contacts and events": ("import", "customers", "events", "enrol"),
     "Sales": ("tasks",),
     "Operators": ("runs", "pause", "resume", "stop", "holds"),
-    "Servers": ("migrate", "worker", "console"),
+    "Servers": ("migrate", "worker", "console", "replay"),
 }
 SETTING_GROUPS = {
     "Folders and state": ("home", "definitions", "templates", "cache"),

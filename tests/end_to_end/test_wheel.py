@@ -34,14 +34,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "bin" / "waymark"
 
 
-def test_the_wheel_brings_the_starter_the_samples_and_the_servers_source(installed: Path) -> None:
+def test_the_wheel_brings_the_starter_the_samples_the_histories_and_the_servers_source(installed: Path) -> None:
     script = "import workers, pathlib; print(pathlib.Path(workers.__file__).parent)"
     ran = subprocess.run(
         [installed.with_name("python"), "-c", script], cwd=installed.parent, capture_output=True, text=True, check=True
     )
     package = Path(ran.stdout.strip())
     assert package.is_relative_to(installed.parents[1])
-    for name in ("definitions/fields.yaml", "templates/email", "samples"):
+    for name in ("definitions/fields.yaml", "templates/email", "samples", "histories/0.1/clicked.json"):
         assert (package / "starter" / name).exists()
     assert (package / "server" / "temporal_source" / "go.mod").exists()
 
