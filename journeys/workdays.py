@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
+from warnings import catch_warnings, simplefilter
 
 if TYPE_CHECKING:
     from holidays import HolidayBase
@@ -37,4 +38,6 @@ def _calendar(country: str, year: int) -> HolidayBase | None:
 
     if country not in list_supported_countries(include_aliases=False):
         return None
-    return country_holidays(country, years=[year], expand=False)
+    with catch_warnings():
+        simplefilter("ignore")  # a year that the library does not know has its weekends, and that is meant
+        return country_holidays(country, years=[year], expand=False)
