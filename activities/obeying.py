@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.taken import Taken
-from journeys.difference import moved_to
+from journeys.difference import fate, moved_to
 from journeys.interpreter import move, rest_at, start
 from journeys.nearest import unknown_word
 from journeys.spreading import fraction
@@ -183,8 +183,11 @@ async def _migrate(
     target = moved_to(old, new, step, mapping) if step is not None else None
     if step is not None and target is None:
         raise Refusal(f"the step {step} is gone in version {version}: say where it goes with --map {step}=STEP")
+    if taken.delivery is not None and target != step:
+        await _unsettled(db, taken)
     names = {name: moved_to(old, new, name, mapping) or name for name in taken.cursor.visits if name in old.nodes}
-    visits: dict[str, int] = {}
+    # A visit counts under its old name too: the ledger has it there, and a new step may bear that name now.
+    visits = dict(taken.cursor.visits)
     for name, count in taken.cursor.visits.items():
         visits[names.get(name, name)] = max(visits.get(names.get(name, name), 0), count)
     taken.note("migrate", f"moved from version {taken.version} to {version} {by}")
@@ -193,8 +196,7 @@ async def _migrate(
     if target is None or step is None:
         await turns.save(db, taken, taken.enrolment.because or "", taken.enrolment.awaiting)
         return
-    same = type(new.nodes[target].step) is type(old.nodes[step].step) and _meaning(new, target) == _meaning(old, step)
-    if same or taken.delivery is not None or taken.instruction.status == "paused":
+    if fate(old, new, step, target) == "stays" or taken.instruction.status == "paused":
         taken.instruction = replace(taken.instruction, turn=taken.turn, step=target)
         if (was := (taken.notes.get("paused") or {}).get("was")) is not None:
             taken.notes["paused"] = {"was": {**was, "step": target}}
@@ -203,9 +205,3 @@ async def _migrate(
         await turns.save(db, taken, taken.enrolment.because or "", tuple({*new.always_awaited, *awaited}))
         return
     await turns.walk(db, taken, rest_at(new, taken.cursor, taken.person, f"now on version {version}"))
-
-
-def _meaning(program: Any, step: str) -> dict[str, Any]:
-    """What a step says, without its name."""
-    meaning: dict[str, Any] = program.nodes[step].step.model_dump(exclude={"id", "note", "then", "else_", "branch"})
-    return meaning
