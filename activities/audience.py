@@ -203,12 +203,14 @@ class Router:
         async with self._database.connect() as db:
             waiting = [one for one in await enrolments.unlaunched(db, limit=PAGE) if one.begins_at < settled]
             stored = await events.unrouted(db, limit=PAGE, older_than=settled)
+        async with self._database.begin() as db:
+            await orders.free_strays(db, settled)
             told = await orders.pending_runs(db, limit=PAGE, before=settled)
         for enrolment in waiting:
             await self.launch(enrolment)
         await self.route_all(stored)
         for run in told:
-            await self.wake(run, Event(f"order/{run.id}/{settled.timestamp():.0f}", "order.given", settled))
+            await self.wake(run, Event(f"order/{run.id}/{settled.timestamp():.0f}", "orders", settled))
         return len(waiting) + len(stored) + len(told)
 
     async def _triggered(self, db: AsyncConnection, event: StoredEvent) -> list[tuple[Program, int]]:

@@ -84,7 +84,10 @@ class Steering:
             raise problem
         waiting = await self._ask(run, order, now, patience)
         async with self._database.connect() as db:
-            return Steered(order, await enrolments.get(db, number), waiting)
+            run, told = await enrolments.get(db, number), await orders.get(db, order)
+        if told is not None and told.refusal is not None:  # by a turn that was under way when we asked
+            raise OrderRefused(told.refusal, hint=_explain(run))
+        return Steered(order, run, waiting)
 
     async def _ask(self, run: Enrolment, order: int, now: datetime, patience: float) -> str | None:
         """Have the run take the order; why it has not yet, when nobody answers: the order stays with the run."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from journeys.conditions import say
 from journeys.definition import (
     AddTag,
     AnyStep,
@@ -23,6 +22,7 @@ from journeys.definition import (
     kind_of,
 )
 from journeys.program import Node, Program
+from journeys.saying import say
 from journeys.timing import Duration
 
 START, END = ":start", ":end"

@@ -107,13 +107,13 @@ async def of_run(db: AsyncConnection, enrolment_id: int) -> list[Order]:
 async def pending_runs(
     db: AsyncConnection, *, limit: int, after: int = 0, before: datetime | None = None
 ) -> list[Enrolment]:
-    """Open runs under way that have not dealt with an order, by number above `after`; given `before` a time, if named.
+    """Open runs under way that have not dealt with an order, by number above `after`; not one given after `before`.
 
     A run that has not begun reads its orders when it does, so nobody needs to tell it.
     """
     waiting = select(orders.c.id).where(orders.c.enrolment_id == enrolments.c.id, orders.c.taken_at.is_(None))
     if before is not None:
-        waiting = waiting.where(orders.c.at < before)
+        waiting = waiting.where(orders.c.at <= before)
     query = (
         select(enrolments)
         .where(enrolments.c.id > after, enrolments.c.status.in_(OPEN), enrolments.c.turn > 0, exists(waiting))

@@ -161,7 +161,7 @@ async def test_on_a_paused_channel_a_message_waits_and_everything_else_goes_on(s
     [run] = await entered(stage, "Ann")
     await stage.pass_time(run.customer_id, 5 * DAY)
     held = await stage.run(run.id)
-    assert (state(held), held.step) == ("paused", "email-welcome")
+    assert (state(held), held.step) == ("paused", "send-email-welcome")
     assert await stage.touches(run.customer_id) == []
     found, _ = await switch.resume("channel", "email", 5 * DAY, "spread", run, over=NONE)
     assert found.messages == 1

@@ -122,7 +122,7 @@ async def test_a_message_that_was_put_off_and_is_skipped_is_recorded_as_such(
     scripted.answers = {"rcpt": "451 4.2.2 later"}
     run = await entered(stage)
     await stage.time.wake(await stage.run(run.id))
-    assert (await stage.run(run.id)).step == "email-welcome"
+    assert (await stage.run(run.id)).step == "send-email-welcome"
     await order(stage, run, "skip")
     [touch] = await stage.touches(run.customer_id)
     assert (touch.status, touch.because) == ("skipped", "skipped by mei")
@@ -146,16 +146,16 @@ async def test_a_run_is_moved_to_any_step_of_its_version_and_goes_on_from_there(
 async def test_a_run_that_is_moved_back_visits_the_step_again_and_sends_again(stage: Stage) -> None:
     run = await entered(stage)
     await stage.pass_time(run.customer_id, 2 * DAY)
-    await order(stage, run, "move", to="email-welcome")
+    await order(stage, run, "move", to="send-email-welcome")
     assert [(touch.step, touch.visit, touch.status) for touch in await stage.touches(run.customer_id)] == [
-        ("email-welcome", 1, "sent"), ("email-welcome", 2, "sent"),
+        ("send-email-welcome", 1, "sent"), ("send-email-welcome", 2, "sent"),
     ]  # fmt: skip
 
 
 async def test_an_unknown_step_is_refused_with_the_nearest_word(stage: Stage) -> None:
     run = await entered(stage)
-    said = await refusal(stage, run, "move", to="email-welcom")
-    assert "'email-welcom' is no step of winding; did you mean 'email-welcome'?" in said.message
+    said = await refusal(stage, run, "move", to="send-email-welcom")
+    assert "'send-email-welcom' is no step of winding; did you mean 'send-email-welcome'?" in said.message
     assert said.hint is not None
     assert "version 1" in said.hint
 
@@ -270,9 +270,9 @@ async def test_a_run_that_is_moved_under_a_pause_sends_nothing_until_it_is_lifte
     run = await entered(stage)
     async with stage.engine.begin() as db:
         await holds.hold(db, "journey", "winding", by="mei", because=None, now=stage.start)
-    await order(stage, run, "move", to="email-welcome")
+    await order(stage, run, "move", to="send-email-welcome")
     moved = await stage.run(run.id)
-    assert (moved.step, (moved.instruction or {}).get("status")) == ("email-welcome", "paused")
+    assert (moved.step, (moved.instruction or {}).get("status")) == ("send-email-welcome", "paused")
     assert await stage.touches(run.customer_id) == []
 
 
@@ -310,8 +310,8 @@ async def test_a_run_is_explained_with_every_step_what_was_seen_and_why(stage: S
         found = await explain(db, run.id, zone="UTC")
     assert (found.title, found.live_version, found.zone.key) == ("Winding", 1, "Asia/Tokyo")
     assert [(one.kind, one.step, one.visit) for one in found.passages] == [
-        ("wait", "wait-2d", 1), ("send", "email-welcome", 1), ("wait_for", "wait-for-email-clicked", 1),
-        ("tag", "tag-cool", 1), ("branch", "branch", 1), ("tag", "tag-german", 1),
+        ("wait", "wait-2d", 1), ("send", "send-email-welcome", 1), ("wait_for", "wait-for-email-clicked", 1),
+        ("tag", "tag-2", 1), ("branch", "branch", 1), ("tag", "tag-4", 1),
     ]  # fmt: skip
     branch = found.passages[4]
     assert branch.because == "tagged cool and country is DE"
