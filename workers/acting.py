@@ -11,6 +11,7 @@ from activities.links import Unsubscribe
 from activities.receipts import Receipts
 from records import consents, customers, suppressions, tasks, touches
 from records.tasks import Outcome
+from records.suppressions import Reason
 from records.touches import Touch
 from workers.composition import Composition
 
@@ -82,7 +83,7 @@ class Actors:
         async with self._parts.engine.connect() as db:
             return (await customers.get(db, customer)).phone
 
-    async def _suppress(self, customer: int, channel: str, reason: str, at: datetime) -> None:
+    async def _suppress(self, customer: int, channel: str, reason: Reason, at: datetime) -> None:
         async with self._parts.engine.begin() as db:
             person = await customers.get(db, customer)
             address = person.email if channel == "email" else person.phone

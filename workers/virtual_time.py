@@ -100,7 +100,7 @@ class VirtualTime:
 
         One that is further already, or has ended, is left alone.
         """
-        described = await self._describe(run)
+        described = await self.quiet(run)
         if described is None:
             return
         shown = described.workflow_extended_info.time_skipping_info
@@ -133,15 +133,16 @@ class VirtualTime:
                     f"run {run.id} was woken at step {run.step} and did not move: is a worker running?"
                 ) from None
 
-    async def quiet(self, run: Enrolment) -> None:
-        """Return when nothing is under way in a run: no task and no activity.
+    async def quiet(self, run: Enrolment) -> DescribeWorkflowExecutionResponse | None:
+        """Return when nothing is under way in a run, no task and no activity: how it stands, or None when it has ended.
 
-        A run that was signalled about when its timer elapsed takes one turn or two. Skipped in between, it would go on
-        to the timer after.
+        The records are written a moment before. And a run that was signalled about when its timer elapsed takes one
+        turn or two: skipped in between, it would go on to the timer after.
         """
-        while (found := await self._describe(run)) is not None and (
-            found.HasField("pending_workflow_task") or found.pending_activities
-        ):
+        while True:
+            found = await self._describe(run)
+            if found is None or not (found.HasField("pending_workflow_task") or found.pending_activities):
+                return found
             await asyncio.sleep(LOOK)
 
     async def _describe(self, run: Enrolment) -> DescribeWorkflowExecutionResponse | None:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
 from temporalio.client import Interceptor, OutboundInterceptor, SignalWorkflowInput
 
 from journeys.instruction import Event
@@ -40,7 +41,7 @@ class Hearing(Interceptor):
     async def tell(self, workflow: str, event: Event) -> None:
         """Bring the clock of a run to an event that it is about to hear of."""
         match = _WORKFLOW.fullmatch(workflow)
-        if match is None or self.time is None:
+        if match is None or self.time is None or _myself(workflow):
             return
         async with self._database.connect() as db:
             runs = await enrolments.listing(db, customer_id=int(match["customer"]), journey=match["journey"])
@@ -48,6 +49,11 @@ class Hearing(Interceptor):
             if run.entry == int(match["entry"]) and run.status in OPEN and run.turn:
                 self._told[run.customer_id].append(run)
                 await self.time.bring(run, event.at)
+
+
+def _myself(workflow: str) -> bool:
+    """Whether a run tells itself, from the turn that it is taking: its clock is right, and it is not at rest."""
+    return activity.in_activity() and activity.info().workflow_id == workflow
 
 
 class _Outbound(OutboundInterceptor):

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.calendar import Calendar
 from activities.importing import ImportReport, import_customers
@@ -149,7 +150,7 @@ def opened_by_hand(journeys: Iterable[LoadedJourney]) -> list[str]:
     return [one.journey.journey for one in every if one.journey.enter == ["api"] and one.journey.journey not in started]
 
 
-async def _remember(db: events.AsyncConnection, one: Happening) -> None:
+async def _remember(db: AsyncConnection, one: Happening) -> None:
     """Keep what happened before the start: conditions see it, no journey begins with it."""
     deed = one.deed
     if deed is not None:
