@@ -91,12 +91,12 @@ WAYS_IN: dict[str, type[Model]] = {
 }  # fmt: skip
 
 
-def _way_of(way: Any) -> str:
+def _way_of(way: Any) -> str | None:
     if way == "api":
         return "api"
     if isinstance(way, dict):
-        return next((key for key in way if key in WAYS_IN), "on")
-    return next((key for key, kind in WAYS_IN.items() if isinstance(way, kind)), "on")
+        return next((key for key in way if key in WAYS_IN), None)
+    return next((key for key, kind in WAYS_IN.items() if isinstance(way, kind)), None)
 
 
 WayIn = Annotated[
@@ -165,7 +165,9 @@ ENTERED, LEFT = "segment.entered", "segment.left"
 
 def _share(value: object) -> object:
     if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9]{1,2}(?:\.[0-9]{1,3})?)\s*%\s*", value)):
-        return float(match[1]) / 100
+        share = float(match[1]) / 100
+        if share > 0:
+            return share
     raise ValueError(f"{value!r} is no share: write a percentage from 0.1% to 99%, such as 5%")
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from journeys.conditions import STANDARD_FIELDS
+from pydantic import BaseModel
+
+from journeys.conditions import STANDARD_FIELDS, FieldTest
 from journeys.definition import Journey
 from journeys.nearest import unknown_word
+from journeys.parts import parts
 from journeys.program import Location, Program, ProgramError
 from journeys.source import InvalidFile, Problem, Source
+from journeys.steps import CustomerDate, SetFields, WebhookCall
 
 
 @dataclass(frozen=True)
@@ -68,39 +72,33 @@ def _load(source: Source, fields: Iterable[str] | None) -> LoadedJourney:
         raise InvalidFile([source.problem(error.location, str(error))]) from error
     loaded = LoadedJourney(journey, program, source)
     if fields is not None:
-        unknown = unknown_fields(source, set(fields))
+        unknown = unknown_fields(source, journey, set(fields))
         if unknown:
             raise InvalidFile(unknown)
     return loaded
 
 
-def unknown_fields(source: Source, declared: set[str]) -> list[Problem]:
-    """Fields that a map tests, sets or waits for and that no customer can have."""
+def unknown_fields(source: Source, model: BaseModel, declared: set[str]) -> list[Problem]:
+    """Fields that a file tests, sets, waits for or gives away and that no customer can have."""
     known = [*STANDARD_FIELDS, *sorted(declared)]
-    problems: list[Problem] = []
+    return [
+        source.problem(
+            place, unknown_word(name, known, "is no field of a customer") + "; declare it in definitions/fields.yaml"
+        )
+        for name, place in named_fields(model)
+        if name not in known
+    ]
 
-    def look(value: Any, location: tuple[int | str, ...]) -> None:
-        if isinstance(value, list):
-            for index, item in enumerate(value):
-                look(item, (*location, index))
-        if not isinstance(value, dict):
-            return
-        for key, inner in value.items():
-            here = (*location, key)
-            names: dict[tuple[int | str, ...], str] = {}
-            if key == "field" and isinstance(inner, dict):
-                names = {(*here, "name"): str(inner.get("name"))}
-            elif key == "set" and isinstance(inner, dict):
-                names = {(*here, name): name for name in inner}
-            elif key == "date" and isinstance(inner, str):
-                names = {here: inner.removeprefix("customer.")}
-            elif key == "fields" and isinstance(inner, list):
-                names = {(*here, number): str(name) for number, name in enumerate(inner)}
-            for place, name in names.items():
-                if name not in known:
-                    message = unknown_word(name, known, "is no field of a customer")
-                    problems.append(source.problem(place, message + "; declare it in definitions/fields.yaml"))
-            look(inner, here)
 
-    look(source.data, ())
-    return problems
+def named_fields(model: BaseModel) -> Iterator[tuple[str, Location]]:
+    """The fields of the customer that a map or a segment names, each with its place."""
+    for part, at in parts(model):
+        match part:
+            case FieldTest(name=name):
+                yield name, (*at, "name")
+            case SetFields(set=values):
+                yield from ((name, (*at, "set", name)) for name in values)
+            case CustomerDate():
+                yield part.field, (*at, "date")
+            case WebhookCall(fields=names):
+                yield from ((name, (*at, "fields", number)) for number, name in enumerate(names))

@@ -11,4 +11,4 @@ def unknown_word(word: str, allowed: Iterable[str], what: str) -> str:
     words = list(allowed)
     near = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     meant = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"{word[:60]!r} {what}{meant} allowed: {', '.join(words)}"
+    return f"{word[:60]!r} {what}" + (f"{meant} allowed: {', '.join(words)}" if words else "")

@@ -172,7 +172,8 @@ class _Flattening:
                 continue
             place, target = (*node.location, "loop", "to"), node.step.loop.to
             if target not in nodes:
-                raise ProgramError(unknown_word(target, _before(nodes, node.id), "is no step of this map"), place)
+                before = _before(nodes, node.id)
+                raise ProgramError(unknown_word(target, before, "is no step before this loop"), place)
             if target not in _before(nodes, node.id) or not _leads(nodes, target, node.id, resting=True):
                 raise ProgramError(f"{target!r} does not lead to this loop: it goes back to a step before it", place)
             if _leads(nodes, target, node.id, resting=False):

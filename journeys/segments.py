@@ -83,7 +83,7 @@ def parse(text: str, file: str = "<text>", fields: Iterable[str] | None = None) 
 
 def _load(source: Source, fields: Iterable[str] | None) -> LoadedSegment:
     loaded = LoadedSegment(source.to(Segment), source)
-    if fields is not None and (unknown := unknown_fields(source, set(fields))):
+    if fields is not None and (unknown := unknown_fields(source, loaded.segment, set(fields))):
         raise InvalidFile(unknown)
     return loaded
 

@@ -19,8 +19,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from journeys.errors import WaymarkError
+from journeys.places import find
 from journeys.program import Location
-from journeys.wording import place_of, words_of
+from journeys.wording import is_within, place_of, words_of
 
 LARGEST = 256 * 1024
 """Bytes. These files are read by people; the shipped maps have 3 to 10 KB."""
@@ -100,9 +101,11 @@ class Source:
             raise InvalidFile(problems)
         return cls(file, text, root, data)
 
-    def problem(self, location: Location, message: str) -> Problem:
-        """A problem at a place in the file."""
-        return _problem(self.file, self.root, location, message)
+    def problem(self, location: Location, message: str, *, within: bool = False) -> Problem:
+        """A problem at a place in the file: at the word there or, `within`, at what the word stands before."""
+        found = find(self.root, location)
+        mark = (found.value if within else found.at).start_mark
+        return Problem(self.file, mark.line + 1, mark.column + 1, message)
 
     def to(self, model: type[ModelType]) -> ModelType:
         """The file as a model.
@@ -113,7 +116,10 @@ class Source:
         try:
             return model.model_validate(self.data)
         except ValidationError as error:
-            problems = {self.problem(place_of(detail), words_of(detail, model)) for detail in error.errors()}
+            problems = {
+                self.problem(place_of(detail), words_of(detail, model), within=is_within(detail))
+                for detail in error.errors()
+            }
             raise InvalidFile(sorted(problems, key=lambda one: (one.line, one.column, one.message))) from error
         except RecursionError as error:
             raise InvalidFile([Problem(self.file, 1, 1, "steps are nested too deeply to follow")]) from error
@@ -227,30 +233,3 @@ def _number(text: str, kind: str) -> int | float:
     if not math.isfinite(number):
         raise ValueError(f"{text} is not a number that can be compared")
     return number
-
-
-def _problem(file: str, root: Node, location: Location, message: str) -> Problem:
-    node = _walk(root, list(location))[1]
-    return Problem(file, node.start_mark.line + 1, node.start_mark.column + 1, message)
-
-
-def _walk(node: Node, location: list[int | str]) -> tuple[tuple[bool, int], Node]:
-    """The node that an error's location means. Locations also hold union tags, which stand nowhere in the file: of
-    the ways to read them the one is taken that finds the last word, then the one that finds most parts."""
-    if not location:
-        return (True, 0), node
-    part, rest = location[0], location[1:]
-    (skipped_last, skipped), skipped_node = _walk(node, rest)
-    best = ((skipped_last and bool(rest), skipped), skipped_node)
-    child: tuple[Node, Node] | None = None
-    if isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
-        child = (node.value[part], node.value[part])
-    elif isinstance(node, MappingNode):
-        child = next(((key, value) for key, value in node.value if key.value == part), None)
-    if child is not None:
-        (last, count), found = _walk(child[1], rest)
-        if not rest:
-            last, found = isinstance(part, str), child[0]
-        if (last, count + 1) >= best[0]:
-            best = ((last, count + 1), found)
-    return best

@@ -28,6 +28,7 @@ from journeys.conditions import (
     listed,
     read_duration,
 )
+from journeys.nearest import unknown_word
 from journeys.sending import WEEKDAYS, Weekdays, Window
 from journeys.timing import Duration, parse_time_of_day
 
@@ -37,17 +38,24 @@ Policy = Literal["wait", "skip"]
 """What becomes of a message that may not go now: it waits until it may, or is skipped and the run goes on."""
 
 
-def _signed(value: object) -> object:
-    return Duration.parse(value) if isinstance(value, str) else value
+def _signed(value: object) -> Duration:
+    return value if isinstance(value, Duration) else Duration.parse(str(value))
 
 
-def _wall_time(value: object) -> object:
-    return parse_time_of_day(value) if isinstance(value, str) else value
+def _wall_time(value: object) -> time:
+    return value if isinstance(value, time) else parse_time_of_day(str(value))
 
 
 SignedDuration = Annotated[Duration, BeforeValidator(_signed)]
 WallTime = Annotated[time, BeforeValidator(_wall_time)]
 CustomerField = Annotated[str, Field(pattern=r"^customer\.[a-z][a-z0-9_]*$")]
+
+
+AnyWindow = Annotated[
+    Annotated[Window, Tag("hours")] | Annotated[Literal["any"], Tag("any")],
+    Discriminator(lambda value: "any" if isinstance(value, str) else "hours"),
+]
+"""The hours in which a message may go, or `any` hour."""
 
 
 class Step(Model):
@@ -68,7 +76,7 @@ class Send(Step):
     send: MessageName
     if_uncertain: Literal["hold", "resend", "go_on"] = "hold"
     transactional: bool = False
-    window: Window | Literal["any"] | None = None
+    window: AnyWindow | None = None
     if_quiet: Policy | None = None
     if_capped: Policy | None = None
 
@@ -208,6 +216,9 @@ class Wait(Step):
     @classmethod
     def _kind_of_wait(cls, value: object) -> object:
         if isinstance(value, dict):
+            if not value.keys() & {"until", "working_days"}:
+                word = next(iter(value), "nothing")
+                raise ValueError(unknown_word(str(word), ("until", "working_days"), "is no kind of wait"))
             return (WorkingDays if "working_days" in value else Until).model_validate(value)
         return value if isinstance(value, Until | WorkingDays) else read_duration(value)
 

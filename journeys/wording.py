@@ -2,66 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, get_args
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, Tag
 from pydantic_core import ErrorDetails
 
 from journeys import conditions, steps
 from journeys.nearest import unknown_word
 from journeys.program import Location
 
+WAYS_IN = ("on", "segment", "date", "schedule")
+
 
 def place_of(detail: ErrorDetails) -> Location:
-    """Where an error stands: an unknown kind of step or condition at its word rather than at its mapping."""
+    """Where an error stands: an unknown kind of step or condition at its word rather than at its mapping, and what is
+    missing in the mapping that misses it."""
     found = detail["input"]
     if detail["type"] in ("union_tag_not_found", "union_tag_invalid") and isinstance(found, dict) and found:
         return (*detail["loc"], _kind_word(found))
-    return detail["loc"]
+    return detail["loc"][:-1] if detail["type"] == "missing" else detail["loc"]
+
+
+def is_within(detail: ErrorDetails) -> bool:
+    """Whether the place means what stands there rather than the word before it."""
+    return detail["type"] == "missing"
 
 
 def _kind_word(found: dict[str, Any]) -> str:
-    """The word that was meant to say what a mapping is: the first that every step may not have."""
+    """The word that was meant to say what a mapping is: the first that not every step may have."""
     return next((key for key in found if key not in steps.Step.model_fields), next(iter(found)))
 
 
 def words_of(detail: ErrorDetails, model: type[BaseModel]) -> str:
     """What is wrong, for a person who knows maps and not Python; `model` is what the whole file was read as."""
-    kind, location = detail["type"], detail["loc"]
-    found = detail["input"]
+    kind, location, found = detail["type"], detail["loc"], detail["input"]
+    context = detail.get("ctx") or {}
     if kind == "extra_forbidden":
-        return unknown_word(str(location[-1]), _allowed_at(location, model), "is not known here")
+        return _unknown(str(location[-1]), _allowed_at(location[:-1], model), "is not known here")
     if kind == "missing":
         return f"{location[-1]}: is missing"
     if kind in ("union_tag_not_found", "union_tag_invalid"):
-        union = steps.KINDS if "kind_of" in str(detail.get("ctx")) else conditions.KINDS
-        noun = "step" if union is steps.KINDS else "condition"
+        noun, allowed = _union(str(context))
         if not isinstance(found, dict) or not found:
-            return f"{_quote(found)} is no {noun}: a {noun} is a mapping that begins with one of {', '.join(union)}"
-        return unknown_word(_kind_word(found), union, f"is no {noun}")
-    if location and location[-1] in _SCALARS:
-        return f"{_quote(found)} is not one value: text, a number, true, false or a day"
+            return f"{quote(found)} is no {noun}: a {noun} is a mapping that begins with one of {', '.join(allowed)}"
+        return _unknown(_kind_word(found), allowed, f"is no {noun}")
+    if location and kind in _SCALARS.get(str(location[-1]), ()):
+        return f"{quote(found)} is not one value: text, a number, true, false or a day"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        keys = _allowed_at((*location, ""), model)
-        return f"{_quote(found)} stands where a mapping is wanted" + (
-            f": allowed are {', '.join(keys)}" if keys else ""
-        )
-    if kind == "too_short":
-        return f"{location[-1]}: is empty" if isinstance(location[-1], str) else "is empty"
+        keys = _allowed_at(location, model)
+        return f"{quote(found)} stands where a mapping is wanted" + (f": allowed are {', '.join(keys)}" if keys else "")
+    if kind in ("too_short", "string_too_short"):
+        least, what = context.get("min_length", 1), f"{location[-1]}: " if isinstance(location[-1], str) else ""
+        return f"{what}is empty" if least == 1 else f"{what}needs at least {least}"
+    if kind in ("too_long", "string_too_long"):
+        count, unit = len(found), " characters" if isinstance(found, str) else ""
+        return f"has {count:,}{unit}; at most {context['max_length']:,}"
     message = detail["msg"].removeprefix("Value error, ")
     if kind == "value_error":
         return message
     if kind == "string_pattern_mismatch":
-        return f"{_quote(found)} does not fit: {_PATTERNS.get(detail['ctx']['pattern'], message)}"
+        return f"{quote(found)} does not fit: {_PATTERNS.get(context['pattern'], message)}"
     if kind == "literal_error":
-        allowed = [word.strip("' ") for word in detail["ctx"]["expected"].replace(" or ", ",").split(",")]
-        return unknown_word(str(found), allowed, "is not allowed here")
-    return f"{_quote(found)}: {message[0].lower()}{message[1:]}"
+        words = [word.strip("' ") for word in context["expected"].replace(" or ", ",").split(",")]
+        return _unknown(_plain(found), [_YAML.get(word, word) for word in words], "is not allowed here")
+    if kind in _BOUNDS:
+        words_, key = _BOUNDS[kind]
+        return f"{quote(found)} is too {words_} {context[key]:,}"
+    if kind in _TYPES:
+        return f"{quote(found)} stands where {_TYPES[kind]} is wanted" + (
+            ": put it in quotes" if kind == "string_type" and isinstance(found, int | float) else ""
+        )
+    return f"{quote(found)}: {message[0].lower()}{message[1:]}"
 
 
-_SCALARS = ("bool", "int", "float", "str", "date", "datetime")
+def _union(discriminator: str) -> tuple[str, Iterable[str]]:
+    """What a mapping of several kinds is called, and the words that it may begin with."""
+    if "kind_of" in discriminator:
+        return "step", steps.KINDS
+    if "_way_of" in discriminator:
+        return "way in", WAYS_IN
+    return "condition", conditions.KINDS
+
+
+_SCALARS = {
+    "bool": ("bool_type", "bool_parsing"),
+    "int": ("int_type", "int_parsing", "int_from_float"),
+    "float": ("float_type", "float_parsing"),
+    "str": ("string_type",),
+    "date": ("date_type", "date_parsing", "date_from_datetime_parsing", "date_from_datetime_inexact"),
+    "datetime": ("datetime_type", "datetime_parsing", "datetime_from_date_parsing"),
+}
+_TYPES = {
+    "string_type": "text",
+    "int_type": "a whole number", "int_parsing": "a whole number", "int_from_float": "a whole number",
+    "float_type": "a number", "float_parsing": "a number",
+    "bool_type": "true or false", "bool_parsing": "true or false",
+    "list_type": "a list",
+}  # fmt: skip
+_BOUNDS = {
+    "greater_than_equal": ("small: at least", "ge"),
+    "less_than_equal": ("large: at most", "le"),
+    "greater_than": ("small: more than", "gt"),
+    "less_than": ("large: less than", "lt"),
+}
 _PATTERNS = {
     r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$": "an event is named in small letters with dots, such as order.placed",
     r"^(email|sms)/[a-z0-9][a-z0-9_-]*$": "a message is named by channel and folder, such as email/welcome",
@@ -70,38 +115,74 @@ _PATTERNS = {
     r"^[A-Z]{2}$": "a country is two capital letters (ISO 3166-1), such as CN or SG",
     r"^customer\.[a-z][a-z0-9_]*$": "a date of the customer, such as customer.renewal_date",
     r"^([0-9]{1,3} working days?|[0-9]{1,4}\s*(mo|m|h|d|w))$": "due is a duration or working days: 4h, 1 working day",
+    r"^\w+$": "a property is named by letters, digits and underscores",
+    r"^event\.\w+$": "a property of the event that brought the contact in, such as event.cart",
 }
+_MEANT = {"event": "on", "cron": "schedule", "where": "with", "with": "where", "if": "when", "zone": "time_zone",
+          "until": "when", "else": "otherwise"}  # fmt: skip
+"""Words that mean the right thing in the wrong place, where spelling would suggest another."""
+_YAML = {"None": "nothing", "True": "true", "False": "false"}
 
 
-def _allowed_at(location: Location, model: Any) -> list[str]:
-    """The keys that may stand beside the key at `location`, found by walking the models."""
-    kinds: Mapping[str, type[BaseModel]] = steps.KINDS
-    for part in location[:-1]:
-        if isinstance(part, int):
-            continue
-        fields = _fields_of(model)
-        if part in fields:
-            model = _model_in(fields[part].annotation)
-            # A field that holds several models is a union; the next part of the location is its tag.
-            if model is None:
-                kinds = steps.KINDS if part in ("steps", "then", "else") else conditions.KINDS
-        else:
-            model = kinds.get(part, model)
-    return list(_fields_of(model))
+def _unknown(word: str, allowed: Iterable[str], what: str) -> str:
+    words = list(allowed)
+    meant = _MEANT.get(word)
+    if meant in words:
+        return f"{word!r} {what}; did you mean {meant!r}? allowed: {', '.join(words)}"
+    return unknown_word(word, words, what)
 
 
-def _fields_of(model: Any) -> dict[str, FieldInfo]:
-    """The fields of a model by the names that people write."""
-    return {field.alias or name: field for name, field in getattr(model, "model_fields", {}).items()}
+def _allowed_at(location: Location, model: type[BaseModel]) -> list[str]:
+    """The keys that may stand in the mapping at `location`, found by walking the models."""
+    found: list[Any] = [model]
+    for part in location:
+        found = [inner for one in found for inner in _below(one, part)]
+    keys = [key for one in found for kind in _models(one) for key in _annotations(kind)]
+    return list(dict.fromkeys(keys))
 
 
-def _model_in(annotation: Any) -> Any:
+def _below(annotation: Any, part: int | str) -> Iterator[Any]:
+    """What may stand under a key, at a list's position, or, in a union, behind the tag of one of its kinds."""
     if hasattr(annotation, "model_fields"):
-        return annotation
-    found = [inner for inner in map(_model_in, get_args(annotation)) if inner is not None]
-    return found[0] if len({*found}) == 1 else None
+        if part in (known := _annotations(annotation)):
+            yield known[str(part)]
+        elif annotation.model_config.get("extra") == "allow":
+            yield list[steps.AnyStep]
+    elif get_origin(annotation) in (Union, types.UnionType, Annotated):
+        kinds = list(_kinds(annotation))
+        tagged = [inner for tag, inner in kinds if tag == part]
+        yield from tagged or [below for _, inner in kinds for below in _below(inner, part)]
+    elif get_origin(annotation) in (list, dict, tuple):
+        yield from get_args(annotation)[-1:]
 
 
-def _quote(value: object) -> str:
-    text = repr(value)
+def _kinds(annotation: Any, tag: str | None = None) -> Iterator[tuple[str | None, Any]]:
+    """The members of a union, each with its tag."""
+    if get_origin(annotation) is Annotated:
+        inner, *notes = get_args(annotation)
+        tag = next((note.tag for note in notes if isinstance(note, Tag)), tag)
+        yield from _kinds(inner, tag)
+    elif get_origin(annotation) in (Union, types.UnionType):
+        for inner in get_args(annotation):
+            yield from _kinds(inner, tag)
+    else:
+        yield tag, annotation
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    return (inner for _, inner in _kinds(annotation) if hasattr(inner, "model_fields"))
+
+
+def _annotations(model: type[BaseModel]) -> Mapping[str, Any]:
+    """The fields of a model by the names that people write."""
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def quote(value: object) -> str:
+    """A value as it stands in the file, cut where it is long."""
+    text = _YAML.get(str(value), repr(value)) if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _plain(value: object) -> str:
+    return _YAML.get(str(value), str(value))

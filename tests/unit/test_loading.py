@@ -32,7 +32,7 @@ BAD_STEPS = {
     "an unknown step": ("  - sned: email/x", "5:5: 'sned' is no step; did you mean 'send'?"),
     "an unknown step with an id": ("  - {id: x, sned: email/x}", "5:13: 'sned' is no step; did you mean 'send'?"),
     "words for a step": ("  - send it", "5:5: 'send it' is no step: a step is a mapping that begins with one of send,"),
-    "an empty step": ("  -", "5:4: None is no step"),
+    "an empty step": ("  -", "5:4: nothing is no step"),
     "a misspelt key of a step": (
         "  - send: email/x\n    if_uncertan: hold",
         "6:5: 'if_uncertan' is not known here; did you mean 'if_uncertain'? allowed: id, note, send, if_uncertain",
@@ -118,7 +118,7 @@ BAD_STEPS = {
     "points for nothing": ("  - score: {points: 0, because: x}", "5:13: 0 points change nothing"),
     "points without a reason": ("  - score: {points: 1}", "5:12: because: is missing"),
     "points alone": ("  - score: 1", "5:5: 1 stands where a mapping is wanted: allowed are points, because"),
-    "points that are true": ("  - score: {points: true, because: x}", "5:13: True: input should be a valid integer"),
+    "points that are true": ("  - score: {points: true, because: x}", "5:13: true stands where a whole number is wanted"),
     "a range that holds nothing": (
         "  - branch: [{when: {score: {at_least: 5, below: 5}}, steps: []}]",
         "5:22: no score is at least 5 and below 5",
@@ -143,7 +143,7 @@ BAD_HEADS = {
     "a way in that is none": ("enter: apy\njourney: a\ntitle: A\nsteps: [{tag: x}]", "1:1: 'apy' is no way in: write"),
     "a misspelt way in": (
         "enter: [api, {on: x, wher: {tag: x}}]\njourney: a\ntitle: A\nsteps: [{tag: x}]",
-        "1:22: 'wher' is not known here; did you mean 'where'? allowed: on, where",
+        "1:22: 'wher' is not known here; did you mean 'where'? allowed: on, with, where",
     ),
     "an unknown rule": (HEAD.replace("steps", "re_enter: daily\nsteps") + "  - tag: x", "4:1: 'daily' is no rule for"),
     "a rule of no time": (HEAD.replace("steps", "re_enter: {after: 0d}\nsteps") + "  - tag: x", "4:12: '0d' must be"),
