@@ -8,7 +8,7 @@ import pytest
 
 from activities.migrating import Migrating, Plan, StepsGone, plan
 from journeys.errors import WaymarkError
-from records import orders
+from records import orders, versions
 from records.enrolments import Enrolment
 from records.versions import UnknownJourney
 from tests.workflow.stage import Stage
@@ -137,3 +137,22 @@ async def test_a_plan_names_only_versions_and_steps_that_there_are(stage: Stage)
         await preview(stage, wait_2="wait-3d")
     with pytest.raises(WaymarkError, match="no step of the new version; did you mean 'wait-3d'"):
         await preview(stage, wait_2d="wait-4d")
+
+
+async def test_an_archived_journey_lets_its_runs_finish_and_greets_nobody_twice(
+    stage: Stage,
+) -> None:
+    signing_up = FIRST.replace("enter: api", "enter: {on: customer.signed_up}").replace("40d", "1d")
+    await stage.publish(signing_up)
+    ann = await stage.customer("Ann")
+    await stage.event(ann, "customer.signed_up", 0 * DAY)
+    async with stage.engine.begin() as db:
+        await versions.archive(db, "slow")
+    await stage.event(await stage.customer("Bob"), "customer.signed_up", HOUR)
+    await stage.pass_time(ann, 4 * DAY)
+    assert [run.outcome for run in await stage.runs(ann)] == ["completed"]
+    await stage.publish(signing_up.replace("2d", "3d"))
+    await stage.event(ann, "customer.signed_up", 5 * DAY)
+    assert [run.version for run in await stage.runs(ann)] == [1]
+    assert stage.mailbox.to("ann@customers.example").count(stage.mailbox.to("ann@customers.example")[0]) == 1
+    assert stage.mailbox.to("bob@customers.example") == []
