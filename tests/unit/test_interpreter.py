@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journeys.definition import Journey
-from journeys.interpreter import Ask, Cursor, Do, Passed, Person, Rest, Walk, go_on, questions, start
+from journeys.interpreter import Ask, Cursor, Do, Passed, Person, Rest, Walk, go_on, move, questions, rest_at, start
 from journeys.program import Program
-from journeys.steps import WaitFor
+from journeys.steps import Send, WaitFor, Webhook
 from tests.unit.maps import Map, maps
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -179,41 +179,68 @@ def test_every_map_is_walked_to_an_end_whatever_the_answers(data: Map, chance: A
     script: list[Any] = []
 
     def decide(ask: Ask) -> Any:
-        fields = [None, "2020-01-01", "2026-09-01", "junk"]
+        fields = [None, "2020-01-01", "2026-09-01", "2024-02-29", "9999-12-31", "junk"]
         script.append(chance.choice(fields) if ask.field else {q: chance.random() < 0.5 for q in questions(ask)})
         return script[-1]
 
-    def choose(at: Rest) -> str:
+    def choose(at: Rest) -> Way:
         ways.append(_way(walk, at, chance))
         return ways[-1]
 
-    ways: list[str] = []
+    ways: list[Way] = []
     first = _to_the_end(walk, decide, choose)
     again, again_ways = iter(script), iter(ways)
     assert _to_the_end(walk, lambda ask: next(again), lambda at: next(again_ways)) == first
     assert set(first) <= set(walk.nodes)
-    assert max(Counter(first).values(), default=1) == 1
 
 
-def _way(program: Program, at: Rest, chance: Any) -> str:
+@settings(deadline=None)
+@given(maps(), st.booleans(), st.data())
+def test_from_every_step_of_every_map_a_run_comes_to_a_rest(data: Map, answer: bool, draw: st.DataObject) -> None:
+    walk = Program.of(Journey.model_validate(data))
+    anywhere = Cursor(draw.draw(st.sampled_from(list(walk.nodes))), NOW, {}, NOW)
+    value = draw.draw(st.sampled_from([None, "2026-09-01", "2020-02-29"]))
+    for id_ in walk.nodes:
+        at, _ = rest(move(walk, anywhere, id_, NOW, PERSON, "moved"), lambda ask: _same(ask, answer, value))
+        assert at.act == "finish" or at.cursor.step in walk.nodes
+        stays = isinstance(walk.nodes[id_].step, Send | Webhook | WaitFor)
+        assert not stays or at.cursor.step == id_
+
+
+def _same(ask: Ask, answer: bool, value: Any) -> Any:
+    return value if ask.field else dict.fromkeys(questions(ask), answer)
+
+
+Way = tuple[str, int]
+
+
+def _way(program: Program, at: Rest, chance: Any) -> Way:
     step = program.nodes[at.cursor.step or ""].step
     if at.act == "deliver":
-        return str(chance.choice(["sent", "skipped", "failed"]))
-    return str(chance.choice(["elapsed", *step.wait_for.events])) if isinstance(step, WaitFor) else "elapsed"
+        return str(chance.choice(["sent", "skipped", "failed"])), 0
+    if not isinstance(step, WaitFor) or chance.random() < 0.5:
+        return "elapsed", 0
+    option = chance.randrange(len(step.wait_for.options))
+    return str(chance.choice(step.wait_for.options[option].on)), option
 
 
-def _to_the_end(program: Program, answers: Answers, way: Callable[[Rest], str]) -> list[str]:
-    """The steps a run visits, in order; time moves on, visits count up, and no rest lies in the past."""
+def _to_the_end(program: Program, answers: Answers, way: Callable[[Rest], Way]) -> list[str]:
+    """The steps a run visits, in order; time moves on, visits count up, no rest lies in the past, and whoever rests
+    again where a run rests comes to the same rest."""
     now, visited = NOW, []
     walk = start(program, now, PERSON)
-    for _ in range(len(program.nodes) + 1):
-        at, seen = rest(walk, answers)
+    for _ in range(100 * len(program.nodes)):
+        asked: list[Any] = []
+        at, seen = rest(walk, lambda ask: asked.append(answers(ask)) or asked[-1])  # noqa: B023 (used up at once)
         visited += [one.step for one in seen if isinstance(one, Passed)]
         if at.act == "finish":
             return visited
         assert at.until is None or at.until > now
-        assert at.cursor.visit == 1
         visited.append(at.cursor.step or "")
+        assert at.cursor.visit == visited.count(at.cursor.step or "")
+        assert Cursor.from_json(json.loads(json.dumps(at.cursor.as_json()))) == at.cursor
+        same, passed = rest(rest_at(program, at.cursor, PERSON, at.because), lambda ask: asked[-1])  # noqa: B023
+        assert (same, passed) == (at, [])
         now = at.until or now
-        walk = go_on(program, at.cursor, now, PERSON, way(at))
+        walk = go_on(program, at.cursor, now, PERSON, *way(at))
     raise AssertionError(f"no end after {visited}")
