@@ -41,8 +41,9 @@ PREFIX = "waymark/"
 """Of the schedules that live journeys ask for: `waymark/JOURNEY/NUMBER`."""
 AHEAD = timedelta(days=400)
 """How far ahead displaced wall times are told to Temporal: past the next change of clocks of either kind."""
-_AGE = timedelta(days=36500)
-"""An interval that comes round once in a hundred years is a moment."""
+_AGE = timedelta(days=10_000)
+"""An interval that comes round once in 27 years is a moment. One longer than the time since 1970 never comes: the
+server (1.32) divides towards zero."""
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _LEAST_CATCH_UP = timedelta(seconds=10)
 """Temporal's own least (API documentation of SchedulePolicies)."""
