@@ -20,7 +20,9 @@ from console.app import create_app
 from journeys import conditions, definition
 from journeys.fields import parse_fields
 from journeys.loading import parse
+from journeys.sending import Cap, ChannelRules, SendingRules, Window
 from journeys.source import InvalidFile
+from journeys.timing import UNITS
 from tools import pictures, reference
 from workers.command import app
 from workers.settings import Settings, variable
@@ -137,6 +139,21 @@ def test_every_condition_is_documented_and_no_other() -> None:
 def test_every_part_of_a_condition_is_documented_and_no_other(condition: str, model: Any) -> None:
     text = section(read("conditions.md"), f"`{condition}`")
     assert first_cells(text) | {"name"} == aliases(model)
+
+
+# Time
+
+
+@pytest.mark.parametrize(
+    ("title", "models"),
+    [("Windows and quiet hours", [Window]), ("`sending.yaml`", [SendingRules, ChannelRules, Cap])],
+)
+def test_every_key_of_the_rules_of_sending_is_documented_and_no_other(title: str, models: list[Any]) -> None:
+    assert first_cells(section(read("time.md"), title)) == set().union(*map(aliases, models))
+
+
+def test_every_unit_of_durations_is_documented_and_no_other() -> None:
+    assert first_cells(section(read("time.md"), "Durations")) == set(UNITS)
 
 
 # Files, templates, events
@@ -331,6 +348,8 @@ def test_every_example_in_yaml_is_right(where: str, block: str) -> None:
         )
     elif first == "fields":
         parse_fields(block, where)
+    elif first == "channels":
+        SendingRules.model_validate(YAML(typ="safe").load(block))
     else:
         assert first == "threshold", f"{where}: an example of what?"
         HandoffRule.model_validate(YAML(typ="safe").load(block))

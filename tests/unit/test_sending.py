@@ -389,7 +389,7 @@ def test_a_message_comes_under_the_caps_of_its_channel_and_those_over_all() -> N
 @pytest.mark.parametrize(
     ("text", "place", "what"),
     [
-        ("at_most: {count: 0, per: 1d}", "1:11", "greater than or equal to 1"),
+        ("at_most: {count: 0, per: 1d}", "1:11", "at least 1"),
         ("at_most: {count: 1, per: 1 day}", "1:21", "is not a duration"),
         ("at_most: {count: 1}", "1:10", "per: is missing"),
         ("channels: {fax: {}}", "1:17", "allowed: email, sms"),
