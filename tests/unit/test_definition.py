@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from journeys.definition import EveryFew, Journey, Trigger
-from journeys.steps import NOT_SET, CustomerDate, Send, SetFields, Task, Until, Wait, WaitFor, kind_of
+from journeys.steps import NOT_SET, CustomerDate, Send, SetFields, Task, Until, Wait, WaitFor, Webhook, kind_of
 from journeys.timing import Duration
 from tests.unit.maps import Map
 
@@ -90,3 +90,50 @@ def test_the_kind_of_a_step_is_the_word_that_it_begins_with() -> None:
 def test_a_map_that_was_read_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
         journey().title = "B"  # type: ignore[misc]
+
+
+def test_each_kind_of_way_in_is_told_apart() -> None:
+    date = {"date": "customer.birthday", "every": "year", "offset": "-7d"}
+    read = journey(enter=[{"on": "a"}, {"segment": "vip"}, date, {"schedule": "0 9 * * MON"}, "api"])
+    assert [trigger.event for trigger in read.triggers] == ["a", "segment.entered"]
+    assert read.triggers[1].tests["segment"].is_ == ["vip"]
+    assert [(day.field, day.every, day.offset, day.at) for day in read.dates] == [
+        ("birthday", "year", Duration(-7, "d"), time(9)),
+    ]  # fmt: skip
+    assert [(one.schedule, one.overlap, one.catch_up) for one in read.schedules] == [
+        ("0 9 * * mon", "skip", Duration(1, "h")),
+    ]  # fmt: skip
+
+
+def test_leaving_a_segment_is_an_event_that_names_it() -> None:
+    one, other = journey(exit=[{"on": "order.placed"}, {"left": "vip", "as": "gone"}]).exit
+    assert (one.event, one.tests, one.outcome) == ("order.placed", {}, "exited")
+    assert (other.event, other.tests["segment"].is_, other.outcome) == ("segment.left", ["vip"], "gone")
+
+
+@pytest.mark.parametrize(("written", "share"), [("5%", 0.05), ("0.5 %", 0.005), (" 99%", 0.99)])
+def test_a_holdout_is_a_share_in_percent(written: str, share: float) -> None:
+    assert journey(holdout=written).holdout == pytest.approx(share)
+
+
+def test_a_value_a_list_and_a_mapping_test_a_property() -> None:
+    (step,) = journey(
+        {"wait_for": {"on": "e", "with": {"a": 1, "b": ["x", "y"], "c": {"same_as": "event.c"}}, "up_to": "1d"}}
+    ).steps
+    assert isinstance(step, WaitFor)
+    tests = step.wait_for.with_
+    assert (tests["a"].is_, tests["b"].is_, tests["c"].tie) == ([1], ["x", "y"], "c")
+
+
+def test_what_a_map_does_not_say_about_sending() -> None:
+    read = journey({"send": "email/x"})
+    (step,) = read.steps
+    assert isinstance(step, Send)
+    assert (read.if_quiet, read.if_capped, read.send_window, read.holdout) == ("wait", "skip", None, None)
+    assert (step.transactional, step.window, step.if_quiet, step.if_capped) == (False, None, None, None)
+
+
+def test_a_call_is_made_again_after_a_crash_because_its_repeats_carry_the_same_id() -> None:
+    (step,) = journey({"webhook": {"url": "https://shop.example/x"}}).steps
+    assert isinstance(step, Webhook)
+    assert (step.if_uncertain, step.webhook.timeout, step.message) == ("resend", 10, "webhook/shop.example")

@@ -31,6 +31,13 @@ def program(*steps: Map, **head: object) -> Program:
         ({"finish": "done"}, "finish-done"),
         ({"set": {"plan": "pro"}}, "set"),
         ({"tag": "vip"}, "tag"),
+        ({"wait": {"until": {"time": "09:00", "weekday": "mon"}}}, "wait-until-09-00"),
+        ({"wait": {"working_days": 3}}, "wait-3-working-days"),
+        ({"wait_for": {"any": [{"on": "a.b"}, {"on": "c"}], "up_to": "1d"}}, "wait-for-a-b"),
+        ({"split": {"a": 1, "b": 1}}, "split"),
+        ({"consent": {"channel": "sms", "granted": False, "because": "x"}}, "consent-sms-withdrawn"),
+        ({"webhook": {"url": "https://shop.example/x"}}, "webhook-shop-example"),
+        ({"start": "other"}, "start-other"),
     ],
 )
 def test_a_step_without_an_id_is_named_by_its_kind_and_content(step: Map, id_: str) -> None:
@@ -72,6 +79,79 @@ def test_an_unreachable_step_is_refused_with_its_place() -> None:
     with pytest.raises(ProgramError) as caught:
         program({"branch": arms}, {"tag": "y"})
     assert caught.value.location == ("steps", 1)
+
+
+def test_each_event_of_several_has_its_arm_and_the_last_is_for_none_of_them() -> None:
+    options = [{"on": "a", "then": [{"id": "own", "tag": "x"}]}, {"on": "b"}, {"on": "c", "then": []}]
+    step = {"id": "w", "wait_for": {"any": options, "up_to": "1d"}, "then": [{"id": "then", "tag": "x"}], "else": [
+        {"id": "else", "tag": "x"}]}  # fmt: skip
+    nodes = program(step, {"id": "end", "tag": "y"}).nodes
+    assert nodes["w"].arms == ("own", "then", "end", "else")
+    assert list(nodes) == ["w", "own", "then", "else", "end"]
+
+
+def test_a_split_has_an_arm_for_each_share_in_their_order_and_one_without_steps_leads_on() -> None:
+    step = {
+        "id": "s",
+        "split": {"b": 1, "a": 1, "c": 1},
+        "a": [{"id": "a", "tag": "x"}],
+        "b": [{"id": "b", "tag": "x"}],
+    }
+    nodes = program(step, {"id": "end", "tag": "y"}).nodes
+    assert nodes["s"].arms == ("b", "a", "end")
+    assert nodes["b"].location == ("steps", 0, "b", 0)
+
+
+def test_a_split_whose_arms_all_finish_leaves_nothing_behind_it_within_reach() -> None:
+    with pytest.raises(ProgramError, match="never be reached"):
+        program({"split": {"a": 1, "b": 1}, "a": [{"finish": "a"}], "b": [{"finish": "b"}]}, {"tag": "x"})
+
+
+def test_a_loop_leads_back_and_on() -> None:
+    nodes = program(
+        {"id": "w", "wait": "1d"}, {"id": "l", "loop": {"to": "w", "at_most": 3}}, {"id": "t", "tag": "x"}
+    ).nodes
+    assert (nodes["l"].arms, nodes["l"].next) == (("w",), "t")
+
+
+WAIT: Map = {"id": "w", "wait": "1d"}
+TAG: Map = {"id": "t", "tag": "x"}
+BRANCH: Map = {"branch": [{"when": {"tag": "a"}, "steps": [WAIT]}]}
+SENT: Map = {"id": "w", "send": "email/x"}
+
+
+def _loop(to: str) -> Map:
+    return {"loop": {"to": to, "at_most": 2}}
+
+
+@pytest.mark.parametrize(
+    ("steps", "problem"),
+    [
+        ([WAIT, _loop("v")], "'v' is no step before this loop; allowed: w"),
+        ([TAG, _loop("t")], "nothing waits on one way"),
+        ([SENT, _loop("w")], "nothing waits on one way"),  # sending takes no time
+        ([TAG, BRANCH, _loop("t")], "nothing waits on one way"),
+        ([_loop("w"), WAIT], "does not lead to this loop"),
+        ([{"id": "l", **_loop("l")}], "does not lead to this loop"),
+        ([{"wait_for": {"on": "e", "up_to": "1d"}, "then": [WAIT], "else": [_loop("w")]}],
+         "does not lead to this loop"),
+        ([WAIT, {"id": "l", **_loop("w")}, {"id": "u", "tag": "y"}, _loop("l")], "nothing waits on one way"),
+    ],
+)  # fmt: skip
+def test_a_loop_that_leads_nowhere_or_never_rests_is_refused_at_its_target(steps: list[Map], problem: str) -> None:
+    with pytest.raises(ProgramError, match=problem) as caught:
+        program(*steps)
+    assert caught.value.location[-2:] == ("loop", "to")
+
+
+def test_a_loop_out_of_one_arm_goes_back_to_a_step_before_the_branch() -> None:
+    program(WAIT, {"branch": [{"when": {"tag": "a"}, "steps": [_loop("w")]}]})
+
+
+def test_a_journey_does_not_start_itself() -> None:
+    with pytest.raises(ProgramError, match="cannot start itself") as caught:
+        program({"start": "a"})
+    assert caught.value.location == ("steps", 0, "start")
 
 
 def test_a_run_awaits_its_exits_and_its_goal_wherever_it_stands() -> None:
