@@ -75,7 +75,7 @@ async def test_a_version_that_is_named_is_taken_back_once(engine: AsyncEngine) -
             assert await live(db) == (2, "Title b", "live")
         with pytest.raises(UnknownJourney, match="no version 9") as caught:
             await versions.unpublish(db, "welcome", 9)
-        assert caught.value.hint == "There is 1, 2, 3."
+        assert caught.value.hint == "The versions are 1, 2, 3."
 
 
 async def test_a_journey_that_is_not_there_is_told_with_the_nearest_name(engine: AsyncEngine) -> None:
