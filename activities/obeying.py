@@ -19,7 +19,7 @@ from journeys.nearest import unknown_word
 from journeys.spreading import fraction
 from journeys.steps import WaitFor
 from records import ledger, orders
-from records.enrolments import PendingOrder
+from records.enrolments import Happening, PendingOrder
 
 if TYPE_CHECKING:
     from activities.turns import Turns
@@ -31,7 +31,7 @@ class Refusal(Exception):
     """Why a run does not do what it was told, in words."""
 
 
-async def obey(turns: Turns, db: AsyncConnection, taken: Taken) -> bool:
+async def obey(turns: Turns, db: AsyncConnection, taken: Taken, met: Happening | None) -> bool:
     """Carry out the pending orders of the run, one after the other. False when none of them changed where it is."""
     changed = False
     for order in taken.standing.orders:
@@ -39,7 +39,7 @@ async def obey(turns: Turns, db: AsyncConnection, taken: Taken) -> bool:
             await _refuse(db, taken, order, "the run has ended")
             continue
         try:
-            await _carry_out(turns, db, taken, order)
+            await _carry_out(turns, db, taken, order, met)
         except Refusal as refusal:
             await _refuse(db, taken, order, str(refusal))
         else:
@@ -60,7 +60,9 @@ async def _refuse(db: AsyncConnection, taken: Taken, order: PendingOrder, becaus
     await orders.refuse(db, order.id, taken.now, because)
 
 
-async def _carry_out(turns: Turns, db: AsyncConnection, taken: Taken, order: PendingOrder) -> None:
+async def _carry_out(
+    turns: Turns, db: AsyncConnection, taken: Taken, order: PendingOrder, met: Happening | None
+) -> None:
     by = f"by {order.by}" + (f": {order.because}" if order.because else "")
     match order.kind:
         case "exit":
@@ -72,7 +74,7 @@ async def _carry_out(turns: Turns, db: AsyncConnection, taken: Taken, order: Pen
         case "retry":
             await _retry(turns, db, taken, by)
         case "resume":
-            await _resume(turns, db, taken, order.args)
+            await _resume(turns, db, taken, order.args, met)
         case "migrate":
             await _migrate(turns, db, taken, int(order.args["version"]), order.args.get("map") or {}, by)
 
@@ -84,6 +86,8 @@ async def _skip(turns: Turns, db: AsyncConnection, taken: Taken, by: str) -> Non
         await turns.elapse(db, taken, f"skipped {by}")
         return
     await _unsettled(db, taken)
+    if await ledger.find(db, taken.slot) is not None:
+        raise Refusal("its message is settled already: there is nothing to skip")
     await ledger.skip(db, taken.slot, taken.row(), f"skipped {by}")
     await turns.settle(db, taken, "skipped", {"because": f"skipped {by}"})
 
@@ -113,9 +117,12 @@ async def _unsettled(db: AsyncConnection, taken: Taken) -> None:
         raise Refusal(TO_SETTLE)
 
 
-async def _resume(turns: Turns, db: AsyncConnection, taken: Taken, args: Mapping[str, Any]) -> None:
+async def _resume(
+    turns: Turns, db: AsyncConnection, taken: Taken, args: Mapping[str, Any], met: Happening | None
+) -> None:
     """Go on after a pause. What is overdue goes on at a moment of its own within a window (`spread`), when the length
-    of the pause has passed again (`shift`), or at once, its message being left out (`skip`)."""
+    of the pause has passed again (`shift`), or at once, its message being left out (`skip`). `met` is the event that
+    the run waits for, when it came in time."""
     mode, since, at = args["mode"], datetime.fromisoformat(args["since"]), datetime.fromisoformat(args["at"])
     if taken.standing.hold is not None:
         raise Refusal(f"still paused: {taken.standing.hold.kind} {taken.standing.hold.name}")
@@ -135,13 +142,14 @@ async def _resume(turns: Turns, db: AsyncConnection, taken: Taken, args: Mapping
                 taken.notes["limit"] = was.until.isoformat()
             await _wake_at(turns, db, taken, moment)
             return
-    if mode == "shift" and begun and was.until is not None and was.until + (at - since) > taken.now:
-        await _wake_at(turns, db, taken, was.until + (at - since), shifted=at - since)
+    due = met.at if met is not None else was.until if begun else None
+    if mode == "shift" and due is not None and due + (at - since) > taken.now:
+        await _wake_at(turns, db, taken, due + (at - since), shifted=at - since)
     elif not begun:
         await turns.walk(db, taken, start(taken.program, taken.now, taken.person))
     elif taken.delivery is None:
-        await turns.elapse(db, taken)
-    elif mode == "skip":
+        await turns.end_wait(db, taken, met)
+    elif mode == "skip" and await ledger.find(db, taken.slot) is None:
         await ledger.skip(db, taken.slot, taken.row(), "paused")
         await turns.settle(db, taken, "skipped", {"because": "paused"})
     else:

@@ -79,7 +79,7 @@ class Turns:
         if ended is not None:
             await self.leave(db, taken, f"{ended.name} came", ended.interest.outcome or "exited", ended.seen)
             await obeying.refuse_all(db, taken, f"the run has just left: {ended.name} came")
-        elif not await obeying.obey(self, db, taken):
+        elif not await obeying.obey(self, db, taken, _awaited(happenings)):
             await self._move(db, taken, turn, happenings, begins=last is None)
         return taken
 
@@ -166,6 +166,10 @@ class Turns:
         taken.note(kind, because or why)
         await self.walk(db, taken, go_on(taken.program, taken.cursor, taken.now, taken.person, "elapsed"))
 
+    async def end_wait(self, db: AsyncConnection, taken: Taken, met: Happening | None) -> None:
+        """Go on from a wait: by the event that came in time, or because its time is over."""
+        await self._follow(db, taken, Way("event", met) if met is not None else Way("elapsed"))
+
     async def leave(
         self, db: AsyncConnection, taken: Taken, because: str, outcome: str, seen: dict[str, Any] | None = None
     ) -> None:
@@ -242,8 +246,7 @@ class Turns:
                     return Way("deliver")
                 return Way("settled", settled=touch.status) if touch.status in ("sent", "failed", "skipped") else None
             return Way("deliver") if last.act == "deliver" or due else None
-        met = next((one for one in happenings if one.interest.role == "wait"), None)
-        if met is not None:
+        if (met := _awaited(happenings)) is not None:
             return Way("event", met)
         return Way("elapsed") if due else None
 
@@ -302,6 +305,11 @@ class Turns:
                     reply = caused.result
                 case Passed():
                     taken.pass_by(query)
+
+
+def _awaited(happenings: list[Happening]) -> Happening | None:
+    """The event that the run waits for, when it has come."""
+    return next((one for one in happenings if one.interest.role == "wait"), None)
 
 
 def _moment(taken: Taken, turn: Turn, last: Instruction | None, happenings: list[Happening]) -> datetime:

@@ -286,6 +286,30 @@ async def test_a_preview_counts_and_changes_nothing(stage: Stage, switch: Switch
     assert state(await stage.run(run.id)) == "paused"
 
 
+async def test_an_event_that_came_during_the_pause_is_moved_by_its_length_too(stage: Stage, switch: Switch) -> None:
+    [run] = await entered(stage, "Ann")
+    await stage.pass_time(run.customer_id, 2 * DAY + HOUR)
+    await switch.pause("journey", "slow", 3 * DAY)
+    await stage.event(run.customer_id, "email.clicked", 4 * DAY, message="email/welcome")
+    await switch.resume("journey", "slow", 6 * DAY, "shift", run)
+    assert close((await stage.run(run.id)).wakes_at, stage.start + 7 * DAY)
+    await stage.pass_time(run.customer_id, 7 * DAY)
+    assert (await stage.person(run.customer_id)).tags == ["keen"]
+
+
+async def test_who_stood_at_the_entry_begins_within_the_window(stage: Stage, switch: Switch) -> None:
+    await stage.publish(BRISK)
+    await switch.pause("all", EVERYTHING, NONE)
+    runs = [await stage.enrol(await stage.customer(name), "brisk") for name in ("Ann", "Bob")]
+    await switch.resume("all", EVERYTHING, DAY, "spread", *runs, over=4 * HOUR)
+    at = stage.start + DAY
+    begins = [(await stage.run(run.id)).wakes_at for run in runs]
+    assert all(moment is not None and at <= moment < at + 4 * HOUR for moment in begins)
+    for run in runs:
+        await stage.pass_time(run.customer_id, DAY + 4 * HOUR)
+        assert [touch.status for touch in await stage.touches(run.customer_id)] == ["sent"]
+
+
 # Crashes
 
 

@@ -14,6 +14,7 @@ from temporalio.client import Client
 
 from activities.channels.email import EmailChannel
 from activities.explaining import explain
+from activities.holding import Holding, Scope
 from activities.settling import settle_by_hand
 from activities.steering import Kind, OrderRefused, Steered, Steering
 from records import holds, orders
@@ -235,6 +236,28 @@ async def test_an_uncertain_message_is_settled_before_anything_else(stage: Stage
     await settle_by_hand(stage.engine, stage.parts.audience.router, run.id, "sent", now=stage.start)
     await stage.time.moved([held])
     await order(stage, run, "skip")
+
+
+async def test_a_message_that_was_settled_during_a_pause_is_neither_skipped_nor_sent_again(
+    stage: Stage, scripted: ScriptedRelay
+) -> None:
+    scripted.answers = {"dot": KEEP_AND_CLOSE}
+    run = await entered(stage)
+    await stage.time.wake(await stage.run(run.id))
+    async with stage.engine.begin() as db:
+        await holds.hold(db, "journey", "winding", by="mei", because=None, now=stage.start)
+    held = await stage.run(run.id)
+    await settle_by_hand(stage.engine, stage.parts.audience.router, run.id, "sent", now=stage.start)
+    await stage.time.moved([held])
+    paused = await stage.run(run.id)
+    assert ((paused.instruction or {})["status"], paused.step) == ("paused", "send-email-welcome")
+    assert "settled already" in (await refusal(stage, run, "skip")).message
+    paused = await stage.run(run.id)
+    holding = Holding(stage.engine, stage.parts.audience.router)
+    await holding.resume(Scope("journey", "winding", "winding"), "skip", by="mei", now=stage.start + 3 * DAY)
+    await stage.time.moved([paused])
+    assert (await stage.run(run.id)).step == "wait-for-email-clicked"
+    assert [touch.status for touch in await stage.touches(run.customer_id)] == ["sent"]
 
 
 @pytest.mark.parametrize("kind", ["skip", "move"])
