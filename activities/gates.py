@@ -45,6 +45,8 @@ class Gates:
     def closed(self, taken: Taken) -> Closed | None:
         """Whether the delivery at which the run stands has to wait or is skipped, by what needs no counting."""
         send = taken.send
+        if (held := taken.standing.hold) is not None:  # the run was moved here by hand
+            return Closed("paused", f"paused: {held.kind if held.kind == 'all' else f'{held.kind} {held.name}'}")
         hold = taken.standing.channels.get(send.channel)
         if hold is not None:
             if hold.mode == "stop":
