@@ -15,6 +15,10 @@ TOUCH = ("customer", "journey", "version", "step", "visit", "channel", "message"
 RUN = ("customer", "journey", "outcome", "at")
 
 
+def page(came: Rehearsed) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A touch, and the message itself when it was sent."""

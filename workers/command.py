@@ -24,6 +24,7 @@ from workers.commands import (
     holding,
     importing,
     publishing,
+    rehearsing,
     replaying,
     reporting,
     running,
@@ -75,6 +76,7 @@ app.command("console")(running.console)
 app.command("migrate")(setup.migrate)
 app.command("init")(setup.init)
 app.command("doctor")(checking.doctor)
+app.command("rehearse")(rehearsing.rehearse)
 app.command("replay")(replaying.replay)
 app.command("import")(importing.import_)
 app.add_typer(customers.app, name="customers")

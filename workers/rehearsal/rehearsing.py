@@ -19,9 +19,11 @@ from console.rehearsal import Line, Rehearsed
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.loading import LoadedJourney
-from journeys.steps import Start
+from journeys.segments import LoadedSegment
+from journeys.steps import Send, Start, Webhook
 from records import events, rehearsed
-from records.rehearsed import RehearsedContact
+from records.enrolments import Enrolment
+from records.rehearsed import RehearsedContact, RehearsedTouch
 from workers import worker
 from workers.acting import Actors
 from workers.composition import Composition, compose
@@ -29,6 +31,7 @@ from workers.rehearsal.caught import Caught, channels
 from workers.rehearsal.happenings import Happening, Happenings, Reject, read_happenings
 from workers.rehearsal.scratch import Scratch
 from workers.rehearsal.timeline import Timeline
+from workers.rehearsal.ways_in import Days, Segments
 from workers.rests import Rests
 from workers.settings import Settings
 from workers.virtual_time import VirtualTime
@@ -50,6 +53,7 @@ class Plan:
     """What is to be rehearsed: from `start` (UTC) for so many days, both ends included."""
 
     journeys: list[LoadedJourney]
+    segments: list[LoadedSegment]
     customers: Path
     events: Path | None
     start: datetime
@@ -68,6 +72,8 @@ class Report:
     rehearsed: Rehearsed
     rejects: list[Reject] = field(default_factory=list)
     imported: ImportReport = field(default_factory=ImportReport)
+    history: int = 0
+    """How many events lie before the start."""
 
 
 async def rehearse(
@@ -94,14 +100,16 @@ async def rehearse(
         await closing.enter_async_context(worker.working(parts))
         timeline = Timeline(parts, time, place.hearing, Actors(parts))
         await _carry(timeline, plan, who, happenings, caught, progress)
-        lines = await _lines(parts, timeline, caught)
+        lines = await _lines(timeline, plan, caught)
         async with place.engine.connect() as db:
             runs = await rehearsed.all_runs(db)
     events_file = plan.events.name if plan.events else ""
     late = [Reject(events_file, one.line, f"cannot happen: {why}") for one, why in timeline.impossible if one.line]
     titles = {one.journey.journey: one.journey.title for one in plan.journeys}
     came = Rehearsed(of.workspace_name, of.workspace_time_zone, titles, plan.start, plan.days, who, lines, runs)
-    return Report(came, sorted([*happenings.rejects, *late], key=lambda one: one.line), imported)
+    return Report(
+        came, sorted([*happenings.rejects, *late], key=lambda one: one.line), imported, len(happenings.before)
+    )
 
 
 def _apart(of: Settings, place: Scratch) -> Settings:
@@ -133,6 +141,7 @@ async def _prepare(parts: Composition, plan: Plan) -> tuple[ImportReport, list[R
     if plan.events is not None:
         names = {name: one.id for one in reversed(who) for name in (one.phone, one.email, one.external_id) if name}
         happenings = await asyncio.to_thread(read_happenings, plan.events, names, plan.start, plan.end)
+    await parts.membership.publish(plan.segments, plan.start)
     async with parts.engine.begin() as db:
         await publish(db, plan.journeys, now=plan.start, by="rehearsal")
         for one in happenings.before:
@@ -178,16 +187,34 @@ async def _carry(
             progress(days, sum(len(channel.messages) for channel in caught.values()))
 
         async with gate:
-            await timeline.carry(customer, plan.start, plan.end, mine, tell)
+            ways_in = (Segments(timeline.parts, plan.segments, customer), Days(timeline.parts, plan.journeys, customer))
+            await timeline.carry(customer, plan.start, plan.end, mine, ways_in, tell)
 
     async with asyncio.TaskGroup() as together:
         for one in who:
             together.create_task(one_of_them(one.id))
 
 
-async def _lines(parts: Composition, timeline: Timeline, caught: dict[str, Caught]) -> list[Line]:
+async def _lines(timeline: Timeline, plan: Plan, caught: dict[str, Caught]) -> list[Line]:
     """Every touch beside the message that was caught for it."""
-    async with parts.engine.connect() as db:
+    async with timeline.parts.engine.connect() as db:
         found = await rehearsed.all_touches(db)
+        names = {one.id: one.external_id or one.email or one.phone or "" for one in await rehearsed.contacts(db)}
+    found += [_unwritten(run, names[run.customer_id], plan) for run in timeline.stuck.values()]
     messages = {key: message for channel in caught.values() for key, message in channel.messages.items()}
+    found.sort(key=lambda one: (one.at, one.customer, one.journey))
     return [Line(one, messages.get(one.key)) for one in found]
+
+
+def _unwritten(run: Enrolment, customer: str, plan: Plan) -> RehearsedTouch:
+    """A message that cannot be written for a contact. Production would try until somebody mends the template."""
+    program = next(one.program for one in plan.journeys if one.journey.journey == run.journey)
+    step = program.nodes[run.step or ""].step
+    assert isinstance(step, Send | Webhook)
+    put_off = run.cursor.get("put_off", {})
+    at = datetime.fromisoformat(put_off["first"]) if "first" in put_off else run.enrolled_at
+    because = f"cannot be written: {put_off.get('because', run.because)}"
+    return RehearsedTouch(
+        customer, run.journey, run.version, run.step or "", run.cursor["visits"].get(run.step, 1), step.channel,
+        step.message, at.astimezone(UTC), "failed", because, "",
+    )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
 import shutil
 import tempfile
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
+from temporalio.runtime import Runtime, TelemetryConfig
 
 from journeys import attributes
 from records.database import create_engine
@@ -58,7 +60,8 @@ async def scratch(binary: Path | None, cache: Path, notice: Notice = to_stderr) 
             engine = create_engine(await asyncio.shield(starting), pool_size=CONNECTIONS, ping=False)
             hearing = Hearing(engine)
             try:
-                yield Scratch(folder, engine, await Client.connect(temporal.address, interceptors=[hearing]), hearing)
+                client = await Client.connect(temporal.address, interceptors=[hearing], runtime=_silent())
+                yield Scratch(folder, engine, client, hearing)
             finally:
                 await engine.dispose()
     finally:
@@ -69,6 +72,12 @@ async def scratch(binary: Path | None, cache: Path, notice: Notice = to_stderr) 
         await asyncio.to_thread(database.stop)
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         lock.close()
+
+
+@functools.cache
+def _silent() -> Runtime:
+    """The SDK writes its own log to standard output, where the lines of the rehearsal go."""
+    return Runtime(telemetry=TelemetryConfig(logging=None))
 
 
 def _start(database: EmbeddedPostgres) -> str:

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 
 from journeys.errors import WaymarkError
 from records.enrolments import Enrolment
@@ -14,20 +13,11 @@ from workers.acting import Actors, Impossible
 from workers.composition import Composition
 from workers.rehearsal.happenings import Happening
 from workers.rehearsal.hearing import Hearing
+from workers.rehearsal.ways_in import WayIn
 from workers.virtual_time import VirtualTime
 
 HOPELESS = "retrying"
 """The state of a run whose message cannot be written. Nobody mends the template during a rehearsal, so it is left."""
-
-
-class WayIn(Protocol):
-    """What brings a customer into journeys without anybody doing something: dates, schedules, segments."""
-
-    async def coming(self, customer: int, after: datetime) -> datetime | None:
-        """The first moment after `after` at which it may."""
-
-    async def come(self, customer: int, at: datetime) -> None:
-        """Let it, at that moment."""
 
 
 @dataclass
@@ -43,34 +33,33 @@ class Timeline:
     time: VirtualTime
     hearing: Hearing
     actors: Actors
-    ways_in: Sequence[WayIn] = ()
     impossible: list[tuple[Happening, str]] = field(default_factory=list)
     stuck: dict[int, Enrolment] = field(default_factory=dict)
     """Runs that were left at a message that cannot be written, by their numbers."""
 
     async def carry(
         self, customer: int, start: datetime, end: datetime, happenings: Iterable[Happening],
-        passed: Callable[[datetime], None] = lambda at: None,
+        ways_in: Sequence[WayIn] = (), passed: Callable[[datetime], None] = lambda at: None,
     ) -> None:  # fmt: skip
         """Bring one customer from start to end, both included; `passed` is told how far it is."""
-        rest = deque(happenings)
-        coming = [await way.coming(customer, start) for way in self.ways_in]
+        rest, at = deque(happenings), start
         while True:
+            coming = [await way.coming(at) for way in ways_in]
             moments = [(moment, 1, number) for number, moment in enumerate(coming) if moment is not None]
             if rest:
                 moments.append((rest[0].at, 0, 0))
             run = await self._due(customer)
             if run is not None:
                 moments.append((run[0], 2, 0))
-            at, rank, number = min(moments, default=(end, 3, 0))
-            if at > end or rank == 3:
+            moment, rank, number = min(moments, default=(end, 3, 0))
+            if moment > end or rank == 3:
                 break
+            at = max(at, moment)
             passed(at)
             if rank == 0:
                 await self._happen(rest.popleft())
             elif rank == 1:
-                await self.ways_in[number].come(customer, at)
-                coming[number] = await self.ways_in[number].coming(customer, at)
+                await ways_in[number].come(at)
             elif run is not None:
                 await self.time.wake(run[1])
             while told := self.hearing.told(customer):
