@@ -42,6 +42,34 @@ class PublishedSegment:
     """`new`, `changed`, `unchanged` or `removed`."""
 
 
+async def bring_into_force(
+    db: AsyncConnection, loaded: Collection[LoadedSegment], now: datetime
+) -> list[PublishedSegment]:
+    """Bring these segments into force and put all others out of it. Whoever is in one that goes, leaves it.
+
+    Raises:
+        SegmentInUse: a live journey still names one that would go.
+    """
+    before = await segments.definitions(db)
+    going = sorted(before.keys() - {one.name for one in loaded})
+    for journey in await versions.live_definitions(db) if going else []:
+        if lost := sorted(named_in(journey.definition) & set(going)):
+            raise SegmentInUse(
+                f"The journey {journey.journey} asks for the segment {lost[0]}, which has no file any more.",
+                hint="Publish the journey without it first, or bring the file back.",
+            )
+    done = []
+    for one in loaded:
+        fresh = await segments.put(db, one.name, one.segment.title, one.definition, one.digest)
+        became = ("changed" if one.name in before else "new") if fresh else "unchanged"
+        done.append(PublishedSegment(one.name, became))
+    for name in going:
+        await segments.empty(db, name, now)
+        await segments.remove(db, name)
+        done.append(PublishedSegment(name, "removed"))
+    return done
+
+
 class Membership:
     """Keeps the members of segments, and tells journeys who entered and left."""
 
@@ -51,32 +79,11 @@ class Membership:
         self._programs = programs
 
     async def publish(self, loaded: Collection[LoadedSegment], now: datetime) -> list[PublishedSegment]:
-        """Bring these segments into force and put all others out of it. Whoever is in one that goes, leaves it.
-
-        Raises:
-            SegmentInUse: a live journey still names one that would go; nothing was changed.
-        """
-        names = {one.name for one in loaded}
+        """`bring_into_force`, and tell journeys at once who left what is gone."""
         async with self._database.begin() as db:
-            before = await segments.definitions(db)
-            going = sorted(before.keys() - names)
-            for journey, named in await self._named(db):
-                if lost := sorted(named & set(going)):
-                    raise SegmentInUse(
-                        f"The journey {journey} asks for the segment {lost[0]}, which has no file any more.",
-                        hint="Publish the journey without it first, or bring the file back.",
-                    )
-            done = []
-            for one in loaded:
-                fresh = await segments.put(db, one.name, one.segment.title, one.definition, one.digest)
-                became = ("changed" if one.name in before else "new") if fresh else "unchanged"
-                done.append(PublishedSegment(one.name, became))
-            for name in going:
-                await segments.empty(db, name, now)
-                await segments.remove(db, name)
-                done.append(PublishedSegment(name, "removed"))
+            published = await bring_into_force(db, loaded, now)
         await self._tell_everybody(now, Pulse())
-        return done
+        return published
 
     async def evaluate(self, now: datetime, only: Collection[str] = ()) -> list[Evaluated]:
         """Work out the members of all segments in force, or of these and those that they name, and tell journeys.
@@ -167,10 +174,6 @@ class Membership:
                 if trigger.event in (ENTERED, LEFT):
                     heard |= {(trigger.event, name) for name in _segments_of(trigger) or names}
         return heard
-
-    async def _named(self, db: AsyncConnection) -> list[tuple[str, set[str]]]:
-        """The live journeys, each with the segments that it names."""
-        return [(one.journey, named_in(one.definition)) for one in await versions.live_definitions(db)]
 
     async def _live(self, db: AsyncConnection) -> list[Program]:
         listed = [one for one in await versions.listing(db) if one.status == "live"]

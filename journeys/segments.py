@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -21,6 +21,11 @@ from journeys.loading import unknown_fields
 from journeys.nearest import unknown_word
 from journeys.program import Location
 from journeys.source import InvalidFile, Problem, Source
+
+PARTS = ("enter", "exit", "steps")
+"""The parts of a map that may name segments."""
+_OTHERS = ("with", "set", "fields")
+"""What holds names that customers and events give to their own things; one may be called `segment`."""
 
 
 class Segment(Model):
@@ -141,9 +146,15 @@ def in_order(segments: Iterable[Segment]) -> list[Segment]:
 
 
 def _unknown(one: LoadedSegment, known: Collection[str]) -> list[Problem]:
+    return missing(one.source, "where", known)
+
+
+def missing(source: Source, part: str, known: Collection[str]) -> list[Problem]:
+    """The segments that one part of a file names (`where` of a segment; `enter`, `exit`, `steps` of a map) and that
+    there are not, each at its place."""
     return [
-        one.source.problem(place, unknown_word(name, sorted(known), "is no segment"))
-        for name, place in _places(one.source.data["where"], ("where",))
+        source.problem(place, unknown_word(name, sorted(known), "is no segment"))
+        for name, place in _places(source.data.get(part), (part,))
         if name not in known
     ]
 
@@ -166,31 +177,22 @@ def _circles(known: dict[str, LoadedSegment]) -> list[Problem]:
     return []
 
 
+def named_in(definition: Mapping[str, Any]) -> set[str]:
+    """The segments that a map names: in its ways in and out, and in conditions."""
+    return {name for part in PARTS for name, _ in _places(definition.get(part), (part,))}
+
+
 def _places(value: Any, location: Location) -> Iterator[tuple[str, Location]]:
-    """The names of segments in a condition as it stands in a file, each with its place."""
+    """The names of segments in a part of a file, each with its place."""
     if isinstance(value, list):
         for number, item in enumerate(value):
             yield from _places(item, (*location, number))
     elif isinstance(value, dict):
         for key, inner in value.items():
             here = (*location, key)
-            if key == "segment" and isinstance(inner, str):
+            if key in ("segment", "left") and isinstance(inner, str):
                 yield inner, here
-            elif key == "segment" and isinstance(inner, list):
+            elif key in ("segment", "left") and isinstance(inner, list):
                 yield from ((name, (*here, number)) for number, name in enumerate(inner) if isinstance(name, str))
-            elif key in ("all", "any", "not"):
+            elif key not in _OTHERS:
                 yield from _places(inner, here)
-
-
-def named_in(definition: Any) -> set[str]:
-    """The segments that a published map names: in its conditions, ways in and ways out."""
-    if isinstance(definition, list):
-        return {name for item in definition for name in named_in(item)}
-    if not isinstance(definition, dict):
-        return set()
-    found: set[str] = set()
-    for key, inner in definition.items():
-        if key in ("segment", "left"):
-            found |= {name for name in (inner if isinstance(inner, list) else [inner]) if isinstance(name, str)}
-        found |= named_in(inner)
-    return found

@@ -94,6 +94,9 @@ def test_the_definition_reads_back_as_the_same_segment() -> None:
 def test_the_segments_that_a_map_names_are_found_in_ways_in_conditions_and_ways_out() -> None:
     definition = {
         "enter": [{"segment": "a", "where": {"not": {"segment": ["b", "c"]}}}], "exit": [{"left": "d"}],
-        "steps": [{"branch": [{"when": {"any": [{"segment": "e"}]}, "steps": []}]}],
+        "steps": [
+            {"branch": [{"when": {"any": [{"segment": "e"}]}, "steps": [{"set": {"segment": "gold"}}]}]},
+            {"wait_for": {"on": "segment.left", "with": {"segment": "f"}, "up_to": "1d"}},
+        ],
     }  # fmt: skip
     assert named_in(definition) == {"a", "b", "c", "d", "e"}

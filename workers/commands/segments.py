@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from activities.membership import PublishedSegment
+from activities.membership import PublishedSegment, bring_into_force
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.nearest import unknown_word
@@ -57,24 +57,23 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command("publish")
 def publish(as_json: AsJson = False) -> None:
-    """Bring the segments of definitions/segments into force, and work out who their members are.
+    """Bring the segments of definitions/segments into force; within five minutes they have their members.
 
-    One whose file is gone is removed; whoever was in it leaves it. A segment that a live journey names stays.
+    One whose file is gone is removed; whoever was in it leaves it. One that a live journey names cannot go.
     """
     loaded = _loaded()
-    now = datetime.now(UTC)
 
-    async def write() -> tuple[list[PublishedSegment], list[Evaluated]]:
-        async with compose(settings(), channels={}, lazy=True) as of:
-            return await of.membership.publish(loaded, now), await of.membership.evaluate(now)
+    async def write() -> list[PublishedSegment]:
+        async with records() as engine, engine.begin() as db:
+            return await bring_into_force(db, loaded, datetime.now(UTC))
 
-    published, evaluated = run(write())
+    published = run(write())
     if as_json:
-        print_json({"segments": published, "evaluated": evaluated})
+        print_lines(published)
         return
     for one in published:
         notice(f"{one.segment}: {one.became}")
-    _show(evaluated)
+    notice("Their members are worked out within five minutes; `waymark segments evaluate` does it now.")
 
 
 @app.command("preview")
