@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -15,45 +15,33 @@ from journeys.program import Program
 from records import occasions, versions
 from records.occasions import Candidate, Qualifying
 
-LOOKBACK = timedelta(days=30)
-"""How recent an event must be for its customer to qualify, unless somebody says otherwise."""
-
 
 class Backfill:
-    """Counts and takes in those who qualify already."""
+    """Takes in those who qualify already."""
 
     def __init__(self, database: AsyncEngine, herds: Herds, programs: Programs) -> None:
         self._database = database
         self._herds = herds
         self._programs = programs
 
-    async def count(self, db: AsyncConnection, program: Program, now: datetime, since: timedelta = LOOKBACK) -> int:
-        """How many customers qualify for a journey already: members of a segment by which it is entered, and those who
-        had an event by which it is entered within `since`. Days, schedules and the API bring nobody in afterwards."""
-        who = qualifying(program, now, since)
-        if who is None:
-            return 0
-        journey = program.journey
-        return await occasions.count_qualifying(db, journey.journey, journey.re_enter, who, now)
-
     async def take_in(
         self,
         journey: str,
         now: datetime,
-        since: timedelta = LOOKBACK,
+        since: datetime,
         progress: Callable[[int], None] = lambda entered: None,
     ) -> int:
         """Take in those who qualify for the live version of a journey already; returns how many entered.
 
-        Once for each version: done again, it goes on with those who were left. `progress` hears how many there are so
-        far.
+        Events count after `since`. Once for each version: done again, it goes on with those who were left. `progress`
+        hears how many there are so far.
         """
         async with self._database.connect() as db:
             live = await versions.live(db, journey)
             if live is None or live.status != "live":
                 return 0
             program = await self._programs.get(db, journey, live.version)
-        who, occasion = qualifying(program, now, since), f"backfill/v{live.version}"
+        who, occasion = qualifying(program, since), f"backfill/v{live.version}"
         if who is None:
             return 0
 
@@ -68,7 +56,17 @@ class Backfill:
         return await self._herds.enter_pages(program, live.version, "backfill", page, coming, progress=progress)
 
 
-def qualifying(program: Program, now: datetime, since: timedelta) -> Qualifying | None:
+async def count(db: AsyncConnection, program: Program, now: datetime, since: datetime) -> int:
+    """How many customers qualify for a journey already: members of a segment by which it is entered, and those who had
+    an event by which it is entered after `since`. Days, schedules and the API bring nobody in afterwards."""
+    who = qualifying(program, since)
+    if who is None:
+        return 0
+    journey = program.journey
+    return await occasions.count_qualifying(db, journey.journey, journey.re_enter, who, now)
+
+
+def qualifying(program: Program, since: datetime) -> Qualifying | None:
     """Whom a backfill of a journey takes in; None when none of its ways in lets anybody qualify beforehand."""
     where: list[Condition] = []
     triggers: list[Trigger] = []
@@ -77,7 +75,7 @@ def qualifying(program: Program, now: datetime, since: timedelta) -> Qualifying 
             where.append(_both(InSegment(segment=[way.segment]), way.where))
         elif isinstance(way, Entry):
             triggers.append(Trigger(way.on, way.with_, way.where))
-    return Qualifying(where, triggers, now - since) if where or triggers else None
+    return Qualifying(where, triggers, since) if where or triggers else None
 
 
 def _both(one: Condition, other: Condition | None) -> Condition:

@@ -109,7 +109,7 @@ async def test_those_in_a_segment_already_are_taken_in_when_somebody_asks_for_it
     await stage.publish(CARE)
     assert await evaluate(stage, DAY) == [Evaluated("vips", 0, 0)]
     assert await stage.runs(ann) == []
-    assert await stage.parts.backfill.take_in("care", stage.start + DAY) == 1
+    assert await stage.parts.backfill.take_in("care", stage.start + DAY, stage.start) == 1
     [run] = await stage.runs(ann)
     assert run.source == "backfill"
 

@@ -1,5 +1,6 @@
 """`journeys publish`, `migrate`, `archive`, `unpublish`: which version of a map is live, and who is on which."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from journeys.errors import WaymarkError
 from records import moves, versions
 from records.versions import JourneyListing
 from workers.commands import journeys
+from workers.commands.backfilling import Since, bring_segments, count_waiting, lookback, take_in, told_waiting
 from workers.commands.journeys import Files, Name, checked
 from workers.commands.shared import (
     AsJson,
@@ -45,27 +47,41 @@ FATES = {
 
 
 @app.command("publish")
-def publish(files: Files = None, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def publish(
+    files: Files = None,
+    dry_run: DryRun = False,
+    backfill: Annotated[
+        bool, typer.Option("--backfill/--no-backfill", help="Take in the contacts who qualify already.")
+    ] = False,
+    backfill_since: Since = "30d",
+    as_json: AsJson = False,
+) -> None:
     """Publish maps as new versions and say what that changes; those that mean the same as before stay as they are.
 
-    Runs that are under way stay on the version they entered with.
+    Runs that are under way stay on the version they entered with. Contacts who qualify already are counted, and taken
+    in only with --backfill.
     """
     of = settings()
     found = checked(of, files)
+    now = datetime.now(UTC)
+    since = lookback(backfill_since, now)
 
-    async def write() -> list[Published]:
+    async def write() -> tuple[list[Published], dict[str, int]]:
         async with records(of) as engine, engine.connect() as db:
-            published = await publish_all(db, found, now=datetime.now(UTC), by=person())
+            published = await publish_all(db, found, now=now, by=person())
+            await bring_segments(db, found, of, now)
+            waiting = await count_waiting(db, found, now, since)
             await (db.rollback() if dry_run else db.commit())
-            return published
+            return published, waiting
 
-    published = run(write())
+    published, waiting = run(write())
     if as_json:
-        print_lines(published)
-        return
-    for one in published:
-        for line in told(one, dry_run):
+        print_lines({**asdict(one), "qualify": waiting[one.journey]} for one in published)
+    for one in [] if as_json else published:
+        for line in told(one, dry_run) + told_waiting(one.journey, waiting[one.journey], backfill):
             notice(line)
+    if backfill and not dry_run:
+        run(take_in(waiting, now, since))
 
 
 def told(one: Published, dry_run: bool = False) -> list[str]:
