@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from console.chart import END, START, plain, ways
-from journeys.definition import AnyStep, Branch, WaitFor
 from journeys.program import Location, Program
+from journeys.steps import AnyStep, Branch, WaitFor
 
 BOX = 216.0
 """The width of every box; all measures are in pixels."""

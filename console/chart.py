@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from journeys.definition import (
+from journeys.definition import EveryFew
+from journeys.program import Node, Program
+from journeys.saying import say
+from journeys.steps import (
     AddTag,
     AnyStep,
     Branch,
     CustomerDate,
-    EveryFew,
     Finish,
     RemoveTag,
     Score,
@@ -20,9 +22,7 @@ from journeys.definition import (
     Wait,
     WaitFor,
     kind_of,
-)
-from journeys.program import Node, Program
-from journeys.saying import say
+)  # fmt: skip
 from journeys.timing import Duration
 
 START, END = ":start", ":end"

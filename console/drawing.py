@@ -12,8 +12,8 @@ from console.arrangement import BOX, Arranger, Label, Placed, Wire
 from console.chart import END, START, Box, chart_of, plain, ways
 from console.glyphs import GLYPHS, STYLE
 from console.lettering import cut, width, wrap
-from journeys.definition import AnyStep, Branch, WaitFor
 from journeys.program import Location, Program
+from journeys.steps import AnyStep, Branch, WaitFor
 
 MARGIN = 36.0
 """Pixels around the whole."""
