@@ -10,7 +10,7 @@ import re
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from journeys.timing import Duration
 
@@ -174,9 +174,18 @@ def _test_of_property(value: object) -> object:
     return {"is": value}
 
 
+def by_name(mapping: dict[str, Any]) -> dict[str, Any]:
+    """A mapping in the order of its keys: the records keep no other, and a map that is read back must be the same."""
+    return dict(sorted(mapping.items()))
+
+
 PropertyName = Annotated[str, Field(pattern=r"^\w+$", max_length=100)]
-With = dict[PropertyName, Annotated[PropertyTest, BeforeValidator(_test_of_property)]]
-TiedWith = dict[PropertyName, Annotated[TiedTest, BeforeValidator(_test_of_property)]]
+With = Annotated[
+    dict[PropertyName, Annotated[PropertyTest, BeforeValidator(_test_of_property)]], AfterValidator(by_name)
+]
+TiedWith = Annotated[
+    dict[PropertyName, Annotated[TiedTest, BeforeValidator(_test_of_property)]], AfterValidator(by_name)
+]
 
 
 class EventTest(Model):

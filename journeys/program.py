@@ -52,7 +52,7 @@ class Node:
     """One step in its place. `next` follows it; `arms` are the ways that branch off (None: past the end).
 
     A wait_for has one arm an event it waits for, and last the one for none of them; a split has them in the order of
-    its weights; a loop has one, the step it goes back to.
+    their names; a loop has one, the step it goes back to.
     """
 
     id: str

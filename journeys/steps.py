@@ -10,7 +10,16 @@ from datetime import time
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from journeys.conditions import (
     ChannelName,
@@ -25,6 +34,7 @@ from journeys.conditions import (
     TiedWith,
     Whole,
     Words,
+    by_name,
     listed,
     read_duration,
 )
@@ -314,7 +324,11 @@ class Split(Step):
     model_config = ConfigDict(extra="allow", frozen=True, arbitrary_types_allowed=True)
     __pydantic_extra__: dict[str, list[AnyStep]] = Field(init=False)
 
-    split: Annotated[dict[Slug, Annotated[Whole, Field(ge=1, le=1_000_000)]], Field(min_length=2, max_length=20)]
+    split: Annotated[
+        dict[Slug, Annotated[Whole, Field(ge=1, le=1_000_000)]],
+        Field(min_length=2, max_length=20),
+        AfterValidator(by_name),
+    ]
 
     @model_validator(mode="after")
     def _arms_are_named(self) -> Self:
@@ -358,7 +372,11 @@ NOT_SET = ("id", "external_id", "email", "phone", "score", "qualified_at", "tags
 class SetFields(Step):
     """Set the stage or other fields of the customer; null clears a field."""
 
-    set: Annotated[dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Scalar | None], Field(min_length=1)]
+    set: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Scalar | None],
+        Field(min_length=1),
+        AfterValidator(by_name),
+    ]
 
     @field_validator("set")
     @classmethod

@@ -39,7 +39,7 @@ STEPS: dict[str, dict[str, Any]] = {
     },
     "split a 70, b 30": {"split": {"a": 70, "b": 30}, "a": [{"tag": "x"}]},
     "score -5, because bored": {"score": {"points": -5, "because": "bored"}},
-    'set stage to "won", clear plan': {"set": {"stage": "won", "plan": None}},
+    'clear plan, set stage to "won"': {"set": {"stage": "won", "plan": None}},
     'tag a, "b,c"': {"tag": ["a", "b,c"]},
     "untag a": {"untag": "a"},
     "consent to sms is withdrawn, because they said so": {

@@ -90,7 +90,7 @@ def test_each_event_of_several_has_its_arm_and_the_last_is_for_none_of_them() ->
     assert list(nodes) == ["w", "own", "then", "else", "end"]
 
 
-def test_a_split_has_an_arm_for_each_share_in_their_order_and_one_without_steps_leads_on() -> None:
+def test_a_split_has_an_arm_for_each_share_in_the_order_of_their_names_and_one_without_steps_leads_on() -> None:
     step = {
         "id": "s",
         "split": {"b": 1, "a": 1, "c": 1},
@@ -98,7 +98,7 @@ def test_a_split_has_an_arm_for_each_share_in_their_order_and_one_without_steps_
         "b": [{"id": "b", "tag": "x"}],
     }
     nodes = program(step, {"id": "end", "tag": "y"}).nodes
-    assert nodes["s"].arms == ("b", "a", "end")
+    assert nodes["s"].arms == ("a", "b", "end")
     assert nodes["b"].location == ("steps", 0, "b", 0)
 
 
