@@ -17,7 +17,7 @@ from activities.handoff import HandoffRule
 from activities.rendering import CustomerView
 from console import api, callbacks, public
 from console.app import create_app
-from journeys import conditions, definition
+from journeys import conditions, definition, segments
 from journeys.fields import parse_fields
 from journeys.loading import parse
 from journeys.sending import Cap, ChannelRules, SendingRules, Window
@@ -348,6 +348,8 @@ def test_every_example_in_yaml_is_right(where: str, block: str) -> None:
         )
     elif first == "fields":
         parse_fields(block, where)
+    elif first == "segment":
+        segments.parse(block, where, FIELDS)
     elif first == "channels":
         SendingRules.model_validate(YAML(typ="safe").load(block))
     else:
