@@ -63,13 +63,13 @@ async def test_a_customer_who_is_in_the_journey_is_refused_by_hand_with_the_reas
         await stage.enrol(ann, "greets")
 
 
-async def test_a_paused_journey_takes_nobody_in_and_carries_on_whom_it_has(stage: Stage) -> None:
+async def test_an_archived_journey_takes_nobody_in_and_carries_on_whom_it_has(stage: Stage) -> None:
     await stage.publish(SIGN_UP.replace("RULE", "never"))
     ann, bob = await stage.customer("Ann"), await stage.customer("Bob")
     run = await stage.enrol(ann, "greets")
     async with stage.engine.begin() as db:
-        await versions.set_status(db, "greets", "paused")
-    with pytest.raises(NotEnrollable, match="is paused"):
+        await versions.set_status(db, "greets", "archived")
+    with pytest.raises(NotEnrollable, match="is archived"):
         await stage.enrol(bob, "greets")
     await stage.event(bob, "customer.signed_up", DAY)
     await stage.pass_time(ann, 10 * DAY)
