@@ -88,11 +88,15 @@ class RehearsedContact:
     email: str | None
     phone: str | None
     name: str
+    time_zone: str | None
+    country: str | None
 
 
 async def contacts(db: AsyncConnection) -> list[RehearsedContact]:
     """Everybody, in the order of their numbers."""
     columns = customers.c
     name = func.concat_ws(" ", columns.first_name, columns.last_name).label("name")
-    query = select(columns.id, columns.external_id, columns.email, columns.phone, name).order_by(columns.id)
-    return [RehearsedContact(**row._mapping) for row in await db.execute(query)]
+    query = select(
+        columns.id, columns.external_id, columns.email, columns.phone, name, columns.time_zone, columns.country
+    )
+    return [RehearsedContact(**row._mapping) for row in await db.execute(query.order_by(columns.id))]

@@ -56,7 +56,9 @@ async def scratch(binary: Path | None, cache: Path, notice: Notice = to_stderr) 
     starting = asyncio.ensure_future(asyncio.to_thread(_start, database))
     try:
         found = await find_binary(binary, cache=cache / "temporal", notice=notice)
-        async with DevServer(found, ui=False, search_attributes=attributes.KINDS, notice=notice) as temporal:
+        async with DevServer(
+            found, ui=False, search_attributes=attributes.KINDS, log=folder / "temporal.log", notice=notice
+        ) as temporal:
             engine = create_engine(await asyncio.shield(starting), pool_size=CONNECTIONS, ping=False)
             hearing = Hearing(engine)
             try:
