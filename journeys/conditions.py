@@ -125,7 +125,7 @@ class ValueTest(Model):
             raise ValueError(f"needs a test: {', '.join(self.tests())}")
         if self.at_least is not None and self.below is not None and self.at_least >= self.below:
             raise ValueError(f"nothing is at least {self.at_least:g} and below {self.below:g}")
-        if self.after is not None and self.before is not None and self.after >= self.before:
+        if self.after is not None and self.before is not None and (self.before - self.after).days <= 1:
             raise ValueError(f"no day is after {self.after} and before {self.before}")
         return self
 

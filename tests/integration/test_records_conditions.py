@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from journeys import conditions as form
+from journeys.saying import say
 from records import customers as people
 from records import tables
 from records.conditions import answers, compile_condition
@@ -40,6 +41,7 @@ MESSAGES = st.sampled_from(["email/welcome", "email/offer"])
 EVENTS = st.sampled_from(["order.placed", "email.opened", "email.clicked"])
 AGES = st.sampled_from([0, 1, 29, 30, 31, 400]).map(lambda days: timedelta(days=days))
 LENGTHS = st.sampled_from(["1d", "30d", "1w", "24h"])
+SEGMENTS = st.sampled_from(["at_risk", "vip"])
 DAYS = st.sampled_from(["2026-02-09", "2026-02-10", "2026-02-11"]).map(date.fromisoformat)
 
 
@@ -58,7 +60,9 @@ CUSTOMERS = st.fixed_dictionaries({
     "properties": st.fixed_dictionaries({}, optional={"plan": WORDS, "seats": VALUES}),
     "consents": st.lists(st.tuples(st.sampled_from(["email", "sms"]), st.booleans(), AGES), max_size=4),
     "events": st.lists(st.tuples(EVENTS, AGES, st.fixed_dictionaries({}, optional={
-        "message": MESSAGES, "outcome": OUTCOMES})), max_size=6),
+        "message": MESSAGES, "outcome": OUTCOMES, "größe": VALUES, "value": VALUES}),
+        maybe(st.sampled_from([Decimal("0.10"), Decimal(5), Decimal("-1.5")]))), max_size=6),
+    "segments": st.lists(SEGMENTS, max_size=2, unique=True),
     "touches": st.lists(st.tuples(MESSAGES, st.sampled_from(["sent", "skipped", "claimed"]), AGES, maybe(AGES)),
                         max_size=3),
 })  # fmt: skip
@@ -67,12 +71,33 @@ TESTS: dict[str, st.SearchStrategy[Any]] = {
     "is": some(VALUES | DAYS), "is_not": some(VALUES | DAYS), "exists": st.booleans(), "at_least": NUMBERS,
     "below": NUMBERS, "contains": st.sampled_from(["pro", "P", "5", "%", "_"]), "before": DAYS, "after": DAYS,
 }  # fmt: skip
+
+
+def possible(test: dict[str, Any]) -> bool:
+    """Whether anything can pass it: what nothing can is refused in a map."""
+    empty = {"at_least", "below"} <= test.keys() and test["at_least"] >= test["below"]
+    gone = {"after", "before"} <= test.keys() and test["before"] - test["after"] <= timedelta(days=1)
+    return bool(test) and not empty and not gone
+
+
+def countable(test: Any) -> bool:
+    """Whether anything can happen so often."""
+    return bool(test.get("at_least", 0) <= test.get("at_most", 9))
+
+
 FIELDS = st.sampled_from(["plan", "seats", "first_name", "score"])
 FIELD_TESTS = st.one_of(
     *(st.fixed_dictionaries({"name": FIELDS, part: value}) for part, value in TESTS.items()),
-    st.fixed_dictionaries({"name": FIELDS}, optional=TESTS).filter(lambda test: len(test) > 1),
+    st.fixed_dictionaries({}, optional=TESTS)
+    .filter(possible)
+    .flatmap(lambda test: FIELDS.map(lambda name: {"name": name, **test})),
 )
 
+PROPERTY_TESTS = st.one_of(
+    some(VALUES),
+    *(st.fixed_dictionaries({part: value}) for part, value in TESTS.items()),
+    st.fixed_dictionaries({}, optional=TESTS).filter(possible),
+)
 SCORES = st.integers(0, 100)
 LEAVES: dict[str, st.SearchStrategy[Any]] = {
     "score": st.one_of(
@@ -89,8 +114,10 @@ LEAVES: dict[str, st.SearchStrategy[Any]] = {
     "event": st.fixed_dictionaries(
         {"name": EVENTS},
         optional={"at_least": st.integers(1, 3), "at_most": st.integers(0, 3), "within": LENGTHS,
-                  "where": st.dictionaries(st.just("outcome"), OUTCOMES, max_size=1)},
-    ),
+                  "with": st.dictionaries(st.sampled_from(["outcome", "größe", "value", "message"]), PROPERTY_TESTS,
+                                          max_size=2)},
+    ).filter(countable),
+    "segment": some(SEGMENTS),
     "touched": st.fixed_dictionaries(
         {"message": MESSAGES}, optional={"status": st.sampled_from(["sent", "skipped"]), "within": LENGTHS}
     ),
@@ -141,11 +168,14 @@ def holds(condition: form.Condition, who: dict[str, Any]) -> bool:
             said = [(-age, n, granted) for n, (name, granted, age) in enumerate(who["consents"]) if name == channel]
             return max(said)[2] if said else False
         case form.FieldIs(field=test):
-            return passes(test, who)
+            own = who if test.name in form.STANDARD_FIELDS else who["properties"]
+            return passes(test, own.get(test.name))
         case form.Happened(event=test):
             count = sum(
-                name == test.name and young(age, test.within) and contains(properties, test.where)
-                for name, age, properties in who["events"]
+                name == test.name
+                and young(age, test.within)
+                and all(passes(one, {"value": value, **properties}.get(part)) for part, one in test.with_.items())
+                for name, age, properties, value in who["events"]
             )
             least = 1 if test.at_least is None and test.at_most is None else test.at_least or 0
             return least <= count and (test.at_most is None or count <= test.at_most)
@@ -160,6 +190,8 @@ def holds(condition: form.Condition, who: dict[str, Any]) -> bool:
             return receipt(who, "email.opened", message)
         case form.Clicked(clicked=message):
             return receipt(who, "email.clicked", message)
+        case form.InSegment(segment=names):
+            return bool({*names} & {*who["segments"]})
 
 
 def young(age: timedelta, within: Any) -> bool:
@@ -167,22 +199,12 @@ def young(age: timedelta, within: Any) -> bool:
     return within is None or age <= timedelta(hours=lengths[str(within)])
 
 
-def contains(properties: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    return all(
-        name in properties
-        and properties[name] == value
-        and isinstance(properties[name], bool) == isinstance(value, bool)
-        for name, value in wanted.items()
-    )
-
-
 def receipt(who: dict[str, Any], event: str, message: str) -> bool:
-    return any(name == event and props.get("message") == message for name, _, props in who["events"])
+    return any(name == event and props.get("message") == message for name, _, props, _ in who["events"])
 
 
-def passes(test: form.FieldTest, who: dict[str, Any]) -> bool:
-    value = who[test.name] if test.name in form.STANDARD_FIELDS else who["properties"].get(test.name)
-    words = value if value is None or isinstance(value, str) else json.dumps(value)
+def passes(test: form.ValueTest, value: Any) -> bool:
+    words = value if value is None or isinstance(value, str) else json.dumps(value, default=str).strip('"')
     number = Decimal(words) if words is not None and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", words) else None
     day = words[:10] if words is not None and re.match(r"\d{4}-\d{2}-\d{2}", words) else None
 
@@ -214,6 +236,11 @@ def passes(test: form.FieldTest, who: dict[str, Any]) -> bool:
 def shared_engine(postgres: EmbeddedPostgres, migrated: str) -> Iterator[Engine]:
     url = postgres.create_database("conditions", template=migrated)
     engine = create_engine(address(url), json_serializer=_dumps)
+    with engine.begin() as db:
+        rows: list[dict[str, Any]] = [
+            {"name": name, "title": name, "definition": {}, "digest": ""} for name in ("at_risk", "vip")
+        ]
+        db.execute(insert(tables.segments), rows)
     yield engine
     engine.dispose()
     postgres.drop_database("conditions")
@@ -227,9 +254,11 @@ def store(db: Connection, who: dict[str, Any], number: int) -> int:
     for channel, granted, age in who["consents"]:
         entry = {"customer_id": me, "channel": channel, "granted": granted, "source": "form", "at": NOW - age}
         db.execute(insert(tables.consents).values(entry))
-    for name, age, properties in who["events"]:
-        event = {"customer_id": me, "name": name, "occurred_at": NOW - age, "received_at": NOW}
+    for name, age, properties, value in who["events"]:
+        event = {"customer_id": me, "name": name, "occurred_at": NOW - age, "received_at": NOW, "value": value}
         db.execute(insert(tables.events).values(event | {"properties": properties}))
+    for name in who["segments"]:
+        db.execute(insert(tables.segment_members).values(customer_id=me, segment=name, since=NOW))
     for turn, (message, status, claimed, settled) in enumerate(who["touches"]):
         touch = {"customer_id": me, "channel": "email", "message": message, "status": status}
         times = {"claimed_at": NOW - claimed, "settled_at": None if settled is None else NOW - settled}
@@ -257,7 +286,7 @@ def test_sql_and_a_plain_reading_agree(shared_engine: Engine, kind: str, data: s
         for number, condition in enumerate(wanted):
             answer = answered[me][number]
             if answer is not holds(condition, stored) or (number < 4 and (me in segments[number]) is not answer):
-                wrong.append(f"{form.say(condition)}: SQL says {answer} about {stored}")
+                wrong.append(f"{say(condition)}: SQL says {answer} about {stored}")
     assert not wrong, wrong[0]
 
 
