@@ -33,7 +33,12 @@ class Pulse:
     def at(self, where: Any) -> None:
         """Note how far the work has come."""
         self._where = where
-        self._tell()
+        self.beat()
+
+    def beat(self) -> None:
+        """Tell the server now."""
+        if activity.in_activity():
+            activity.heartbeat(self._where)
 
     def __enter__(self) -> Pulse:
         self._where = self.resumed
@@ -46,12 +51,8 @@ class Pulse:
 
     def _again(self) -> None:
         if activity.in_activity():
-            self._timer = asyncio.get_running_loop().call_later(BEAT, self._beat)
+            self._timer = asyncio.get_running_loop().call_later(BEAT, self._go_on)
 
-    def _beat(self) -> None:
-        self._tell()
+    def _go_on(self) -> None:
+        self.beat()
         self._again()
-
-    def _tell(self) -> None:
-        if activity.in_activity():
-            activity.heartbeat(self._where)
