@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from console.chart import END, START, plain, ways
+from console.chart import END, START, arms
 from journeys.program import Location, Program
-from journeys.steps import AnyStep, Branch, WaitFor
+from journeys.steps import AnyStep, Finish
 
 BOX = 216.0
 """The width of every box; all measures are in pixels."""
@@ -99,18 +99,8 @@ class Arranger:
 
     def _step(self, step: AnyStep, at: Location, ids: dict[Location, str]) -> Block:
         node = self.program.nodes[ids[at]]
-        labels = [plain(label) for _, label in ways(node)]
-        if isinstance(step, WaitFor):
-            inner = [self._steps(step.then, (*at, "then"), ids), self._steps(step.else_, (*at, "else"), ids)]
-        elif isinstance(step, Branch):
-            inner = [
-                self._steps(arm.steps, (*at, "branch", number, "steps"), ids) for number, arm in enumerate(step.branch)
-            ]
-            inner += [[] for _ in labels[len(inner) :]]
-        else:
-            return self._single(node.id, ends=not labels)
-        arms = [(label, _stacked(blocks)) for label, blocks in zip(labels, inner, strict=True)]
-        return self._fork(node.id, arms)
+        parts = [(arm.label, _stacked(self._steps(arm.steps, arm.place, ids))) for arm in arms(node)]
+        return self._fork(node.id, parts) if parts else self._single(node.id, ends=isinstance(step, Finish))
 
     def _single(self, id_: str, *, ends: bool = False) -> Block:
         height = self.tall(id_)

@@ -3,51 +3,68 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from journeys.definition import EveryFew
-from journeys.program import Node, Program
+from journeys.describing import describe_header, describe_option, describe_step, describe_way_in, facets_of, plain
+from journeys.program import Location, Node, Program
 from journeys.saying import say
 from journeys.steps import (
-    AddTag,
     AnyStep,
     Branch,
-    CustomerDate,
     Finish,
-    RemoveTag,
+    Loop,
     Score,
     Send,
-    SetFields,
+    Split,
     Task,
-    Wait,
     WaitFor,
+    arms_of,
     kind_of,
 )  # fmt: skip
-from journeys.timing import Duration
 
 START, END = ":start", ":end"
 """Ids of the two boxes that are no steps; no step id can hold a colon."""
+HEADINGS = {
+    "email": "Email", "sms": "SMS", "wait": "Wait", "branch": "Branch", "split": "Split", "set": "Set", "tag": "Tag",
+    "untag": "Untag", "consent": "Consent", "webhook": "Webhook", "start": "Start journey", "loop": "Again",
+    "finish": "End",
+}  # fmt: skip
 _VARIABLE = re.compile(r"\{\{\s*(?:customer\.)?(\w+)[^}]*\}\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One step. `kind` is the step's kind (`email` and `sms` for sends, `start` and `end` for the two others)."""
+    """One step. `kind` is the step's kind (`email` and `sms` for sends, `start` and `end` for the two others); `whole`
+    says all of what `text` says the gist of."""
 
     id: str
     kind: str
     heading: str
     text: str
+    whole: str
     note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The way from one box to another, and when it is taken (empty: always)."""
+    """The way from one box to another, and when it is taken (empty: always). `back` leads to an earlier step."""
 
     source: str
     target: str
     label: str = ""
+    back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One of the ways that part at a step: when it is taken, where it leads, and the steps that are its own, with
+    their place in the file."""
+
+    label: str
+    target: str
+    steps: Sequence[AnyStep] = ()
+    place: Location = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,117 +77,111 @@ class Chart:
     links: tuple[Link, ...]
 
 
-def plain(text: str) -> str:
-    """Text of a map on one line, without what only steers terminals and printers."""
-    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
-
-
 def chart_of(program: Program) -> Chart:
     """The chart of a map: boxes in the order of the file, each with at most one link to any other."""
-    links: dict[tuple[str, str], list[str]] = {(START, program.first or END): [""]}
+    links: dict[tuple[str, str, bool], list[str]] = {(START, program.first or END, False): [""]}
     for node in program.nodes.values():
-        for target, label in ways(node):
-            labels = links.setdefault((node.id, target), [])
+        for target, label, back in _ways(node):
+            labels = links.setdefault((node.id, target, back), [])
             if label not in labels:
                 labels.append(label)
-    boxes = [Box(START, "start", "Enter", entry(program)), *map(_box, program.nodes.values())]
-    if any(target == END for _, target in links):
-        boxes.append(Box(END, "end", "End", "completed"))
+    ways_in = "\nor ".join(map(describe_way_in, program.journey.enter))
+    boxes = [Box(START, "enter", "Enter", ways_in, ways_in), *map(_box, program.nodes.values())]
+    if any(target == END for _, target, _ in links):
+        boxes.append(Box(END, "end", "End", "completed", "completed"))
     return Chart(
         plain(program.journey.title),
-        tuple(map(plain, facts(program))),
+        facts(program),
         tuple(boxes),
-        tuple(Link(source, target, plain(", or ".join(labels))) for (source, target), labels in links.items()),
+        tuple(Link(source, target, ", or ".join(labels), back) for (source, target, back), labels in links.items()),
     )
 
 
-def ways(node: Node) -> list[tuple[str, str]]:
-    """Where a step leads, and on what condition; nowhere from the end."""
+def arms(node: Node) -> list[Arm]:
+    """The ways that part at a step, in the order of the file; none where there is only one."""
     step = node.step
+    own = [(steps, (*node.location, *below)) for below, steps in arms_of(step)]
     match step:
-        case Finish():
-            return []
         case WaitFor(wait_for=awaited):
-            came, late = node.arms
-            return [(came or END, " or ".join(awaited.on)), (late or END, f"after {awaited.up_to.words()}")]
+            ways = list(zip(awaited.options, node.arms, strict=False))
+            labels = [(describe_option(option), target) for option, target in ways if option.then is not None]
+            shared = [(describe_option(option), target) for option, target in ways if option.then is None]
+            if shared:
+                labels.append((" or ".join(words for words, _ in shared), shared[0][1]))
+            else:
+                del own[-2]
+            labels.append((f"after {awaited.up_to.words()}", node.arms[-1]))
         case Branch():
-            arms = [
-                (target or END, say(arm.when) if arm.when is not None else "otherwise")
+            labels = [
+                ("otherwise" if arm.when is None else say(arm.when), target)
                 for arm, target in zip(step.branch, node.arms, strict=True)
             ]
-            passed = [] if any(arm.otherwise for arm in step.branch) else [(node.next or END, "otherwise")]
-            return arms + passed
+            if not step.branch[-1].otherwise:
+                labels.append(("otherwise", node.next))
+                own.append(([], ()))
+        case Split(split=shares):
+            whole = sum(shares.values())
+            labels = [
+                (f"{name} · {100 * share / whole:.4g}%", target)
+                for (name, share), target in zip(shares.items(), node.arms, strict=True)
+            ]
         case _:
-            return [(node.next or END, "")]
-
-
-def entry(program: Program) -> str:
-    """How contacts come in, a line each way."""
-    ways = [f"{way.on}, if {say(way.where)}" if way.where else way.on for way in program.journey.triggers]
-    if "api" in program.journey.enter:
-        ways.append("by API or command")
-    return "\nor ".join(map(plain, ways))
+            return []
+    return [
+        Arm(plain(label), target or END, steps, place)
+        for (label, target), (steps, place) in zip(labels, own, strict=True)
+    ]
 
 
 def facts(program: Program) -> tuple[str, ...]:
-    """What holds at every step."""
+    """What holds at every step; the title and the ways in have their own place."""
     journey = program.journey
-    lines = []
-    for way in journey.exit:
-        where = "".join(f" with {name} {value}" for name, value in way.where.items())
-        lines.append(f"Leaves at once on {way.on}{where}: {way.outcome}")
-    if journey.goal:
-        within = f" within {journey.goal.within.words()}" if journey.goal.within else ""
-        lines.append(f"Goal: {journey.goal.on}{within}")
-    again = {"never": "never", "after_exit": "after leaving", "always": "always"}
-    rule = journey.re_enter
-    lines.append("Enters again: " + (f"{rule.after.words()} later" if isinstance(rule, EveryFew) else again[str(rule)]))
-    return tuple(lines)
+    usual = {"title", "enter", *({"if_quiet", "if_capped"} - journey.model_fields_set)}
+    lines = [line for name, lines in describe_header(journey).items() if name not in usual for line in lines]
+    return tuple(line[0].upper() + line[1:] for line in lines if line)
+
+
+def _ways(node: Node) -> list[tuple[str, str, bool]]:
+    """Where a step leads, on what condition, and whether that is back; nowhere from the end."""
+    match node.step:
+        case Finish():
+            return []
+        case Loop():
+            return [(node.arms[0] or END, "again", True), (node.next or END, "", False)]
+        case _:
+            return [(arm.target, arm.label, False) for arm in arms(node)] or [(node.next or END, "", False)]
 
 
 def _box(node: Node) -> Box:
     step = node.step
     kind = step.channel if isinstance(step, Send) else kind_of(step) or ""
-    heading, text = _words(step)
-    return Box(node.id, kind, heading, plain(text), plain(step.note) if step.note else None)
+    heading, text = _words(step, kind)
+    return Box(node.id, kind, heading, plain(text), describe_step(step), plain(step.note) if step.note else None)
 
 
-def _words(step: AnyStep) -> tuple[str, str]:
-    """The heading and the text of a step's box."""
+def _words(step: AnyStep, kind: str) -> tuple[str, str]:
+    """The heading and the text of a step's box: the words of `journeys.describing`, without those that its heading or
+    its arms say already."""
+    said = facets_of(step)
     match step:
         case Send(send=message):
-            return ("Email" if step.channel == "email" else "SMS"), message.partition("/")[2]
-        case Wait(wait=Duration() as duration):
-            return "Wait", duration.words()
-        case Wait(wait=until):
-            return "Wait until", _day(until.until)  # type: ignore[union-attr]
+            also = [words for name, words in said.items() if name not in ("send", "transactional", "if_uncertain")]
+            heading = HEADINGS[kind] + (" · transactional" if step.transactional else "")
+            return heading, ", ".join([message.partition("/")[2], *also])
         case WaitFor(wait_for=awaited):
-            about = f" on {awaited.message}" if awaited.message else ""
-            where = "".join(f" with {name} {value}" for name, value in awaited.where.items())
-            return f"Wait up to {awaited.up_to.words()}", f"for {' or '.join(awaited.on)}{about}{where}"
+            gist = said["wait_for"].removeprefix("wait ")
+            return f"Wait {said['up_to']}", gist if awaited.any is None else f"for {' or '.join(awaited.events)}"
         case Branch():
-            return "Branch", f"{len(step.branch)} ways, the first that fits"
+            return HEADINGS[kind], f"{len(step.branch)} ways, the first that fits"
+        case Split():
+            return HEADINGS[kind], "by chance, the same for a contact each time"
         case Score(score=points):
             return f"Score {points.points:+d}", points.because
-        case SetFields(set=values):
-            return "Set", ", ".join(
-                f"{name} = {'nothing' if value is None else value}" for name, value in values.items()
-            )
-        case AddTag(tag=words):
-            return "Tag", ", ".join(words)
-        case RemoveTag(untag=words):
-            return "Untag", ", ".join(words)
         case Task(task=task):
-            return f"Task for {task.queue}", _VARIABLE.sub(lambda found: f"‹{found[1].replace('_', ' ')}›", task.title)
+            title = _VARIABLE.sub(lambda found: f"‹{found[1].replace('_', ' ')}›", task.title)
+            return f"Task for {task.queue}", f"{title}, {said['due']}"
         case Finish(finish=outcome):
-            return "End", outcome
-        case _:  # pragma: no cover - the union is closed
-            raise AssertionError(f"{step} has no drawing")
-
-
-def _day(day: CustomerDate) -> str:
-    at = f", {day.at:%H:%M}"
-    if not day.offset.count:
-        return day.field + at
-    side = "before" if day.offset.count < 0 else "after"
-    return f"{Duration(abs(day.offset.count), day.offset.unit).words()} {side} {day.field}{at}"
+            return HEADINGS[kind], outcome
+        case _:
+            first = {"webhook": "call ", "start": "start the journey ", "loop": "go "}.get(kind, f"{kind} ")
+            return HEADINGS[kind], ", ".join(words.removeprefix(first) for words in said.values())

@@ -9,11 +9,11 @@ from rich.text import Text
 from rich.tree import Tree
 
 from console.arrangement import BOX, Arranger, Label, Placed, Wire
-from console.chart import END, START, Box, chart_of, plain, ways
+from console.chart import END, START, Box, arms, chart_of
 from console.glyphs import GLYPHS, STYLE
 from console.lettering import cut, width, wrap
 from journeys.program import Location, Program
-from journeys.steps import AnyStep, Branch, WaitFor
+from journeys.steps import AnyStep
 
 MARGIN = 36.0
 """Pixels around the whole."""
@@ -27,11 +27,12 @@ TIP = (
 )
 """The arrow's head; a document that holds several drawings may share it."""
 TERMINAL = {
-    "start": "dim", "email": "blue", "sms": "cyan", "wait": "bright_black", "wait_for": "magenta", "branch": "yellow",
+    "enter": "dim", "email": "blue", "sms": "cyan", "wait": "bright_black", "wait_for": "magenta", "branch": "yellow",
     "score": "green", "set": "cyan", "tag": "bright_magenta", "untag": "bright_magenta", "task": "red",
+    "split": "yellow", "loop": "yellow", "consent": "green", "webhook": "blue", "start": "green",
     "finish": "bold", "end": "bold",
 }  # fmt: skip
-SHAPES = {"start": ("([", "])"), "end": ("([", "])"), "finish": ("([", "])"), "branch": ("{{", "}}"),
+SHAPES = {"enter": ("([", "])"), "end": ("([", "])"), "finish": ("([", "])"), "branch": ("{{", "}}"),
           "wait": ("(", ")"), "wait_for": ("(", ")")}  # fmt: skip
 
 
@@ -91,7 +92,7 @@ class _Drawing:
 
     def _box(self, placed: Placed) -> str:
         box, height = self.boxes[placed.id], placed.height
-        pill = box.kind in ("start", "end", "finish")
+        pill = box.kind in ("enter", "end", "finish")
         inset = 18 if pill else 12
         room = BOX - inset - 34
         step = "" if box.id in (START, END) else box.id
@@ -174,12 +175,11 @@ def draw_text(program: Program) -> Tree:
         return Text.assemble((box.heading, TERMINAL[box.kind]), " ", box.text.replace("\n", " · "), *named)
 
     def add(parent: Tree, steps: Sequence[AnyStep], at: Location) -> None:
-        for index, step in enumerate(steps):
+        for index in range(len(steps)):
             place = (*at, index)
             branch = parent.add(line(ids[place]))
-            labels = [plain(label) for _, label in ways(program.nodes[ids[place]])]
-            for label, (arm, inner) in zip(labels, _arms(step, place), strict=False):
-                add(branch.add(Text(label, "italic")), arm, inner)
+            for arm in arms(program.nodes[ids[place]]):
+                add(branch.add(Text(arm.label, "italic")), arm.steps, arm.place)
 
     root.add(line(START))
     for fact in chart.facts:
@@ -188,14 +188,6 @@ def draw_text(program: Program) -> Tree:
     if END in boxes:
         root.add(line(END))
     return root
-
-
-def _arms(step: AnyStep, at: Location) -> list[tuple[Sequence[AnyStep], Location]]:
-    if isinstance(step, WaitFor):
-        return [(step.then, (*at, "then")), (step.else_, (*at, "else"))]
-    if isinstance(step, Branch):
-        return [(arm.steps, (*at, "branch", number, "steps")) for number, arm in enumerate(step.branch)]
-    return []
 
 
 def draw_mermaid(program: Program) -> str:

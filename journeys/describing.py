@@ -62,7 +62,7 @@ def arms_in_words(step: AnyStep) -> list[str]:
     """When each way of a step is taken, in the order of `journeys.steps.arms_of`."""
     match step:
         case WaitFor():
-            own = [f"on {_option(option)}" for option in step.wait_for.options if option.then is not None]
+            own = [f"on {describe_option(option)}" for option in step.wait_for.options if option.then is not None]
             return [*own, "then", "else"]
         case Branch():
             return ["otherwise" if arm.when is None else f"if {say(arm.when)}" for arm in step.branch]
@@ -177,11 +177,12 @@ def _day(day: CustomerDate) -> str:
 
 def _awaited(awaited: Awaited) -> str:
     if awaited.any is None:
-        return _option(awaited.options[0])
-    return _or([_option(one) + (" (a way of its own)" if one.then is not None else "") for one in awaited.any])
+        return describe_option(awaited.options[0])
+    return _or([describe_option(one) + (" (a way of its own)" if one.then is not None else "") for one in awaited.any])
 
 
-def _option(option: Option) -> str:
+def describe_option(option: Option) -> str:
+    """An event that is waited for, such as "email.clicked on email/welcome"."""
     about = f" on {option.message}" if option.message else ""
     return f"{_or(option.on)}{about}{say_with(option.with_)}"
 
