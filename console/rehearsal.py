@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ CHANNELS = {"email": ("mail", "mails"), "sms": ("text", "texts"), "webhook": ("c
 """What a message on each channel is called on the page: one, and several."""
 MOST_SHOWN = 1500
 """Mails that the page shows as they look; of further ones it shows the text, or a browser could not open it."""
+
+_PIXEL = re.compile(r"""<img\b[^>]*\bwidth="1" height="1"[^>]*>""")
+"""What tells that a mail was opened: nobody has opened one here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +256,7 @@ def _templates() -> Environment:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
+    made.filters["unseen"] = lambda html: _PIXEL.sub("", html)
     made.filters["count"] = "{:,}".format
     return made
 

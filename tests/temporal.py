@@ -35,6 +35,11 @@ async def server() -> AsyncIterator[DevServer]:
 @pytest.fixture
 async def client(server: DevServer) -> Client:
     """A client of a namespace that is this test's alone, so that no run of another test meets its worker."""
+    return await Client.connect(server.address, namespace=await new_namespace(server))
+
+
+async def new_namespace(server: DevServer) -> str:
+    """The name of a namespace in which nothing has happened yet."""
     name = f"test-{next(_numbers)}"
     root = await Client.connect(server.address)
     request = RegisterNamespaceRequest(namespace=name)
@@ -52,7 +57,7 @@ async def client(server: DevServer) -> Client:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
             await asyncio.sleep(0.02)
-    return await Client.connect(server.address, namespace=name)
+    return name
 
 
 @pytest.fixture

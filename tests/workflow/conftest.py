@@ -1,5 +1,6 @@
 """Every workflow test gets a whole Waymark of its own."""
 
+from tests.rehearsal import rehearse
 from tests.temporal import client, server, stage
 
-__all__ = ["client", "server", "stage"]
+__all__ = ["client", "rehearse", "server", "stage"]
