@@ -17,7 +17,12 @@ from records.tables import goals, touches
 async def reach(db: AsyncConnection, run: Enrolment, *, event_id: int, at: datetime, value: Decimal | None) -> None:
     """Write down that a run reached its journey's goal at `at`, and which of its messages went before. Once a run."""
     before = (
-        select(func.coalesce(func.array_agg(touches.c.id), array([], type_=BigInteger)))
+        select(
+            func.coalesce(
+                func.array_agg(aggregate_order_by(touches.c.id, touches.c.claimed_at, touches.c.id)),
+                array([], type_=BigInteger),
+            )
+        )
         .where(touches.c.enrolment_id == run.id, touches.c.status == "sent", touches.c.claimed_at <= at)
         .scalar_subquery()
     )

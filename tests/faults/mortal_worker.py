@@ -24,7 +24,8 @@ from temporalio.client import Client
 from activities.channels.channel import Message, Receipt
 from activities.channels.email import EmailChannel
 from activities.delivery import Delivery, Outcome
-from activities.turns import Taken
+from activities.taken import Taken
+from journeys.sending import SendingRules
 from records import ledger
 from records.database import create_engine
 from records.ledger import Slot
@@ -92,7 +93,7 @@ async def live(address: str, namespace: str, database: str, smtp: str, death: De
         "sticky_queue_schedule_to_start_timeout": timedelta(seconds=1),
     }
     async with (
-        compose(settings, engine=engine, client=client, channels={"email": channel}) as parts,
+        compose(settings, engine=engine, client=client, channels={"email": channel}, rules=SendingRules()) as parts,
         worker.working(parts, **limits),
     ):
         while not (death.folder / "stop").exists():

@@ -18,11 +18,13 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
 
 from activities.audience import Routed
+from activities.calendar import Calendar
 from activities.channels.channel import Channel
 from activities.channels.email import EmailChannel
 from activities.publishing import publish
 from journeys.identity import workflow_id
 from journeys.loading import parse
+from journeys.sending import SendingRules
 from records import customers, enrolments, events, tasks, touches
 from records.customers import Contact, Customer
 from records.enrolments import Enrolment, PathStep
@@ -94,7 +96,9 @@ class Stage:
         """Let an event happen so long after the start, with everything before it having come to pass."""
         at = self.start + after
         await self.time.meet(customer, at, name)
-        routed = await self.parts.audience.ingest(customer, name, occurred_at=at, received_at=at, properties=properties)
+        routed = await self.parts.audience.ingest(
+            customer, name, occurred_at=at, received_at=at, value=value, properties=properties
+        )
         assert routed is not None
         await self.time.moved(run for run in routed.woken if run.turn)
         await self.time.carry_all(customer, at)
@@ -182,8 +186,15 @@ async def staged(
     channels: dict[str, Channel] | None = None,
     templates: Path = ROOT / "templates",
     workers: int = 1,
+    rules: SendingRules | None = None,
+    start: datetime | None = None,
 ) -> AsyncIterator[Stage]:
-    """A stage whose workers run for the length of the block."""
+    """A stage whose workers run for the length of the block; it begins at `start`, which may lie in the past.
+
+    The shipped rules of sending do not hold here: each test states its own.
+    """
+    begins = datetime.now(UTC) + timedelta(minutes=1)
+    calendar = Calendar(begins - start if start is not None else timedelta())
     mailbox = Mailbox()
     server = await asyncio.get_running_loop().create_server(lambda: SMTP(mailbox), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -196,13 +207,18 @@ async def staged(
     email = EmailChannel(f"smtp://127.0.0.1:{port}", settings.mail_from)
     given: dict[str, Channel] = channels or {"email": email}
     try:
-        async with compose(settings, engine=engine, client=client, channels=given) as parts, AsyncExitStack() as crew:
+        async with (
+            compose(
+                settings, engine=engine, client=client, channels=given, rules=rules or SendingRules(),
+                calendar=calendar,
+            ) as parts,
+            AsyncExitStack() as crew,
+        ):  # fmt: skip
             for _ in range(workers):
                 own = await Client.connect(client.service_client.config.target_host, namespace=client.namespace)
                 await crew.enter_async_context(worker.working(replace(parts, client=own)))
             yield Stage(
-                parts, engine, client, mailbox, VirtualTime(engine, client),
-                datetime.now(UTC) + timedelta(minutes=1),
+                parts, engine, client, mailbox, VirtualTime(engine, client, ahead=calendar.ahead), start or begins,
             )  # fmt: skip
     finally:
         await email.close()
