@@ -1,15 +1,22 @@
 """The console: one ASGI application of the HTTP API, the links in messages and the provider's callbacks."""
 
+from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from temporalio.service import RPCError
 
+from activities.contacts import InvalidContactError
 from console import api, callbacks, public
 from console.parts import Parts
-from console.problems import handle
+from console.problems import Problem, handle
+from journeys.errors import WaymarkError
 from records import versions
+
+EXPECTED = (Problem, WaymarkError, InvalidContactError, DBAPIError, RPCError)
+"""Errors that have an answer. Starlette raises others again once they are answered, which ends the connection."""
 
 
 def create_app(parts: Parts) -> Starlette:
@@ -27,5 +34,5 @@ def create_app(parts: Parts) -> Starlette:
             *public.routes(parts),
             *callbacks.routes(parts),
         ],
-        exception_handlers={Exception: handle, HTTPException: handle},
+        exception_handlers=dict.fromkeys((*EXPECTED, HTTPException, Exception), handle),
     )
