@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from activities.audience import Audience, Router
+from activities.calendar import Calendar
 from activities.channels.signature import HEADER, sign
+from activities.entering import Entrance
 from activities.links import Links
 from activities.programs import Programs
 from activities.publishing import publish
@@ -41,7 +43,8 @@ steps:
 
 @pytest.fixture
 async def parts(engine: AsyncEngine, client: Client) -> Parts:
-    audience = Audience(engine, Router(engine, client, Programs()))
+    programs = Programs()
+    audience = Audience(engine, Router(engine, client, programs, Entrance(programs, "UTC"), Calendar()))
     return Parts(
         database=engine,
         audience=audience,
