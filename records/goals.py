@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import array, insert
+from sqlalchemy.dialects.postgresql import aggregate_order_by, array, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import BigInteger
 
@@ -16,13 +16,9 @@ from records.tables import goals, touches
 
 async def reach(db: AsyncConnection, run: Enrolment, *, event_id: int, at: datetime, value: Decimal | None) -> None:
     """Write down that a run reached its journey's goal at `at`, and which of its messages went before. Once a run."""
+    in_order = aggregate_order_by(touches.c.id, touches.c.claimed_at, touches.c.id)
     before = (
-        select(
-            func.coalesce(
-                func.array_agg(aggregate_order_by(touches.c.id, touches.c.claimed_at, touches.c.id)),
-                array([], type_=BigInteger),
-            )
-        )
+        select(func.coalesce(func.array_agg(in_order), array([], type_=BigInteger)))
         .where(touches.c.enrolment_id == run.id, touches.c.status == "sent", touches.c.claimed_at <= at)
         .scalar_subquery()
     )

@@ -19,6 +19,8 @@ from temporalio.client import Client
 from temporalio.testing import TimeSkipper
 
 from activities.audience import Router
+from activities.calendar import Calendar
+from activities.entrance import Entrance
 from activities.programs import Programs
 from activities.publishing import publish
 from activities.settling import Verdict, settle_by_hand
@@ -94,7 +96,8 @@ def killed(folder: Path) -> Counter[str]:
 async def test_nothing_is_lost_and_nothing_is_sent_twice_when_workers_are_killed_in_the_middle_of_deliveries(
     engine: AsyncEngine, database_url: str, client: Client, tmp_path: Path
 ) -> None:
-    router = Router(engine, TimeSkipper(client).client, Programs())
+    programs = Programs()
+    router = Router(engine, TimeSkipper(client).client, programs, Entrance(programs, "UTC"), Calendar())
     now = datetime.now(UTC)
     async with engine.begin() as db:
         await publish(db, [parse(JOURNEY)], now=now, by="test")
