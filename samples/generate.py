@@ -13,6 +13,7 @@ import io
 import random
 import sys
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 from life import DAY, Happening, Life
@@ -21,45 +22,50 @@ from roles import ALSO_AT_WORK, ROLES, Role
 from stories import renewal, welcome, win_back
 
 SEED = 20
+LEAP = 28
+"""Who was born on a 29 February."""
 CUSTOMER_COLUMNS = (
     "external_id,email,phone,first_name,last_name,country,locale,time_zone,stage,tags,email_consent,sms_consent,"
-    "company,plan,renewal_date,last_order_at,lifetime_value"
+    "company,plan,renewal_date,last_order_at,lifetime_value,birthday,consent_date"
 )
 EVENT_COLUMNS = "customer,event,at,message,value,properties"
 
 DIRTY = (
-    ("no address", "K2001,,,Gordon,Pym,GB,en-GB,Europe/London,new,,yes,no,,,,,"),
-    ("malformed mail address", "K2002,maria.lind.at.post.example,,Maria,Lind,DE,en-GB,Europe/Berlin,new,,yes,no,,,,,"),
-    ("impossible phone", "K2003,tom.birch@post.example,+44 12,Tom,Birch,GB,en-GB,Europe/London,new,,yes,yes,,,,,"),
+    ("no address", "K2001,,,Gordon,Pym,GB,en-GB,Europe/London,new,,yes,no,,,,,,,"),
+    (
+        "malformed mail address",
+        "K2002,maria.lind.at.post.example,,Maria,Lind,DE,en-GB,Europe/Berlin,new,,yes,no,,,,,,,",
+    ),
+    ("impossible phone", "K2003,tom.birch@post.example,+44 12,Tom,Birch,GB,en-GB,Europe/London,new,,yes,yes,,,,,,,"),
     (
         "impossible date",
-        "K2004,ada.finch@post.example,,Ada,Finch,US,en-US,America/Chicago,customer,,yes,no,,home,2026-02-30,-20d,96",
+        "K2004,ada.finch@post.example,,Ada,Finch,US,en-US,America/Chicago,customer,,yes,no,,home,2026-02-30,-20d,96,,",
     ),
-    ("unknown country", "K2005,leo.marsh@post.example,,Leo,Marsh,Atlantis,en-GB,Europe/London,new,,yes,no,,,,,"),
+    ("unknown country", "K2005,leo.marsh@post.example,,Leo,Marsh,Atlantis,en-GB,Europe/London,new,,yes,no,,,,,,,"),
     (
         "external id of another contact",
-        "{second},not.the.same@post.example,,Iris,Vane,US,en-US,America/New_York,new,,yes,no,,,,,",
+        "{second},not.the.same@post.example,,Iris,Vane,US,en-US,America/New_York,new,,yes,no,,,,,,,",
     ),
-    ("mail address of another contact", "K2007,{email},,Ned,Coyle,CA,en-CA,America/Toronto,new,,yes,no,,,,,"),
-    ("unknown time zone", "K2008,olga.reed@post.example,,Olga,Reed,AU,en-AU,Australia/Atlantis,new,,yes,no,,,,,"),
+    ("mail address of another contact", "K2007,{email},,Ned,Coyle,CA,en-CA,America/Toronto,new,,yes,no,,,,,,,"),
+    ("unknown time zone", "K2008,olga.reed@post.example,,Olga,Reed,AU,en-AU,Australia/Atlantis,new,,yes,no,,,,,,,"),
     (
         "too many columns: a comma without quotes",
-        "K2009,sam.hale@post.example,,Sam,Hale,GB,en-GB,Europe/London,new,,yes,no,Baker, Hale & Sons,team,,-8d,228",
+        "K2009,sam.hale@post.example,,Sam,Hale,GB,en-GB,Europe/London,new,,yes,no,Baker, Hale & Co,,,,,1979-04-11,-9d",
     ),
     ("too few columns: cut off", "K2010,june.west@post.example,,June,West,US,en-US"),
     (
         "a quote that never closes",
-        'K2011,kit.moor@post.example,,Kit,Moor,IN,en-IN,Asia/Kolkata,new,,yes,no,"Moor Textiles,,,,',
+        'K2011,kit.moor@post.example,,Kit,Moor,IN,en-IN,Asia/Kolkata,new,,yes,no,"Moor Textiles,,,,,,',
     ),
     (
         "consent that is neither yes nor no",
-        "K2012,rex.dunn@post.example,,Rex,Dunn,SG,en-SG,Asia/Singapore,new,,ask again in May,no,,,,,",
+        "K2012,rex.dunn@post.example,,Rex,Dunn,SG,en-SG,Asia/Singapore,new,,ask again in May,no,,,,,,,",
     ),
     (
         "a number in words",
-        "K2013,una.holt@post.example,,Una,Holt,US,en-US,America/Denver,customer,,yes,no,,home,,-9d,lots",
+        "K2013,una.holt@post.example,,Una,Holt,US,en-US,America/Denver,customer,,yes,no,,home,,-9d,lots,,",
     ),
-    ("no language tag", "K2014,pia.lund@post.example,,Pia,Lund,DE,english please,Europe/Berlin,new,,yes,no,,,,,"),
+    ("no language tag", "K2014,pia.lund@post.example,,Pia,Lund,DE,english please,Europe/Berlin,new,,yes,no,,,,,,,"),
 )
 """What is wrong, and the row. Two of them repeat what stands in rows above them."""
 
@@ -83,7 +89,21 @@ def cast(dice: random.Random) -> list[tuple[Person, list[Happening]]]:
             life.now = claimed + dice.randint(60, 300)
             ALSO_AT_WORK.play(life)
         cast.append((person, life.happenings))
+    _dates(person for person, _ in cast)
     return cast
+
+
+def _dates(everybody: Iterator[Person]) -> None:
+    """Birthdays of two in three, one of them on 29 February; and when some said yes to mails."""
+    dice = random.Random(SEED + 1)  # noqa: S311 (repeatable, not secret)
+    for number, person in enumerate(everybody):
+        if number == LEAP:
+            person.birthday = "1988-02-29"
+        elif dice.random() < 2 / 3:
+            born = date(dice.randint(1955, 2003), 1, 1) + timedelta(days=dice.randint(0, 364))
+            person.birthday = born.isoformat()
+        if person.email_consent == "yes" and dice.random() < 1 / 4:
+            person.consent_date = f"-{dice.randint(30, 760)}d"
 
 
 def _dress(person: Person, part: Role, dice: random.Random) -> None:

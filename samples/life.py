@@ -10,6 +10,8 @@ from people import Person
 
 HOUR, DAY = 60, 24 * 60
 """In minutes, the unit of all times here."""
+LATE = 18
+"""Hours after which a message that was due at night, or outside its window, has gone for certain."""
 
 
 @dataclass(frozen=True, order=True)
@@ -60,32 +62,38 @@ class Life:
         """A time between so many hours from now."""
         return self.now + self.dice.randint(int(least * HOUR), int(most * HOUR))
 
-    def opens(self, message: str, least: float = 2, most: float = 40) -> None:
-        """Opens a message that was sent now."""
+    def opens(self, message: str, least: float = LATE, most: float = 40) -> None:
+        """Opens a message that was sent now, or, when now is at night, in the morning."""
         self.do("email.opened", at=self.after(least, most), message=message)
 
-    def clicks(self, message: str, least: float = 2, most: float = 44) -> None:
+    def clicks(self, message: str, least: float = LATE, most: float = 44) -> None:
         """Opens a message and follows its link; the story goes on from the click."""
         self.now = self.after(least, most)
         self.do("email.opened", at=self.now - self.dice.randint(1, 25), message=message)
         self.do("email.clicked", message=message)
 
-    def may_open(self, message: str) -> None:
+    def may_open(self, message: str, least: float = LATE, most: float = 40) -> None:
         """Opens a message on which nothing depends, or does not."""
         if self.dice.random() < 0.55:
-            self.opens(message)
+            self.opens(message, least, most)
 
-    def replies(self, message: str, text: str, least: float = 0.5, most: float = 30) -> None:
+    def replies(self, message: str, text: str, least: float = LATE, most: float = 44) -> None:
         """Answers a text message; the story goes on from the answer."""
         self.now = self.after(least, most)
         self.do("sms.replied", message=message, text=text)
 
-    def orders(self, value: float, least: float, most: float) -> None:
+    def browses(self, least: float, most: float) -> str:
+        """Puts coffee into a basket, some hours from now; which one it is."""
+        self.now = self.after(least, most)
+        cart = f"C{self.person.external_id[1:]}"
+        self.do("cart.updated", cart=cart, amount=self.dice.choice([24, 32, 48, 64]), items=self.dice.randint(1, 3))
+        return cart
+
+    def orders(self, value: float, least: float, most: float, **properties: object) -> None:
         """Places an order, some hours from now."""
         self.now = self.after(least, most)
-        self.do(
-            "order.placed", value=f"{value:g}", order=f"O{self.person.external_id[1:]}", items=self.dice.randint(1, 3)
-        )
+        order = f"O{self.person.external_id[1:]}"
+        self.do("order.placed", value=f"{value:g}", order=order, items=self.dice.randint(1, 3), **properties)
 
     def days(self, count: int) -> None:
         """So many days go by."""

@@ -109,6 +109,8 @@ class Person:
     renewal_date: str = ""
     last_order_at: str = ""
     lifetime_value: str = ""
+    birthday: str = ""
+    consent_date: str = ""
 
     def row(self) -> list[str]:
         """The cells in the order of the columns."""
