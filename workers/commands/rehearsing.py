@@ -15,9 +15,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+from activities.importing import CustomerFile
 from activities.publishing import load_files, message_problems
 from activities.rendering import Templates
-from activities.tabular import read_table
 from console.rehearsal import Rehearsed, page
 from journeys import segments
 from journeys.errors import WaymarkError
@@ -27,7 +27,7 @@ from journeys.nearest import unknown_word
 from journeys.source import InvalidFile, Problem
 from workers.commands.shared import AsJson, err, notice, out, print_lines, settings, table
 from workers.display import Stopping
-from workers.rehearsal.happenings import Reject
+from workers.rehearsal.happenings import Reject, open_happenings
 from workers.rehearsal.rehearsing import Plan, Progress, Report
 from workers.rehearsal.rehearsing import rehearse as run_rehearsal
 from workers.rehearsal.scratch import scratch
@@ -105,10 +105,11 @@ async def _rehearse(of: Settings, plan: Plan) -> Report | None:
 def _plan(
     of: Settings, names: list[str], customers: Path, events: Path | None, start: datetime, days: int
 ) -> Plan:  # fmt: skip
-    for file in (customers, events):
-        if file is not None:
-            read_table(file)
     fields = load_fields(of.definitions / "fields.yaml")
+    # What is no table is refused before any server starts.
+    CustomerFile(customers, fields, relative_to=start.date())
+    if events is not None:
+        open_happenings(events)
     try:
         maps = load_files(dict.fromkeys(_file(of.definitions / "journeys", name) for name in names), fields)
         asked = needed(maps, segments.load_all(of.definitions / "segments", fields))

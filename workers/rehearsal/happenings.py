@@ -62,7 +62,7 @@ def read_happenings(path: Path, who: Mapping[str, int], start: datetime, end: da
         UnreadableTable: the file is no table, or lacks a column.
     """
     found = Happenings()
-    header, records = _open(path)
+    header, records = open_happenings(path)
     for record in records:
         try:
             one = _happening(_cells(record, header), who, start, record.line)
@@ -89,7 +89,8 @@ def read_moment(text: str, start: datetime) -> datetime:
     return read_datetime(text)
 
 
-def _open(path: Path) -> tuple[list[str], Iterator[Record]]:
+def open_happenings(path: Path) -> tuple[list[str], Iterator[Record]]:
+    """The names of the columns, and the rows. Raises UnreadableTable."""
     _, records = read_table(path)
     first = next(records, None)
     header = [cell.strip().lower().lstrip("\ufeff") for cell in first.cells] if first else []
