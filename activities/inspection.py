@@ -160,23 +160,23 @@ def _own_names(tree: nodes.Template) -> Iterator[str]:
 
 
 def _names(node: nodes.Node, roots: set[str]) -> Iterator[tuple[str, int]]:
-    dotted = _dotted(node)
-    if dotted is not None:
-        if dotted.partition(".")[0] in roots:
-            yield dotted, node.lineno
+    name = dotted(node)
+    if name is not None:
+        if name.partition(".")[0] in roots:
+            yield name, node.lineno
         return
     for child in node.iter_child_nodes():
         yield from _names(child, roots)
 
 
-def _dotted(node: nodes.Node) -> str | None:
+def dotted(node: nodes.Node) -> str | None:
     """`customer.first_name` and `customer["first_name"]` as one name; None for anything else."""
     if isinstance(node, nodes.Name):
         return node.name
     if isinstance(node, nodes.Getattr):
-        base, attribute = _dotted(node.node), node.attr
+        base, attribute = dotted(node.node), node.attr
     elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
-        base, attribute = _dotted(node.node), str(node.arg.value)
+        base, attribute = dotted(node.node), str(node.arg.value)
     else:
         return None
     return f"{base}.{attribute}" if base else None

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from jinja2 import FileSystemLoader, TemplateError, TemplateNotFound, TemplateSyntaxError
 
+from activities.guards import unguarded
 from activities.inspection import EMAIL_FILES, Inspection, TemplateProblem
 from activities.sandbox import Sandbox, View
 from journeys.conditions import STANDARD_FIELDS
@@ -128,6 +129,11 @@ class Templates:
         A file that cannot be read as a template contributes none; `problems` tells why.
         """
         return self._inspection().variables(self._files(message))
+
+    def unguarded(self, message: str) -> dict[str, str]:
+        """The fields of the customer that a message names in some locale without a default, each with its place."""
+        found = unguarded(self._sandbox, self._files(message))
+        return {name: f"{self.folder.name}/{place}" for name, place in found.items()}
 
     def problems(self, message: str, declared_fields: Iterable[str]) -> list[TemplateProblem]:
         """Everything that would go wrong with a message, found without a customer. Empty means fit to publish."""

@@ -45,8 +45,8 @@ def sending_remarks(program: Program, rules: SendingRules) -> Iterator[Said]:
             yield (
                 _window_at(program, send, node.location),
                 (
-                    f"contacts in {', '.join(shut)} never get {send.send}: {_window(program, send)} and their quiet hours "
-                    f"({_quiet(rules, send, shut[0])}) leave no hour"
+                    f"contacts in {', '.join(shut)} never get {send.send}: {_window(program, send)} and their "
+                    f"quiet hours ({_quiet(rules, send, shut[0])}) leave no hour"
                 ),
             )
 
