@@ -8,6 +8,7 @@ such as 0.1, unless given.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 import sys
@@ -19,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete
-from temporalio.client import Client, WorkflowHistory
+from temporalio.client import Client, WorkflowHistory, WorkflowUpdateFailedError
 from temporalio.testing import TimeSkipper
 
 from activities.channels.email import EmailChannel
 from journeys import attributes
 from journeys.instruction import Event
+from records import holds, orders
 from records.database import create_engine
 from records.enrolments import Enrolment
 from records.migration import migrate
@@ -100,7 +102,37 @@ async def under_way(stage: Stage, _: ScriptedRelay, run: Enrolment) -> None:
     await TimeSkipper(stage.client).fast_forward(stage.handle(run), 4 * DAY)
 
 
-WALKS: tuple[Walk, ...] = (clicked, left, put_off, month, erased, under_way)
+async def ordered(stage: Stage, _: ScriptedRelay, run: Enrolment) -> None:
+    """A run that is told what makes no sense, to skip a wait, to go back, and to end."""
+    with contextlib.suppress(WorkflowUpdateFailedError):
+        await tell(stage, run, "retry")
+    await tell(stage, run, "skip")
+    await tell(stage, run, "move", to="wait-2d")
+    await tell(stage, run, "exit", outcome="stopped")
+
+
+async def paused(stage: Stage, _: ScriptedRelay, run: Enrolment) -> None:
+    """A run that is held when its wait is over, is resumed, and is moved to another version of its map."""
+    async with stage.engine.begin() as db:
+        await holds.hold(db, "customer", str(run.customer_id), by="somebody", because=None, now=stage.start)
+    await stage.pass_time(run.customer_id, 3 * DAY)
+    async with stage.engine.begin() as db:
+        await holds.release(db, "customer", str(run.customer_id))
+    span = {"since": stage.start.isoformat(), "at": (stage.start + 3 * DAY).isoformat()}
+    await tell(stage, run, "resume", mode="spread", over=3600, **span)
+    await stage.publish(MAP.replace("40d", "20d"))
+    await tell(stage, run, "migrate", version=2, map={})
+    await stage.pass_time(run.customer_id, 30 * DAY)
+
+
+async def tell(stage: Stage, run: Enrolment, kind: orders.Kind, **args: Any) -> None:
+    """Give an order to a run, as the command does."""
+    async with stage.engine.begin() as db:
+        number = await orders.give(db, run.id, kind, args, by="somebody", now=stage.start)
+    await stage.handle(run).execute_update("order", number)
+
+
+WALKS: tuple[Walk, ...] = (clicked, left, put_off, month, erased, under_way, ordered, paused)
 
 
 async def record(stage: Stage, scripted: ScriptedRelay, walks: Iterable[Walk], folder: Path) -> None:
