@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from console.chart import END, START, arms
+from console.returning import Point, Rectangle, Returning
 from journeys.program import Location, Program
-from journeys.steps import AnyStep, Finish
+from journeys.steps import AnyStep, Finish, Loop
 
 BOX = 216.0
-"""The width of every box; all measures are in pixels."""
+"""The width of the box of a step; all measures are in pixels."""
 APART = 30.0
 """Between a box and the next one below it."""
 BESIDE = 30.0
@@ -25,17 +26,20 @@ PARTING = 15.0
 MEETING = 18.0
 """From the longest arm down to where the arms meet, APART above the next box."""
 
-Point = tuple[float, float]
-
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A box: the middle of its upper edge, and its height."""
+    """A box: the middle of its upper edge, and its size."""
 
     id: str
     x: float
     y: float
+    width: float
     height: float
+
+    @property
+    def edges(self) -> Rectangle:
+        return self.x - self.width / 2, self.y, self.x + self.width / 2, self.y + self.height
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +54,12 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """A line along horizontal and vertical pieces, with a tip at its end if it leads into a box."""
+    """A line along horizontal and vertical pieces, with a tip at its end if it leads into a box; `back` if that
+    stands further up."""
 
     points: tuple[Point, ...]
     tip: bool
+    back: bool = False
 
 
 @dataclass(slots=True)
@@ -80,11 +86,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Arranger:
-    """Arranges a map. `tall` says how high the box of a step is, `broken` how a label breaks into lines, each `line`
-    high."""
+    """Arranges a map. `size` says how wide and how high the box of a step is, `broken` how a label breaks into lines,
+    each `line` high."""
 
     program: Program
-    tall: Callable[[str], float]
+    size: Callable[[str], tuple[float, float]]
     broken: Callable[[str], Sequence[str]]
     line: float
 
@@ -92,7 +98,24 @@ class Arranger:
         """The whole map, from where contacts enter to its end."""
         ids = {node.location: node.id for node in self.program.nodes.values()}
         steps = self._steps(self.program.journey.steps, ("steps",), ids)
-        return _stacked([self._single(START), *steps], last=self._single(END, ends=True))
+        whole = _stacked([self._single(START), *steps], last=self._single(END, ends=True))
+        self._return(whole)
+        return whole
+
+    def _return(self, whole: Block) -> None:
+        """Add the ways back, the short ones first: they stay close."""
+        boxes = {box.id: box.edges for box in whole.boxes}
+        loops = [(node.id, node.arms[0] or END) for node in self.program.nodes.values() if isinstance(node.step, Loop)]
+        labels = [
+            (label.x - BOX / 2, label.y, label.x + BOX / 2, label.y + len(label.lines) * self.line + 6)
+            for label in whole.labels
+        ]
+        ways = Returning([*boxes.values(), *labels], [wire.points for wire in whole.wires])
+        for source, target in sorted(loops, key=lambda loop: boxes[loop[0]][1] - boxes[loop[1]][1]):
+            points = ways.way(boxes[source], boxes[target])
+            whole.wires.append(Wire(points, tip=True, back=True))
+            whole.left = min(whole.left, *(x - 6 for x, _ in points))
+            whole.right = max(whole.right, *(x + 6 for x, _ in points))
 
     def _steps(self, steps: Sequence[AnyStep], at: Location, ids: dict[Location, str]) -> list[Block]:
         return [self._step(step, (*at, index), ids) for index, step in enumerate(steps)]
@@ -103,8 +126,9 @@ class Arranger:
         return self._fork(node.id, parts) if parts else self._single(node.id, ends=isinstance(step, Finish))
 
     def _single(self, id_: str, *, ends: bool = False) -> Block:
-        height = self.tall(id_)
-        return Block(-BOX / 2, BOX / 2, height, [] if ends else [(0, height)], [Placed(id_, 0, 0, height)])
+        width, height = self.size(id_)
+        exits = [] if ends else [(0.0, height)]
+        return Block(-width / 2, width / 2, height, exits, [Placed(id_, 0, 0, width, height)])
 
     def _fork(self, id_: str, arms: Sequence[tuple[str, Block]]) -> Block:
         block = self._single(id_)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from journeys.describing import describe_header, describe_option, describe_step, describe_way_in, facets_of, plain
 from journeys.program import Location, Node, Program
@@ -22,6 +22,7 @@ from journeys.steps import (
     arms_of,
     kind_of,
 )  # fmt: skip
+from records.moves import ENTRY, Traffic
 
 START, END = ":start", ":end"
 """Ids of the two boxes that are no steps; no step id can hold a colon."""
@@ -36,7 +37,7 @@ _VARIABLE = re.compile(r"\{\{\s*(?:customer\.)?(\w+)[^}]*\}\}")
 @dataclass(frozen=True, slots=True)
 class Box:
     """One step. `kind` is the step's kind (`email` and `sms` for sends, `start` and `end` for the two others); `whole`
-    says all of what `text` says the gist of."""
+    says all of what `text` says the gist of. `here` and `passed` count contacts, None where they were not counted."""
 
     id: str
     kind: str
@@ -44,6 +45,15 @@ class Box:
     text: str
     whole: str
     note: str | None = None
+    here: int | None = None
+    passed: int | None = None
+
+    @property
+    def counted(self) -> str:
+        """How many contacts stand here and how many have gone through, if that was asked."""
+        if self.passed is None:
+            return ""
+        return ", ".join([f"{self.here:,} here"] * bool(self.here) + [f"{self.passed:,} through"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +87,9 @@ class Chart:
     links: tuple[Link, ...]
 
 
-def chart_of(program: Program) -> Chart:
-    """The chart of a map: boxes in the order of the file, each with at most one link to any other."""
+def chart_of(program: Program, traffic: Traffic | None = None) -> Chart:
+    """The chart of a map, with who went where: boxes in the order of the file, each with at most one link to any
+    other and one back."""
     links: dict[tuple[str, str, bool], list[str]] = {(START, program.first or END, False): [""]}
     for node in program.nodes.values():
         for target, label, back in _ways(node):
@@ -89,9 +100,11 @@ def chart_of(program: Program) -> Chart:
     boxes = [Box(START, "enter", "Enter", ways_in, ways_in), *map(_box, program.nodes.values())]
     if any(target == END for _, target, _ in links):
         boxes.append(Box(END, "end", "End", "completed", "completed"))
+    if traffic is not None:
+        boxes = [_counted(box, traffic) for box in boxes]
     return Chart(
         plain(program.journey.title),
-        facts(program),
+        (*facts(program), *([_came_of(traffic)] if traffic is not None else [])),
         tuple(boxes),
         tuple(Link(source, target, ", or ".join(labels), back) for (source, target, back), labels in links.items()),
     )
@@ -139,6 +152,21 @@ def facts(program: Program) -> tuple[str, ...]:
     usual = {"title", "enter", *({"if_quiet", "if_capped"} - journey.model_fields_set)}
     lines = [line for name, lines in describe_header(journey).items() if name not in usual for line in lines]
     return tuple(line[0].upper() + line[1:] for line in lines if line)
+
+
+def _came_of(traffic: Traffic) -> str:
+    ends = ", ".join(f"{outcome} {count:,}" for outcome, count in traffic.outcomes.items())
+    under_way = sum(traffic.here.values())
+    return f"{traffic.entered:,} came in, {under_way:,} under way" + (f"; ended: {ends}" if ends else "")
+
+
+def _counted(box: Box, traffic: Traffic) -> Box:
+    waiting = traffic.here.get(ENTRY, 0)
+    if box.id == START:
+        return replace(box, here=waiting, passed=traffic.entered - waiting)
+    if box.id == END:
+        return replace(box, here=0, passed=traffic.outcomes.get("completed", 0))
+    return replace(box, here=traffic.here.get(box.id, 0), passed=traffic.passed.get(box.id, 0))
 
 
 def _ways(node: Node) -> list[tuple[str, str, bool]]:

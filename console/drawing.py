@@ -1,61 +1,54 @@
-"""Drawings of a journey map: as an SVG for people, as a tree for terminals, as Mermaid for documents."""
+"""The drawing of a journey map for people: an SVG document."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 
-from rich.text import Text
-from rich.tree import Tree
-
 from console.arrangement import BOX, Arranger, Label, Placed, Wire
-from console.chart import END, START, Box, arms, chart_of
+from console.chart import END, START, Box, chart_of
 from console.glyphs import GLYPHS, STYLE
 from console.lettering import cut, width, wrap
-from journeys.program import Location, Program
-from journeys.steps import AnyStep
+from journeys.program import Program
+from records.moves import Traffic
 
 MARGIN = 36.0
 """Pixels around the whole."""
 LINE, LABEL_LINE = 16.0, 14.0
-TEXT_LINES, ENTRY_LINES, LABEL_LINES = 2, 5, 3
-"""Most lines of a step's text, of the ways in, and of a condition; the whole of each is its tooltip."""
+TEXT_LINES, ENTRY_LINES, LABEL_LINES, FACT_LINES = 3, 12, 3, 3
+"""Most lines of a step's text, of the ways in, of a condition and of a fact; the whole of each is its tooltip."""
+ENTRY = 340.0
+"""The width of the first box when the ways in need more room."""
 BEND = 9.0
-TIP = (
-    '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-    '<path class="tip" d="M0.5 0.5 7.5 4 0.5 7.5z"/></marker></defs>'
+PILLS = ("enter", "end", "finish")
+_HEAD = (
+    '<marker id="{0}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="{1}" markerHeight="{1}" orient="auto" '
+    'markerUnits="userSpaceOnUse"><path class="{0}" d="M0.5 0.5 7.5 4 0.5 7.5z"/></marker>'
 )
-"""The arrow's head; a document that holds several drawings may share it."""
-TERMINAL = {
-    "enter": "dim", "email": "blue", "sms": "cyan", "wait": "bright_black", "wait_for": "magenta", "branch": "yellow",
-    "score": "green", "set": "cyan", "tag": "bright_magenta", "untag": "bright_magenta", "task": "red",
-    "split": "yellow", "loop": "yellow", "consent": "green", "webhook": "blue", "start": "green",
-    "finish": "bold", "end": "bold",
-}  # fmt: skip
-SHAPES = {"enter": ("([", "])"), "end": ("([", "])"), "finish": ("([", "])"), "branch": ("{{", "}}"),
-          "wait": ("(", ")"), "wait_for": ("(", ")")}  # fmt: skip
+TIPS = f"<defs>{_HEAD.format('tip', 10)}{_HEAD.format('back-tip', 13)}</defs>"
+"""The heads of arrows; a document that holds several drawings may share them."""
 
 
-def draw_svg(program: Program, counts: Mapping[str, int] | None = None) -> str:
+def draw_svg(program: Program, traffic: Traffic | None = None) -> str:
     """The map as an SVG document, for light and dark backgrounds, readable without our fonts or any script.
 
-    `counts` says a number a step, such as how many contacts are there now; it stands at the corner of the box.
+    With `traffic`, each box says how many contacts stand there and how many have gone through.
     """
-    return _Drawing(program, counts or {}).document()
+    return _Drawing(program, traffic).document()
 
 
 class _Drawing:
-    def __init__(self, program: Program, counts: Mapping[str, int]) -> None:
-        self.chart = chart_of(program)
-        self.counts = counts
+    def __init__(self, program: Program, traffic: Traffic | None) -> None:
+        self.chart = chart_of(program, traffic)
         self.boxes = {box.id: box for box in self.chart.boxes}
-        self.texts = {box.id: _lines(box) for box in self.chart.boxes} | {END: ["completed"]}
-        self.map = Arranger(program, self._height, _label_lines, LABEL_LINE).whole()
+        self.texts = {box.id: _lines(box) for box in self.chart.boxes}
+        self.map = Arranger(program, self._size, _label_lines, LABEL_LINE).whole()
         self.width = max(self.map.right - self.map.left, 420) + 2 * MARGIN
         self.title = wrap(self.chart.title, 22, self.width - 2 * MARGIN, 2)
+        self.facts = [(fact, wrap(fact, 12.5, self.width - 2 * MARGIN, FACT_LINES)) for fact in self.chart.facts]
 
     def document(self) -> str:
-        head = MARGIN + 30 * len(self.title) + 20 * len(self.chart.facts) + 24
+        head = MARGIN + 30 * len(self.title) + sum(18 * len(lines) + 4 for _, lines in self.facts) + 24
         height = head + self.map.height + MARGIN
         axis = MARGIN + (self.width - 2 * MARGIN - self.map.right + self.map.left) / 2 - self.map.left
         size = f'viewBox="0 0 {self.width:.0f} {height:.0f}" width="{self.width:.0f}" height="{height:.0f}"'
@@ -63,7 +56,7 @@ class _Drawing:
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="name">',
             f'<title id="name">{escape(self.chart.title)}</title>',
             f"<style>{STYLE}</style>",
-            TIP,
+            TIPS,
             '<rect class="paper" width="100%" height="100%" rx="12"/>',
             *self._head(),
             f'<g transform="translate({axis:g} {head:g})">',
@@ -75,43 +68,57 @@ class _Drawing:
         ]
         return "\n".join(parts) + "\n"
 
-    def _height(self, box: str) -> float:
-        return 30 + LINE * len(self.texts[box]) + (0 if box in (START, END) else 15)
+    def _size(self, id_: str) -> tuple[float, float]:
+        box = self.boxes.get(id_)
+        if box is None:  # nothing leads to the end
+            return BOX, 0
+        return _width(box), 30 + LINE * len(self.texts[id_]) + (0 if id_ in (START, END) else 15)
 
     def _head(self) -> Iterator[str]:
         y = MARGIN + 10
         for line in self.title:
             yield f'<text class="title" x="{MARGIN:g}" y="{y:g}">{escape(line)}</text>'
             y += 30
-        for fact in self.chart.facts:
-            shown = cut(fact, 12.5, self.width - 2 * MARGIN)
-            yield (
-                f'<text class="fact" x="{MARGIN:g}" y="{y - 4:g}"><title>{escape(fact)}</title>{escape(shown)}</text>'
+        for fact, lines in self.facts:
+            spans = "".join(
+                f'<tspan x="{MARGIN:g}" y="{y - 4 + 18 * number:g}">{escape(line)}</tspan>'
+                for number, line in enumerate(lines)
             )
-            y += 20
+            yield f'<text class="fact"><title>{escape(fact)}</title>{spans}</text>'
+            y += 18 * len(lines) + 4
 
     def _box(self, placed: Placed) -> str:
-        box, height = self.boxes[placed.id], placed.height
-        pill = box.kind in ("enter", "end", "finish")
-        inset = 18 if pill else 12
-        room = BOX - inset - 34
+        box, wide, height = self.boxes[placed.id], placed.width, placed.height
+        pill = box.kind in PILLS
+        inset = _inset(box)
+        room = wide - inset - 38
         step = "" if box.id in (START, END) else box.id
-        tooltip = "\n".join(line for line in (f"{box.heading}: {box.text}", box.note, step) if line)
+        tooltip = "\n".join(line for line in (box.whole, box.note, step, box.counted) if line)
         parts = [_text("heading", inset + 24, 20, cut(box.heading, 11.5, room))]
         parts += [_text("text", inset + 24, 37 + LINE * number, line) for number, line in enumerate(self.texts[box.id])]
         parts += [_text("id", inset + 24, height - 9, cut(step, 10.5, room))] if step else []
-        parts += [_count(self.counts[box.id])] if box.id in self.counts else []
+        parts += [_badge("here", f"{box.here:,} here", wide, -10)] if box.here else []
+        parts += [_badge("passed", f"{box.passed:,} through", wide, height - 10)] if box.passed is not None else []
         return (
             f'<g class="box {box.kind}" data-step="{escape(box.id)}" '
-            f'transform="translate({placed.x - BOX / 2:g} {placed.y:g})"><title>{escape(tooltip)}</title>'
-            f'<rect class="body" width="{BOX:g}" height="{height:g}" rx="{min(height / 2, 32) if pill else 9:g}"/>'
+            f'transform="translate({placed.x - wide / 2:g} {placed.y:g})"><title>{escape(tooltip)}</title>'
+            f'<rect class="body" width="{wide:g}" height="{height:g}" rx="{min(height / 2, 32) if pill else 9:g}"/>'
             f'<g class="glyph" transform="translate({inset:g} 9)">{GLYPHS[box.kind]}</g>{"".join(parts)}</g>'
         )
 
 
+def _width(box: Box) -> float:
+    return ENTRY if box.id == START and width(box.text, 12.5) > 2 * BOX else BOX
+
+
+def _inset(box: Box) -> float:
+    return 18 if box.kind in PILLS else 12
+
+
 def _lines(box: Box) -> list[str]:
     most = ENTRY_LINES if box.id == START else TEXT_LINES
-    return [line for part in box.text.split("\n") for line in wrap(part, 12.5, BOX - 56, most)][:most]
+    room = _width(box) - _inset(box) - (50 if box.id == START else 38)
+    return [line for part in box.text.split("\n") for line in wrap(part, 12.5, room, most)][:most]
 
 
 def _label_lines(label: str) -> Sequence[str]:
@@ -132,9 +139,11 @@ def _wire(wire: Wire) -> str:
         bend = min(BEND, (abs(x - before_x) + abs(y - before_y)) / 2, (abs(after_x - x) + abs(after_y - y)) / 2)
         path.append(f"L{x - bend * _sign(x - before_x):g} {y - bend * _sign(y - before_y):g}")
         path.append(f"Q{x:g} {y:g} {x + bend * _sign(after_x - x):g} {y + bend * _sign(after_y - y):g}")
-    path.append(f"L{points[-1][0]:g} {points[-1][1] - wire.tip:g}")
-    tip = ' marker-end="url(#tip)"' if wire.tip else ""
-    return f'<path class="way" d="{" ".join(path)}"{tip}/>'
+    (x, y), (before_x, before_y) = points[-1], points[-2]
+    path.append(f"L{x - wire.tip * _sign(x - before_x):g} {y - wire.tip * _sign(y - before_y):g}")
+    kind, head = ("way back", "back-tip") if wire.back else ("way", "tip")
+    tip = f' marker-end="url(#{head})"' if wire.tip else ""
+    return f'<path class="{kind}" d="{" ".join(path)}"{tip}/>'
 
 
 def _sign(number: float) -> int:
@@ -153,58 +162,9 @@ def _label(label: Label) -> str:
     )
 
 
-def _count(number: int) -> str:
-    shown = f"{number:,}"
-    wide = width(shown, 11) + 14
+def _badge(kind: str, words: str, right: float, y: float) -> str:
+    wide = width(words, 11) + 14
     return (
-        f'<g class="count" transform="translate({BOX - wide + 8:g} -9)"><rect width="{wide:g}" height="19" rx="9.5"/>'
-        f'<text x="{wide / 2:g}" y="13.5">{shown}</text></g>'
+        f'<g class="badge {kind}" transform="translate({right - wide + 8:g} {y:g})">'
+        f'<rect width="{wide:g}" height="19" rx="9.5"/><text x="{wide / 2:g}" y="13.5">{words}</text></g>'
     )
-
-
-def draw_text(program: Program) -> Tree:
-    """The map as a tree for terminals: the arms of a fork hang below it, and what follows them stands at its level."""
-    chart = chart_of(program)
-    boxes = {box.id: box for box in chart.boxes}
-    ids = {node.location: node.id for node in program.nodes.values()}
-    root = Tree(Text.assemble((chart.title, "bold"), f" ({program.journey.journey})"), guide_style="dim")
-
-    def line(id_: str) -> Text:
-        box = boxes[id_]
-        named = [] if id_ in (START, END) else [("  " + id_, "dim")]
-        return Text.assemble((box.heading, TERMINAL[box.kind]), " ", box.text.replace("\n", " · "), *named)
-
-    def add(parent: Tree, steps: Sequence[AnyStep], at: Location) -> None:
-        for index in range(len(steps)):
-            place = (*at, index)
-            branch = parent.add(line(ids[place]))
-            for arm in arms(program.nodes[ids[place]]):
-                add(branch.add(Text(arm.label, "italic")), arm.steps, arm.place)
-
-    root.add(line(START))
-    for fact in chart.facts:
-        root.add(Text(fact, "dim"))
-    add(root, program.journey.steps, ("steps",))
-    if END in boxes:
-        root.add(line(END))
-    return root
-
-
-def draw_mermaid(program: Program) -> str:
-    """The map as a Mermaid flowchart, for documents whose reader draws it, as GitHub does."""
-    chart = chart_of(program)
-    names = {box.id: f"s{number}" for number, box in enumerate(chart.boxes)}
-    lines = ["flowchart TD"]
-    for box in chart.boxes:
-        before, after = SHAPES.get(box.kind, ("[", "]"))
-        lines.append(f'  {names[box.id]}{before}"<b>{_mermaid(box.heading)}</b><br>{_mermaid(box.text)}"{after}')
-    for link in chart.links:
-        label = f'|"{_mermaid(link.label)}"|' if link.label else ""
-        lines.append(f"  {names[link.source]} -->{label} {names[link.target]}")
-    return "\n".join(lines) + "\n"
-
-
-def _mermaid(text: str) -> str:
-    """Text that Mermaid takes as text: what means something to it or to HTML becomes an entity."""
-    taken = "".join(f"#{ord(character)};" if character in '"<>&#;`\\' else character for character in text)
-    return taken.replace("\n", "<br>")

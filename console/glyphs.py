@@ -58,23 +58,25 @@ def _coloured(number: int, paper: str, text: str, soft: str, line: str, tint: fl
     """The rules of one scheme. Plain rules, without variables: other programs than browsers read them too."""
     kinds = "".join(
         f".{kind} .body{{fill:{ink};stroke:{ink}}}.{kind} .glyph{{stroke:{ink}}}.{kind} .heading{{fill:{ink}}}"
-        f".{kind} .count rect{{fill:{ink}}}"
+        f".{kind} .badge rect{{stroke:{ink}}}.{kind} .here rect,.{kind} .passed text{{fill:{ink}}}"
         for kind, ink in ((kind, both[number]) for kind, both in COLOURS.items())
     )
+    back = COLOURS["loop"][number]
     return (
-        f".paper,.label rect,.count text{{fill:{paper}}}.title,.text{{fill:{text}}}"
+        f".paper,.label rect,.passed rect,.here text{{fill:{paper}}}.title,.text{{fill:{text}}}"
         f".fact,.id,.label text{{fill:{soft}}}.way,.label rect{{stroke:{line}}}.tip{{fill:{line}}}"
+        f".back{{stroke:{back}}}.back-tip{{fill:{back}}}"
         f".body{{fill-opacity:{tint}}}{kinds}"
     )
 
 
 STYLE = (
     f"svg{{font-family:{_FACES}}}.title{{font-size:22px;font-weight:650}}.fact,.text{{font-size:12.5px}}"
-    ".way{fill:none;stroke-width:1.5}.label rect{stroke-width:.75}"
+    ".way{fill:none;stroke-width:1.5}.back{stroke-width:2.2;stroke-dasharray:7 4}.label rect{stroke-width:.75}"
     ".label text{font-size:11px;text-anchor:middle}.body{stroke-width:1.4}"
     ".glyph{fill:none;stroke-width:1.5;stroke-linejoin:round;stroke-linecap:round}"
     ".heading{font-size:11.5px;font-weight:650}.id{font-size:10.5px}"
-    ".count text{font-size:11px;font-weight:650;text-anchor:middle}"
+    ".badge text{font-size:11px;font-weight:650;text-anchor:middle}"
     + _coloured(0, "#ffffff", "#111827", "#5b6472", "#9aa3b2", 0.09)
     + "@media (prefers-color-scheme:dark){"
     + _coloured(1, "#0f1521", "#eef2f8", "#a8b2c3", "#5d6a80", 0.15)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, not_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, not_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journeys.steps import KINDS
 from records import orders
 from records.enrolments import OPEN
 from records.tables import enrolments, touches
@@ -16,6 +18,44 @@ from records.tables import orders as given
 
 ENTRY = "entry"
 """Where a run stands that has not begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Who went where on one version of a journey: how many runs under way stand `here` at each step (at `ENTRY` those
+    that have not begun), how many have `passed` each step at least once, how many `entered` in all, and what became of
+    those that have ended, the most frequent first."""
+
+    here: Mapping[str, int]
+    passed: Mapping[str, int]
+    outcomes: Mapping[str, int]
+    entered: int
+
+
+TRAFFIC = text("""
+    WITH runs AS (
+        SELECT id, status, step, outcome FROM enrolments WHERE journey = :journey AND version = :version
+    )
+    SELECT 'here' AS what, coalesce(step, :entry) AS name, count(*) AS runs FROM runs
+    WHERE status = ANY (:open) GROUP BY 2
+    UNION ALL
+    SELECT 'passed', p.step, count(DISTINCT p.enrolment_id) FROM path p JOIN runs r ON r.id = p.enrolment_id
+    WHERE p.kind = ANY (:kinds) GROUP BY 2
+    UNION ALL
+    SELECT 'ended', outcome, count(*) FROM runs WHERE outcome IS NOT NULL GROUP BY 2
+    UNION ALL
+    SELECT 'entered', '', count(*) FROM runs
+    ORDER BY 1, 3 DESC, 2
+""")
+
+
+async def traffic(db: AsyncConnection, journey: str, version: int) -> Traffic:
+    """Who went where, of all runs that are on a version now."""
+    given = {"journey": journey, "version": version, "entry": ENTRY, "open": list(OPEN), "kinds": list(KINDS)}
+    found: dict[str, dict[str, int]] = {"here": {}, "passed": {}, "ended": {}, "entered": {}}
+    for what, name, runs in await db.execute(TRAFFIC, given):
+        found[what][name] = runs
+    return Traffic(found["here"], found["passed"], found["ended"], found["entered"][""])
 
 
 async def open_runs(db: AsyncConnection, journey: str) -> dict[int, int]:

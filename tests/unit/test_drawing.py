@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
@@ -14,11 +16,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from console.chart import END, START, chart_of
-from console.drawing import draw_mermaid, draw_svg, draw_text
+from console.drawing import draw_svg
 from console.lettering import cut, width, wrap
+from console.outline import draw_mermaid, draw_text
 from journeys.definition import Journey
 from journeys.loading import load
 from journeys.program import Program, ProgramError
+from journeys.steps import KINDS, Loop, kind_of
+from records.moves import Traffic
 
 MAPS = sorted((Path(__file__).parents[2] / "definitions" / "journeys").glob("*.yaml"))
 SVG = "{http://www.w3.org/2000/svg}"
@@ -59,18 +64,22 @@ def overlaps(rectangles: list[tuple[float, float, float, float]]) -> list[Any]:
     ]
 
 
-def verticals(svg: str) -> list[tuple[float, float, float]]:
-    """Every vertical piece of every line: x, top, bottom."""
+Piece = tuple[float, float, float, float]
+
+
+def pieces(svg: str, kind: str) -> list[Piece]:
+    """Every straight piece of every line of a kind: left, top, right, bottom."""
     found = []
     for path in Xml.fromstring(svg).iter(f"{SVG}path"):
-        if path.attrib.get("class") != "way":
+        if path.attrib.get("class") != kind:
             continue
         here = (0.0, 0.0)
         for command, numbers in re.findall(r"([MLQ])([^MLQ]*)", path.attrib["d"]):
             values = [float(number) for number in numbers.split()]
             there = (values[-2], values[-1])
-            if command == "L" and there[0] == here[0]:
-                found.append((here[0], min(here[1], there[1]), max(here[1], there[1])))
+            if command == "L":
+                (left, right), (top, bottom) = (sorted(both) for both in zip(here, there, strict=True))
+                found.append((left, top, right, bottom))
             here = there
     return found
 
@@ -87,6 +96,12 @@ simple: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({"set": {"stage": "nurturing", "plan": None}}),
     st.builds(lambda tag: {"tag": tag}, words),
     st.just({"untag": ["a", "b"]}),
+    st.just({"wait": {"working_days": 3, "at": "09:00"}}),
+    st.just({"wait": {"until": {"time": "09:00", "weekday": ["mon", "thu"]}}}),
+    st.just({"send": "email/receipt", "transactional": True, "if_capped": "wait"}),
+    st.just({"webhook": {"url": "https://crm.example/a-rather-long-path/to/a/hook?kind=journey", "fields": ["email"]}}),
+    st.just({"start": "nurture"}),
+    st.builds(lambda why: {"consent": {"channel": "sms", "granted": False, "because": why}}, words),
 )
 
 
@@ -108,6 +123,17 @@ steps = st.recursive(
             words, st.lists(lists(step), min_size=1, max_size=4),
         ),
         st.builds(
+            lambda own, shared, other: {
+                "wait_for": {
+                    "any": [{"on": "email.clicked", "then": own}, {"on": "cart.updated", "with": {"amount": 5}}],
+                    "up_to": "4d",
+                },
+                "then": shared, "else": other,
+            },
+            lists(step), lists(step), lists(step),
+        ),
+        st.builds(lambda a, b: {"split": {"a": 50, "b": 30, "none": 20}, "a": a, "b": b}, lists(step), lists(step)),
+        st.builds(
             lambda arm, other: {
                 "branch": [{"when": {"stage": "new"}, "steps": arm}, {"otherwise": True, "steps": other}]
             },
@@ -123,6 +149,35 @@ maps = st.builds(
 )
 
 
+def inside(steps: list[Any]) -> Iterator[list[Any]]:
+    """All lists of steps of a map, outer ones first."""
+    yield steps
+    for step in steps:
+        for below in [step, *step.get("branch", []), *step.get("wait_for", {}).get("any", [])]:
+            for name in ("then", "else", "steps", "a", "b"):
+                if isinstance(below.get(name), list):
+                    yield from inside(below[name])
+
+
+def with_loops(data: dict[str, Any], picks: list[tuple[int, int, int]]) -> dict[str, Any]:
+    """The map with ways back wherever they make sense; each pick names a list, a place in it, and where to."""
+    data = copy.deepcopy(data)
+    for where, place, to in picks:
+        program = program_of(data)
+        if program is None:
+            return data
+        targets = list(program.nodes)
+        every = list(inside(data["steps"]))
+        steps = every[where % len(every)]
+        steps.insert(place % (len(steps) + 1), {"loop": {"to": targets[to % len(targets)], "at_most": 3}})
+        if program_of(data) is None:
+            del steps[place % len(steps)]
+    return data
+
+
+picks = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8), st.integers(0, 40)), max_size=12)
+
+
 def program_of(data: dict[str, Any]) -> Program | None:
     try:
         return Program.of(Journey.model_validate(data))
@@ -130,32 +185,39 @@ def program_of(data: dict[str, Any]) -> Program | None:
         return None
 
 
+def behind(pieces: list[Piece], boxes: list[Piece]) -> list[Any]:
+    """The pieces of lines that run behind a box."""
+    return [
+        (piece, box)
+        for piece in pieces
+        for box in boxes
+        if piece[0] < box[2] - 0.1 and box[0] + 0.1 < piece[2] + 0.1 * (piece[0] == piece[2])
+        and piece[1] < box[3] - 0.1 and box[1] + 0.1 < piece[3] + 0.1 * (piece[1] == piece[3])
+    ]  # fmt: skip
+
+
+def assert_readable(program: Program, svg: str) -> None:
+    drawn = boxes(svg)
+    assert set(program.nodes) == set(drawn) - {START, END}
+    assert overlaps([*drawn.values(), *labels(svg)]) == []
+    assert behind([*pieces(svg, "way"), *pieces(svg, "way back")], list(drawn.values())) == []
+    assert behind(pieces(svg, "way back"), labels(svg)) == []
+
+
 @pytest.mark.parametrize("path", MAPS, ids=lambda path: path.stem)
 def test_every_step_of_the_shipped_maps_is_drawn_and_nothing_lies_on_anything(path: Path) -> None:
     program = load(path).program
-    svg = draw_svg(program, dict.fromkeys(program.nodes, 1234))
-    drawn = boxes(svg)
-    assert set(program.nodes) == set(drawn) - {START, END}
-    assert overlaps([*drawn.values(), *labels(svg)]) == []
+    assert_readable(program, draw_svg(program))
 
 
 @settings(max_examples=60, deadline=None)
-@given(maps)
-def test_any_map_is_drawn_whole_with_nothing_on_top_or_behind(data: dict[str, Any]) -> None:
-    program = program_of(data)
-    if program is None:
-        return
-    svg = draw_svg(program)
-    drawn = boxes(svg)
-    assert set(program.nodes) == set(drawn) - {START, END}
-    assert overlaps([*drawn.values(), *labels(svg)]) == []
-    behind = [
-        (line, box)
-        for line in verticals(svg)
-        for box in drawn.values()
-        if box[0] < line[0] < box[2] and line[1] < box[3] - 0.1 and box[1] + 0.1 < line[2]
-    ]
-    assert behind == []
+@given(maps, picks)
+def test_any_map_is_drawn_whole_with_nothing_on_top_or_behind(
+    data: dict[str, Any], picks: list[tuple[int, int, int]]
+) -> None:
+    program = program_of(with_loops(data, picks))
+    if program is not None:
+        assert_readable(program, draw_svg(program))
 
 
 @settings(max_examples=30, deadline=None)
@@ -197,11 +259,75 @@ def test_a_drawing_needs_nothing_from_elsewhere_and_suits_dark_backgrounds() -> 
     assert not re.search(r"href|@import|url\((?!#)", svg)
 
 
-def test_counts_stand_at_their_steps() -> None:
-    program = load(MAPS[0]).program
-    first = next(iter(program.nodes))
-    text = "".join(Xml.fromstring(draw_svg(program, {first: 12345})).itertext())
-    assert "12,345" in text
+EVERYTHING = Path(__file__).parent / "everything.yaml"
+
+
+def test_a_map_of_forty_steps_with_every_kind_of_step_is_drawn_readably() -> None:
+    program = load(EVERYTHING).program
+    assert {kind_of(node.step) for node in program.nodes.values()} == set(KINDS)
+    assert len(program.nodes) >= 40
+    assert_readable(program, draw_svg(program))
+
+
+def test_the_drawing_says_how_contacts_come_in_and_what_holds_everywhere() -> None:
+    text = said(draw_svg(load(EVERYTHING).program))
+    for words in (
+        "on cart.updated with amount at least 50, if country is DE or FR",
+        "or on coming into the segment at_risk",
+        "7 days before each anniversary of renewal_date at 09:00 spread over 1 hour",
+        "at the times of 0 9 * * mon in Asia/Shanghai",
+        "Leaves at once on leaving the segment at_risk, as recovered",
+        "The goal: order.placed with amount at least 50 within 30 days",
+        "Held out: 5%",
+        "Messages go mon-fri from 09:00 to 18:00 spread over 1 hour",
+    ):
+        assert words in text
+
+
+def test_each_event_of_a_wait_has_its_own_arm_and_each_arm_of_a_split_its_share() -> None:
+    links = {(link.source, link.target): link for link in chart_of(load(EVERYTHING).program).links}
+    assert {target: link.label for (source, target), link in links.items() if source == "cheap-answer"} == {
+        "clicked": "email.clicked on email/cheap",
+        "filled": "cart.updated or cart.filled with amount at least 80, cart is the cart of the entry",
+        "replied": "sms.replied",
+        "cheap-again": "after 4 days",
+    }
+    assert [link.label for (source, _), link in links.items() if source == "arms"] == [
+        "cheap · 50%", "dear · 30%", "none · 20%",
+    ]  # fmt: skip
+
+
+def test_a_loop_leads_back_to_the_side_of_its_step_and_is_told_apart() -> None:
+    program = load(EVERYTHING).program
+    svg = draw_svg(program)
+    loops = [node for node in program.nodes.values() if isinstance(node.step, Loop)]
+    ways = [path for path in Xml.fromstring(svg).iter(f"{SVG}path") if path.attrib.get("class") == "way back"]
+    assert len(ways) == len(loops)
+    ends = [tuple(map(float, path.attrib["d"].rpartition("L")[2].split())) for path in ways]
+    for loop in loops:
+        left, top, right, bottom = boxes(svg)[loop.arms[0] or END]
+        assert any(min(abs(x - left), abs(x - right)) <= 1 and top < y < bottom for x, y in ends)
+    assert draw_mermaid(program).count('-.->|"again"|') == len(loops)
+
+
+def said(svg: str) -> str:
+    """All text of a drawing with its tooltips, on one line."""
+    return " ".join(" ".join(Xml.fromstring(svg).itertext()).split())
+
+
+def test_counts_stand_at_their_steps_in_every_kind_of_drawing() -> None:
+    program = load(EVERYTHING).program
+    traffic = Traffic(
+        here={"entry": 12, "pause": 3456}, passed={"receipt": 7890}, outcomes={"converted": 70, "completed": 5},
+        entered=9012,
+    )  # fmt: skip
+    paper = io.StringIO()
+    Console(file=paper, width=2000, color_system=None).print(draw_text(program, traffic))
+    for drawing in (said(draw_svg(program, traffic)), draw_mermaid(program, traffic), paper.getvalue()):
+        for words in ("12 here", "9,000 through", "3,456 here", "7,890 through", "5 through", "0 through"):
+            assert words in drawing
+    assert "9,012 came in, 3,468 under way; ended: converted 70, completed 5" in paper.getvalue()
+    assert "through" not in draw_svg(program)
 
 
 @given(st.text(max_size=200), st.floats(40, 300), st.integers(1, 4))
