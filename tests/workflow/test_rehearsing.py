@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -209,3 +210,19 @@ async def test_the_same_rehearsal_twice_comes_to_the_same(rehearse: Rehearse) ->
     assert first == second
     assert len(touches(first)) == 50
     assert all("." not in one["at"] for one in first if one["at"])
+
+
+async def test_a_message_that_cannot_be_written_for_a_contact_is_told_and_holds_up_nobody_else(
+    rehearse: Rehearse, tmp_path: Path
+) -> None:
+    (tmp_path / "templates" / "sms" / "odd").mkdir(parents=True)
+    (tmp_path / "templates" / "sms" / "odd" / "en.txt").write_text("{{ 10 // customer.score }}", encoding="utf-8")
+    odd = "journey: odd\ntitle: Odd\nenter: api\nsteps: [{id: count, send: sms/odd}]\n"
+    first = "journey: first\ntitle: First\nenter: api\nsteps: [{score: {points: 5, because: kind}}]\n"
+    people = [{**ANN, "phone": "+4915112345678"}, {"external_id": "bob"}]
+    lines = await rehearse([odd, first], customers=people, sending=FREE, templates=tmp_path / "templates", days=30)
+    told = {one["customer"]: (one["status"], one["because"]) for one in lines if "message" in one}
+    assert told["bob"] == ("skipped", "no phone number")
+    assert told["ann"][0] == "failed"
+    assert "sms/odd/en.txt:1" in told["ann"][1]
+    assert ("ann", None, None) in ends(lines)
