@@ -24,6 +24,9 @@ CLEAR = 6.0
 BEND, CROSSING, ALONG = 40.0, 120.0, 25.0
 """What a bend and the crossing of another line cost, in pixels of detour; and each pixel along another line."""
 
+ARRIVALS = (0.0, 9.0, -9.0, 18.0, -18.0)
+"""Where lines come to the side of a box, from its middle: each to a place of its own, as long as there are any."""
+
 
 class Returning:
     """Finds ways back among `boxes` (nothing goes through them) and `wires` (that are better not crossed)."""
@@ -49,12 +52,9 @@ class _Search:
         pieces = [piece for wire in wires for piece in pairwise(wire)]
         self.source, self.target = source, target
         self.leaves = (source[1] + source[3]) / 2
-        taken = {wire[-1] for wire in wires}
-        self.comes = next(
-            y
-            for y in ((target[1] + target[3]) / 2 + shift for shift in (0.0, 9.0, -9.0, 18.0, -18.0, 0.0))
-            if not {(target[0], y), (target[2], y)} & taken or y == (target[1] + target[3]) / 2 + 18
-        )
+        middle, taken = (target[1] + target[3]) / 2, {wire[-1] for wire in wires}
+        free = [y for y in (middle + shift for shift in ARRIVALS) if not {(target[0], y), (target[2], y)} & taken]
+        self.comes = free[0] if free else middle
         self.xs, self.ys = across, sorted(down | {self.leaves, self.comes})
         turned = [(top, left, bottom, right) for left, top, right, bottom in boxes]
         self.vertical = _Lanes(boxes, pieces)
@@ -87,14 +87,13 @@ class _Search:
 
     def _steps(self, state: State) -> Iterable[tuple[State, float]]:
         i, j, upright = state
-        for di, dj in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-            if 0 <= i + di < len(self.xs) and 0 <= j + dj < len(self.ys):
-                if dj:
-                    price = self.vertical.price(self.xs[i], self.ys[j], self.ys[j + dj])
-                else:
-                    price = self.horizontal.price(self.ys[j], self.xs[i], self.xs[i + di])
-                if price is not None:
-                    yield (i + di, j + dj, bool(dj)), price + BEND * (upright != bool(dj))
+        x, y = self.xs[i], self.ys[j]
+        for after in (i - 1, i + 1):
+            if 0 <= after < len(self.xs) and (price := self.horizontal.price(y, x, self.xs[after])) is not None:
+                yield (after, j, False), price + BEND * upright
+        for after in (j - 1, j + 1):
+            if 0 <= after < len(self.ys) and (price := self.vertical.price(x, y, self.ys[after])) is not None:
+                yield (i, after, True), price + BEND * (not upright)
 
     def _line(self, last: State, best: dict[State, tuple[float, State | None]], side: float) -> tuple[Point, ...]:
         points: list[Point] = [(side, self.comes)]
@@ -112,32 +111,49 @@ class _Lanes:
 
     def __init__(self, boxes: Sequence[Rectangle], pieces: Sequence[tuple[Point, Point]]) -> None:
         self._boxes = boxes
-        self._pieces = pieces
+        self._level = [(y, min(x, to_x), max(x, to_x)) for (x, y), (to_x, to_y) in pieces if y == to_y and x != to_x]
+        self._upright = sorted((x, min(y, to_y), max(y, to_y)) for (x, y), (to_x, to_y) in pieces if x == to_x)
         self._at = cache(self._survey)
 
     def price(self, lane: float, begin: float, end: float) -> float | None:
         """The cost of the piece of a lane between two places, None where a box stands."""
-        low, high = min(begin, end), max(begin, end)
-        blocked, crossed, along = self._at(lane)
-        if any(top < high and low < bottom for top, bottom in blocked):
+        low, high = (begin, end) if begin < end else (end, begin)
+        blocked, along, crossed = self._at(lane)
+        if blocked.covers(low, high):
             return None
         crossings = bisect_right(crossed, high) - bisect_left(crossed, low)
-        beside = sum(max(0.0, min(high, bottom) - max(low, top)) for top, bottom in along)
-        return high - low + CROSSING * crossings + ALONG * beside
+        return high - low + CROSSING * crossings + ALONG * along.covers(low, high)
 
-    def _survey(self, lane: float) -> tuple[list[tuple[float, float]], list[float], list[tuple[float, float]]]:
-        blocked = [
+    def _survey(self, lane: float) -> tuple[_Spans, _Spans, list[float]]:
+        """The boxes and the lines along a lane, and where others cross it."""
+        boxes = [
             (top - CLEAR, bottom + CLEAR)
             for left, top, right, bottom in self._boxes
             if left - CLEAR < lane < right + CLEAR
         ]
-        crossed, along = [], []
-        for (x, y), (to_x, to_y) in self._pieces:
-            if y == to_y and min(x, to_x) < lane < max(x, to_x):
-                crossed.append(y)
-            elif x == to_x and abs(x - lane) < CLEAR:
-                along.append((min(y, to_y), max(y, to_y)))
-        return blocked, sorted(crossed), along
+        first, last = (bisect_left(self._upright, (lane + side,)) for side in (-CLEAR, CLEAR))
+        along = [(top, bottom) for _, top, bottom in self._upright[first:last]]
+        return _Spans(boxes), _Spans(along), sorted(y for y, left, right in self._level if left < lane < right)
+
+
+class _Spans:
+    """Pieces of a line, those that touch joined."""
+
+    def __init__(self, spans: Iterable[tuple[float, float]]) -> None:
+        self._begins, self._ends = list[float](), list[float]()
+        for begin, end in sorted(spans):
+            if self._ends and begin <= self._ends[-1]:
+                self._ends[-1] = max(self._ends[-1], end)
+            else:
+                self._begins.append(begin)
+                self._ends.append(end)
+
+    def covers(self, low: float, high: float) -> float:
+        """How much of the line between two places they cover."""
+        covered = 0.0
+        for at in range(bisect_right(self._ends, low), bisect_left(self._begins, high)):
+            covered += min(high, self._ends[at]) - max(low, self._begins[at])
+        return covered
 
 
 def _sides(box: Rectangle) -> list[tuple[float, float]]:
