@@ -77,7 +77,7 @@ def _test(test: FieldTest, at: Location, kind: Kind | None, field: Field | None)
     if kind is None:
         return
     severity: Literal["error", "warning"] = "warning" if kind == "text" else "error"
-    only = "only values that are written as {} pass" if kind == "text" else "no value of it is {}"
+    only = "only those of its values pass that are {}" if kind == "text" else "no value of it is {}"
     for key, value, kinds, what in (
         ("at_least", test.at_least, ("number",), "a number"), ("below", test.below, ("number",), "a number"),
         ("before", test.before, ("date", "datetime"), "a day"), ("after", test.after, ("date", "datetime"), "a day"),

@@ -7,8 +7,8 @@ from typing import Literal
 
 from journeys.conditions import Clicked, Happened, MessageName, Opened, PropertyTest, Touched
 from journeys.parts import parts
-from journeys.program import Location, Node, Program
-from journeys.steps import Finish, Loop, Send, WaitFor
+from journeys.program import Location, Node, Program, ways_on
+from journeys.steps import Loop, Send, WaitFor
 
 Remark = tuple[Literal["error", "warning"], Location, str]
 _RECEIPTS = ("email.", "sms.")
@@ -104,8 +104,5 @@ def _sent_before(program: Program) -> tuple[dict[str, set[str]], dict[str, set[s
 
 def _targets(node: Node) -> set[str]:
     """Where a run may go from a step, back included."""
-    if isinstance(node.step, Finish):
-        return set()
-    straight = () if isinstance(node.step, WaitFor) else (node.next,)
-    back = node.arms if node.arms or isinstance(node.step, Loop) else ()
-    return {name for name in (*straight, *back) if name is not None}
+    back = node.arms if isinstance(node.step, Loop) else ()
+    return {name for name in (*ways_on(node), *back) if name is not None}

@@ -163,7 +163,7 @@ class _Flattening:
         for node in nodes.values():  # in the order of the file, so every step comes after those that lead to it
             if node.id not in reached:
                 raise ProgramError("this step can never be reached: every way before it finishes", node.location)
-            reached.update(_ways(node))
+            reached.update(ways_on(node))
 
     def loops(self, nodes: Mapping[str, Node]) -> None:
         """Check that every loop goes back to a step that leads to it, over something that takes time."""
@@ -180,7 +180,7 @@ class _Flattening:
                 raise ProgramError("nothing waits on one way through this loop: it would run in circles", place)
 
 
-def _ways(node: Node) -> tuple[str | None, ...]:
+def ways_on(node: Node) -> tuple[str | None, ...]:
     """Where a run may go from a step, except back."""
     match node.step:
         case Finish():
@@ -210,7 +210,7 @@ def _leads(nodes: Mapping[str, Node], first: str, last: str, resting: bool) -> b
             continue
         seen.add(at)
         if resting or not isinstance(nodes[at].step, Wait | WaitFor):
-            left += _ways(nodes[at])
+            left += ways_on(nodes[at])
     return False
 
 
