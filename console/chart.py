@@ -200,7 +200,8 @@ def _words(step: AnyStep, kind: str) -> tuple[str, str]:
             gist = said["wait_for"].removeprefix("wait ")
             return f"Wait {said['up_to']}", gist if awaited.any is None else f"for {' or '.join(awaited.events)}"
         case Branch():
-            return HEADINGS[kind], f"{len(step.branch)} ways, the first that fits"
+            many = len(step.branch) > 1
+            return HEADINGS[kind], f"{len(step.branch)} ways, the first that fits" if many else "one way, if it fits"
         case Split():
             return HEADINGS[kind], "by chance, the same for a contact each time"
         case Score(score=points):

@@ -96,9 +96,13 @@ class _Drawing:
         tooltip = "\n".join(line for line in (box.whole, box.note, step, box.counted) if line)
         parts = [_text("heading", inset + 24, 20, cut(box.heading, 11.5, room))]
         parts += [_text("text", inset + 24, 37 + LINE * number, line) for number, line in enumerate(self.texts[box.id])]
+        if box.here:
+            parts.append(_badge("here", f"{box.here:,} here", wide, -10))
+        if box.passed is not None:
+            through = f"{box.passed:,} through"
+            parts.append(_badge("passed", through, wide, height - 10))
+            room -= _badge_width(through) - 20
         parts += [_text("id", inset + 24, height - 9, cut(step, 10.5, room))] if step else []
-        parts += [_badge("here", f"{box.here:,} here", wide, -10)] if box.here else []
-        parts += [_badge("passed", f"{box.passed:,} through", wide, height - 10)] if box.passed is not None else []
         return (
             f'<g class="box {box.kind}" data-step="{escape(box.id)}" '
             f'transform="translate({placed.x - wide / 2:g} {placed.y:g})"><title>{escape(tooltip)}</title>'
@@ -122,7 +126,7 @@ def _lines(box: Box) -> list[str]:
 
 
 def _label_lines(label: str) -> Sequence[str]:
-    return wrap(label, 11, BOX - 14, LABEL_LINES)
+    return wrap(label, 11, BOX - 20, LABEL_LINES)
 
 
 def _text(kind: str, x: float, y: float, text: str) -> str:
@@ -151,7 +155,7 @@ def _sign(number: float) -> int:
 
 
 def _label(label: Label) -> str:
-    wide = max(width(line, 11) for line in label.lines) + 14
+    wide = max(width(line, 11) for line in label.lines) + 20
     spans = "".join(
         f'<tspan x="{label.x:g}" y="{label.y + 13 + number * LABEL_LINE:g}">{escape(line)}</tspan>'
         for number, line in enumerate(label.lines)
@@ -162,8 +166,12 @@ def _label(label: Label) -> str:
     )
 
 
+def _badge_width(words: str) -> float:
+    return 1.12 * width(words, 11) + 14  # the letters are bold
+
+
 def _badge(kind: str, words: str, right: float, y: float) -> str:
-    wide = width(words, 11) + 14
+    wide = _badge_width(words)
     return (
         f'<g class="badge {kind}" transform="translate({right - wide + 8:g} {y:g})">'
         f'<rect width="{wide:g}" height="19" rx="9.5"/><text x="{wide / 2:g}" y="13.5">{words}</text></g>'
