@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.taken import Taken
 from journeys.difference import fate, moved_to
-from journeys.interpreter import move, rest_at, start
+from journeys.interpreter import move, rest_at
 from journeys.nearest import unknown_word
 from journeys.spreading import fraction
 from journeys.steps import WaitFor
@@ -134,6 +134,9 @@ async def _resume(
     begun = turns.unpause(taken)
     was = taken.instruction
     taken.note("resume", f"resumed: {mode}")
+    if not begun and taken.cursor.step is not None:
+        await turns.walk(db, taken, turns.beginning(taken))
+        return
     if mode == "spread":
         over = timedelta(seconds=float(args.get("over") or 0))
         moment = at + over * fraction("resume", taken.enrolment.id)
@@ -146,7 +149,7 @@ async def _resume(
     if mode == "shift" and due is not None and due + (at - since) > taken.now:
         await _wake_at(turns, db, taken, due + (at - since), shifted=at - since)
     elif not begun:
-        await turns.walk(db, taken, start(taken.program, taken.now, taken.person))
+        await turns.walk(db, taken, turns.beginning(taken))
     elif taken.delivery is None:
         await turns.end_wait(db, taken, met)
     elif mode == "skip" and await ledger.find(db, taken.slot) is None:
@@ -204,10 +207,12 @@ async def _migrate(
     if target is None or step is None:
         await turns.save(db, taken, taken.enrolment.because or "", taken.enrolment.awaiting)
         return
-    if fate(old, new, step, target) == "stays" or taken.instruction.status == "paused":
+    stays = fate(old, new, step, target) == "stays"
+    if stays or taken.instruction.status == "paused":
         taken.instruction = replace(taken.instruction, turn=taken.turn, step=target)
         if (was := (taken.notes.get("paused") or {}).get("was")) is not None:
-            taken.notes["paused"] = {"was": {**was, "step": target}}
+            # What was due at a step that has changed is reckoned anew when the run is let go.
+            taken.notes["paused"] = {"was": {**was, "step": target} if stays else None}
         node = new.nodes[target].step
         awaited = node.wait_for.events if isinstance(node, WaitFor) else []
         await turns.save(db, taken, taken.enrolment.because or "", tuple({*new.always_awaited, *awaited}))

@@ -16,7 +16,7 @@ from activities.programs import Programs
 from activities.questions import answer
 from activities.taken import AFTER_DELIVERY, NOTES, NOTHING, Taken, restore, store
 from journeys.instruction import Instruction, Turn
-from journeys.interpreter import Ask, Cursor, Do, Passed, Person, Rest, Walk, go_on, start
+from journeys.interpreter import Ask, Cursor, Do, Passed, Person, Rest, Walk, go_on, rest_at, start
 from journeys.spreading import held_out
 from journeys.steps import WaitFor
 from journeys.timing import punctual
@@ -187,8 +187,15 @@ class Turns:
         taken.instruction = replace(taken.instruction, turn=taken.turn, version=None, refusals={})
         await self.save(db, taken, taken.enrolment.because or "", taken.enrolment.awaiting)
 
+    def beginning(self, taken: Taken) -> Walk:
+        """The way from the first step; for a run whose map has changed while it was held, from where it stands."""
+        if taken.cursor.step is None:
+            return start(taken.program, taken.now, taken.person)
+        return rest_at(taken.program, taken.cursor, taken.person, "its map has changed")
+
     def unpause(self, taken: Taken) -> bool:
-        """Put the run back to what it was at when a hold stopped it; False when it had not begun."""
+        """Put the run back to what it was at when a hold stopped it; False when it had not begun, or what it was at is
+        no more."""
         was = restore((taken.notes.pop("paused", None) or {}).get("was"))
         taken.instruction = was or NOTHING
         return was is not None
@@ -253,7 +260,7 @@ class Turns:
     async def _follow(self, db: AsyncConnection, taken: Taken, way: Way) -> None:
         match way:
             case Way(kind="start"):
-                await self.walk(db, taken, start(taken.program, taken.now, taken.person))
+                await self.walk(db, taken, self.beginning(taken))
             case Way(kind="settled", settled=how):
                 await self.settle(db, taken, how, {"settled": "by hand"})
             case Way(kind="deliver"):

@@ -27,13 +27,14 @@ def day_of(value: object, zone: ZoneInfo) -> date | None:
 
 
 def date_moment(day: CustomerDate, known: date, now: datetime, zone: ZoneInfo) -> datetime | None:
-    """The moment (UTC) that a day of the contact means: the day itself, or with `every: year` its next anniversary
-    from `now` on. None when it lies outside the calendar: a day at the very end of it is somebody's "never"."""
+    """The moment (UTC) that a day of the contact means; with `every: year` the next of it and its anniversaries, from
+    `now` on. None when it lies outside the calendar: a day at the very end of it is somebody's "never"."""
     try:
         if day.every == "once":
             return at_wall_time(shift(known, day.offset), day.at, zone)
         year = now.astimezone(zone).year
-        shifts = (shift(anniversary(known, at), day.offset) for at in range(max(year - 11, 1), min(year + 12, 9999)))
+        years = range(max(year - 11, known.year), max(min(year + 12, 9999), known.year + 2))
+        shifts = (shift(anniversary(known, at), day.offset) for at in years)
         moments = (at_wall_time(one, day.at, zone) for one in shifts)
         return next((moment for moment in moments if moment >= now), None)
     except OverflowError:

@@ -190,7 +190,7 @@ def test_working_days_leave_out_the_holidays_of_the_country_where_the_contact_li
         ("1992-02-29", "0d", "2027-02-28T08:00"),
         ("1990-03-05", "-7d", "2027-02-26T08:00"),
         ("1990-03-15", "-7d", "2026-03-08T08:00"),
-        ("2027-06-01", "0d", "2026-06-01T07:00"),
+        ("2027-06-01", "0d", "2027-06-01T07:00"),  # nobody has a birthday before being born
     ],
 )
 def test_a_wait_until_an_anniversary_ends_at_the_next_one(value: str, offset: str, until: str) -> None:

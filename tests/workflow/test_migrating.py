@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from activities.holding import Holding, Scope
 from activities.migrating import Migrating, Plan, StepsGone, plan
 from journeys.errors import WaymarkError
-from records import orders, versions
+from records import holds, orders, versions
 from records.enrolments import Enrolment
 from records.versions import UnknownJourney
 from tests.workflow.stage import Stage
@@ -156,3 +157,23 @@ async def test_an_archived_journey_lets_its_runs_finish_and_greets_nobody_twice(
     assert [run.version for run in await stage.runs(ann)] == [1]
     assert stage.mailbox.to("ann@customers.example").count(stage.mailbox.to("ann@customers.example")[0]) == 1
     assert stage.mailbox.to("bob@customers.example") == []
+
+
+async def test_a_wait_that_changed_during_a_pause_is_reckoned_anew_when_the_run_is_let_go(stage: Stage) -> None:
+    (ann,) = await entered(stage, "Ann")
+    async with stage.engine.begin() as db:
+        await holds.hold(db, "journey", "slow", by="mei", because=None, now=stage.start + DAY)
+    await stage.pass_time(ann.customer_id, 3 * DAY)
+    assert (await stage.run(ann.id)).wakes_at is None
+    await stage.publish(text(HELLO, "wait: 5d", GUIDE))
+    assert await move(stage, 3 * DAY, ann) == 1
+    paused = await stage.run(ann.id)
+    assert (paused.version, paused.step, paused.because) == (2, "wait-5d", "paused: journey slow")
+    holding = Holding(stage.engine, stage.parts.audience.router)
+    scope = Scope("journey", "slow", "slow")
+    await holding.resume(scope, "spread", by="mei", now=stage.start + 3 * DAY + HOUR)
+    await stage.time.moved([paused])
+    assert ann.wakes_at is not None
+    assert (await stage.run(ann.id)).wakes_at == ann.wakes_at + 3 * DAY
+    await stage.pass_time(ann.customer_id, 6 * DAY)
+    assert await sent(stage, ann) == ["email/welcome", "email/brew_guide"]
