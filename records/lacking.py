@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,8 +36,9 @@ async def lacking(db: AsyncConnection, fields: Collection[str], among: Condition
 async def longest(
     db: AsyncConnection, fields: Collection[str], among: Condition | None, now: datetime, *, limit: int
 ) -> list[Customer]:
-    """The customers who meet a condition and whose fields, taken together, are longest."""
-    length: Any = sum((_length(name) for name in fields), start=cast(0, customers.c.id.type))
+    """The customers who meet a condition and whose fields, taken together, are longest in UTF-8: letters beyond ASCII
+    weigh more, as they do in a text message."""
+    length: Any = sum((_length(name, func.octet_length) for name in fields), start=cast(0, customers.c.id.type))
     query = select(customers).where(_meet(among, now)).order_by(length.desc(), customers.c.id).limit(limit)
     return [Customer(**row._mapping) for row in await db.execute(query)]
 
@@ -46,10 +47,10 @@ def _meet(among: Condition | None, now: datetime) -> ColumnElement[bool]:
     return true() if among is None else compile_condition(among, now)
 
 
-def _length(name: str) -> ColumnElement[int]:
+def _length(name: str, measure: Callable[..., Any] = func.length) -> ColumnElement[int]:
     """The length of a field's text; 0 when nothing is known."""
     if name == "name":
-        return _length("first_name") + _length("last_name")
+        return _length("first_name", measure) + _length("last_name", measure)
     known = name in STANDARD_FIELDS
     words = cast(customers.c[name], Text) if known else customers.c.properties[name].astext
-    return func.coalesce(func.length(func.trim(words)), 0)
+    return func.coalesce(measure(func.trim(words)), 0)
