@@ -1,8 +1,8 @@
 """Where the boxes of a map stand: one below the other, the arms of a fork side by side in the order of the file.
 
-A map is nested, so that its drawing can follow the nesting: an arm keeps to a strip of its own, no line crosses
-another, and no two boxes can overlap. (A general method for layered graphs, Sugiyama's, knows nothing of the order
-of arms.)
+A map is nested, so that its drawing can follow the nesting: an arm keeps to a strip of its own, and neither boxes nor
+lines can lie on each other. Libraries for layered graphs know nothing of the order of arms (decision 16). Only the ways
+back of loops leave the nesting; `console.returning` finds them.
 """
 
 from __future__ import annotations
