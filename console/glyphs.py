@@ -6,23 +6,23 @@ COLOURS = {
     "enter": ("#475569", "#94a3b8"),
     "email": ("#1d4ed8", "#7aa7ff"),
     "sms": ("#0e7490", "#5ccfe6"),
-    "wait": ("#6b7280", "#a3acba"),
+    "wait": ("#5f6773", "#a3acba"),
     "wait_for": ("#7c3aed", "#b79cff"),
-    "branch": ("#b45309", "#f5b44d"),
-    "split": ("#b45309", "#f5b44d"),
+    "branch": ("#a54c08", "#f5b44d"),
+    "split": ("#a54c08", "#f5b44d"),
     "loop": ("#a21caf", "#f08cff"),
-    "score": ("#15803d", "#62d58a"),
+    "score": ("#137638", "#62d58a"),
     "set": ("#0f766e", "#56d3c2"),
     "tag": ("#9d4477", "#f09ac5"),
     "untag": ("#9d4477", "#f09ac5"),
-    "consent": ("#15803d", "#62d58a"),
+    "consent": ("#137638", "#62d58a"),
     "task": ("#be123c", "#ff8fa3"),
     "webhook": ("#4338ca", "#a5a8ff"),
     "start": ("#0369a1", "#63c4ff"),
     "finish": ("#334155", "#cbd5e1"),
     "end": ("#334155", "#cbd5e1"),
 }
-"""The colour of each kind on a light and on a dark background, both at a contrast of 4.5 or more (WCAG 2.2, AA)."""
+"""The colour of each kind on a light and on a dark background, with a contrast to its box of 4.5 or more (WCAG 2.2)."""
 
 GLYPHS = {
     "enter": '<path d="M2 8h10M8 4l4 4-4 4"/>',

@@ -35,7 +35,8 @@ def draw_text(program: Program, traffic: Traffic | None = None) -> Tree:
         box = boxes[id_]
         named = [] if id_ in (START, END) else [("  " + id_, "dim")]
         counted = [("  " + box.counted, "bold")] if box.counted else []
-        return Text.assemble((box.heading, TERMINAL[box.kind]), " ", box.text.replace("\n", " · "), *named, *counted)
+        text = "" if "\n" in box.text else box.text
+        return Text.assemble((box.heading, TERMINAL[box.kind]), " ", text, *named, *counted)
 
     def add(parent: Tree, steps: Sequence[AnyStep], at: Location) -> None:
         for index in range(len(steps)):
@@ -44,7 +45,9 @@ def draw_text(program: Program, traffic: Traffic | None = None) -> Tree:
             for arm in arms(program.nodes[ids[place]]):
                 add(branch.add(Text(arm.label, "italic")), arm.steps, arm.place)
 
-    root.add(line(START))
+    enter, ways = root.add(line(START)), boxes[START].text.split("\n")
+    for way in ways if len(ways) > 1 else []:
+        enter.add(Text(way))
     for fact in chart.facts:
         root.add(Text(fact, "dim"))
     add(root, program.journey.steps, ("steps",))

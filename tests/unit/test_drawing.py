@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
@@ -17,6 +17,7 @@ from rich.console import Console
 
 from console.chart import END, START, chart_of
 from console.drawing import draw_svg
+from console.glyphs import COLOURS
 from console.lettering import cut, width, wrap
 from console.outline import draw_mermaid, draw_text
 from journeys.definition import Journey
@@ -328,6 +329,25 @@ def test_counts_stand_at_their_steps_in_every_kind_of_drawing() -> None:
             assert words in drawing
     assert "9,012 came in, 3,468 under way; ended: converted 70, completed 5" in paper.getvalue()
     assert "through" not in draw_svg(program)
+
+
+def rgb(colour: str) -> tuple[int, ...]:
+    return tuple(int(colour[at : at + 2], 16) for at in (1, 3, 5))
+
+
+def light(colour: Sequence[float]) -> float:
+    """Relative luminance (WCAG 2.2)."""
+    parts = [part / 255 for part in colour]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(part * share for part, share in zip(linear, (0.2126, 0.7152, 0.0722), strict=True))
+
+
+@pytest.mark.parametrize("kind", COLOURS)
+def test_the_heading_of_each_kind_can_be_read_on_its_box(kind: str) -> None:
+    for ink, paper, tint in zip(COLOURS[kind], ("#ffffff", "#0f1521"), (0.09, 0.15), strict=True):
+        box = [tint * one + (1 - tint) * other for one, other in zip(rgb(ink), rgb(paper), strict=True)]
+        low, high = sorted((light(box), light(rgb(ink))))
+        assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
 @given(st.text(max_size=200), st.floats(40, 300), st.integers(1, 4))
