@@ -54,7 +54,7 @@ async def all_touches(db: AsyncConnection) -> list[RehearsedTouch]:
         )
         .join(customers, customers.c.id == columns.customer_id)
         .where(columns.enrolment_id.is_not(None))
-        .order_by(columns.claimed_at, _NAMED, columns.journey, columns.enrolment_id, columns.step, columns.visit)
+        .order_by(columns.claimed_at, _NAMED, columns.journey, columns.enrolment_id, columns.id)
     )  # fmt: skip
     return [RehearsedTouch(**row._mapping) for row in await db.execute(query)]
 

@@ -14,7 +14,9 @@ from pathlib import Path
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from activities.importing import import_customers
+from activities.membership import bring_into_force
 from activities.publishing import load_all, publish
+from journeys import segments
 from journeys.fields import load_fields
 from records import reports
 from workers import running
@@ -109,6 +111,7 @@ async def _prepare(parts: Composition, of: Settings, start: datetime) -> None:
     report = await import_customers(parts.engine, contacts, fields, now=start, relative_to=start.date())
     show_import(report, contacts)
     async with parts.engine.begin() as db:
+        await bring_into_force(db, segments.load_all(of.definitions / "segments", fields), start)
         published = await publish(db, load_all(of.definitions / "journeys", fields), now=start, by="demo")
     out.print("Published: " + ", ".join(f"{one.title} (version {one.version})" for one in published), soft_wrap=True)
 
