@@ -10,8 +10,8 @@ from activities.desk import finish_task
 from activities.links import Unsubscribe
 from activities.receipts import Receipts
 from records import consents, customers, suppressions, tasks, touches
-from records.tasks import Outcome
 from records.suppressions import Reason
+from records.tasks import Outcome
 from records.touches import Touch
 from workers.composition import Composition
 
