@@ -1,4 +1,4 @@
-"""Steps per second of a journey of sends and waits, over those of the barest workflow, in one run.
+"""What a step costs: steps per second over those of the barest workflow in one run, history events, SQL.
 
     python -m benchmarks.steps [--runs 300] [--steps 4] [--rounds 2]
 
@@ -7,6 +7,11 @@ one empty activity and one timer a step. The journey does one send and one wait 
 PostgreSQL (synchronous commit on); its channel is empty, or, in the second line, real SMTP to a server in another
 process. Waits last five seconds in both, and enough runs wait at once to keep both cores busy. Rounds alternate; the
 ratio is of the medians.
+
+History events, SQL statements and transactions are then counted on one run alone, in a worker process of its own. What
+a step costs is what a run of more such steps costs beyond a run of fewer; the rest is entering and ending. The
+statements are the worker's: that the enrolment itself asks for some more, once a run, is not among them. Steps that
+send nothing and wait for nothing share the turn, the transaction and the history events of the step before them.
 """
 
 from __future__ import annotations
@@ -15,93 +20,37 @@ import argparse
 import asyncio
 import multiprocessing
 import statistics
-import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
+from itertools import islice
 
-from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.client import Client, WorkflowHandle
 
-from benchmarks.barest import PAUSE, Barest, nothing
+from benchmarks.barest import Barest
+from benchmarks.counting import Cost, Counter
+from benchmarks.ground import Ground, ground, run
+from benchmarks.workers import Task, barest_worker, journey_worker, mail_sink
+from journeys.identity import workflow_id
 
-
-def barest_worker(address: str, stop: str) -> None:
-    """The worker process of the barest workflow."""
-
-    async def work() -> None:
-        client = await Client.connect(address)
-        async with Worker(client, task_queue="barest", workflows=[Barest], activities=[nothing]):
-            await _until(stop)
-
-    asyncio.run(work())
-
-
-def journey_worker(address: str, stop: str, database: str, smtp: str | None) -> None:
-    """The worker process of the journey: the one that `waymark worker` runs, but for the length of a wait."""
-
-    from activities.channels.channel import Channel, Message, Receipt
-    from activities.channels.email import EmailChannel
-    from journeys import interpreter
-    from records.database import create_engine
-    from workers import worker
-    from workers.composition import compose
-    from workers.settings import Settings
-
-    class Empty:
-        name = "email"
-
-        async def send(self, message: Message) -> Receipt:
-            return Receipt(None, "")
-
-        async def check(self) -> str:
-            return ""
-
-        async def close(self) -> None:
-            pass
-
-    # The map language has no unit below the minute.
-    interpreter.add = lambda now, duration, zone: now + PAUSE  # type: ignore[assignment, attr-defined, unused-ignore]
-
-    async def work() -> None:
-        settings = Settings(home=Path(stop).parent, secret="a secret of the benchmark")
-        engine = create_engine(database, ping=False)
-        email: Channel = EmailChannel(smtp, settings.mail_from) if smtp else Empty()
-        client = await Client.connect(address)
-        async with (
-            compose(settings, engine=engine, client=client, channels={"email": email}) as parts,
-            worker.working(parts),
-        ):
-            await _until(stop)
-        await email.close()
-        await engine.dispose()
-
-    asyncio.run(work())
+STEPS = {
+    "send + wait": "  - send: email/welcome\n  - wait: 1m\n",
+    "wait": "  - wait: 1m\n",
+    "tag": "  - tag: t{n}\n",
+    "set": "  - set: {{first_name: Ada {n}}}\n",
+    "score": "  - score: {{points: 1, because: bench}}\n",
+    "branch": "  - branch:\n      - when: {{tag: t{n}}}\n        steps: [{{tag: s{n}}}]\n",
+}
+"""Of which steps the costs are counted, and how they are written in a map."""
+FEW, MANY = 2, 6
+LONGEST = 120.0
+"""Seconds that a run alone may take; one that is held up would be waited for in vain."""
 
 
-def mail_sink(port: multiprocessing.Queue[int], stop: str) -> None:
-    """An SMTP server that takes everything and keeps nothing."""
-    from aiosmtpd.smtp import SMTP
-
-    class Sink:
-        async def handle_DATA(  # noqa: N802 (aiosmtpd's name)
-            self, server: object, session: object, envelope: object
-        ) -> str:
-            return "250 OK"
-
-    async def serve() -> None:
-        server = await asyncio.get_running_loop().create_server(lambda: SMTP(Sink()), "127.0.0.1", 0)
-        port.put(server.sockets[0].getsockname()[1])
-        await _until(stop)
-        server.close()
-
-    asyncio.run(serve())
-
-
-async def _until(stop: str) -> None:
-    while not Path(stop).exists():  # noqa: ASYNC110
-        await asyncio.sleep(0.1)
+def journey(name: str, step: str, count: int) -> str:
+    """A map of so many steps of one kind."""
+    body = "".join(step.format(n=n) for n in range(count))
+    return f"journey: {name}\ntitle: Bench\nenter: api\nre_enter: always\nsteps:\n{body}"
 
 
 async def barest_round(client: Client, number: int, runs: int, steps: int) -> float:
@@ -117,94 +66,84 @@ async def barest_round(client: Client, number: int, runs: int, steps: int) -> fl
     return runs * steps / (time.perf_counter() - began)
 
 
+async def journey_round(here: Ground, people: list[int], steps: int) -> float:
+    """Steps per second of one round of the journey, everybody at once."""
+    began = time.perf_counter()
+    handles = await asyncio.gather(*(enter(here, one, "bench") for one in people))
+    await asyncio.gather(*(handle.result() for handle in handles))
+    return len(people) * steps / (time.perf_counter() - began)
+
+
+async def enter(here: Ground, customer: int, journey: str) -> WorkflowHandle[object, object]:
+    """Enter a customer, and return the workflow of the run."""
+    run = await here.parts.audience.router.enrol(customer, journey, source="api", now=datetime.now(UTC))
+    return here.parts.client.get_workflow_handle(workflow_id(journey, customer, run.entry))
+
+
+async def compare(here: Ground, people: list[int], steps: int, rounds: int) -> None:
+    """Print the speed of both, over an empty channel and over real SMTP."""
+    ports: multiprocessing.Queue[int] = multiprocessing.get_context("spawn").Queue()
+    here.start(barest_worker, here.server.address, here.folder / "stop")
+    here.start(mail_sink, ports, here.folder / "stop")
+    for label, relay in (("empty channel", None), ("real SMTP", f"smtp://127.0.0.1:{ports.get()}")):
+        stop = here.folder / f"stop-{label.split()[0]}"
+        worker = here.start(
+            journey_worker, Task(here.server.address, here.database, here.folder, stop=stop, smtp=relay)
+        )
+        plain, ours = [], []
+        for number in range(rounds + 1):
+            both: tuple[Awaitable[float], Awaitable[float]] = (
+                barest_round(here.parts.client, hash((label, number)), len(people), steps),
+                journey_round(here, people, steps),
+            )
+            one, two = [await each for each in both]
+            if number:  # the first round warms up
+                plain.append(one)
+                ours.append(two)
+        ratio = statistics.median(ours) / statistics.median(plain)
+        print(f"{label:14} journey {_figure(ours)}   barest {_figure(plain)}   ratio {ratio:.2f}", flush=True)
+        stop.touch()
+        await asyncio.to_thread(worker.join, 30)
+
+
+async def count(here: Ground) -> None:
+    """Print what each kind of step costs."""
+    # To nobody twice: a tag that is there already costs less.
+    fresh = iter(await here.people(4 * len(STEPS)))
+    counter = Counter()
+    here.start(
+        journey_worker,
+        Task(here.server.address, here.database, here.folder, stop=here.folder / "stop", counter=counter),
+    )
+    for number, (label, step) in enumerate(STEPS.items()):
+        few = await _cost(here, fresh, counter, journey(f"few_{number}", step, FEW))
+        many = await _cost(here, fresh, counter, journey(f"many_{number}", step, MANY))
+        each = many.per_step(few, MANY - FEW)
+        print(f"{label:14} {each}", flush=True)
+        if label == "send + wait":
+            print(f"{'  of a run':14} {few.besides(each, FEW)} besides, to enter and to end", flush=True)
+
+
+async def _cost(here: Ground, fresh: Iterator[int], counter: Counter, map_: str) -> Cost:
+    """What one run costs; one before it lets the worker read the map."""
+    name = map_.split()[1]
+    await here.publish(map_)
+    for customer in islice(fresh, 2):
+        before = counter.read(0)
+        begun = await enter(here, customer, name)
+        async with asyncio.timeout(LONGEST):
+            await begun.result()
+        cost = counter.read((await begun.describe()).history_length)
+    return cost.beyond(before)
+
+
 async def measure(runs: int, steps: int, rounds: int) -> None:
     """Run all rounds and print the figures."""
-    from activities.audience import Router
-    from activities.programs import Programs
-    from activities.publishing import publish
-    from journeys import attributes
-    from journeys.identity import workflow_id
-    from journeys.loading import parse
-    from records import customers
-    from records.customers import Contact
-    from records.database import create_engine
-    from records.migration import migrate
-    from workers.server.binary import find_binary
-    from workers.server.devserver import DevServer
-    from workers.server.postgres import EmbeddedPostgres
-
-    folder = Path(tempfile.mkdtemp(prefix="waymark-bench-"))
-    context = multiprocessing.get_context("spawn")
-    postgres = EmbeddedPostgres(folder / "postgres")
-    database = postgres.start()
-    processes = []
-    try:
-        migrate(database)
-        engine = create_engine(database)
-        body = "\n".join("  - send: email/welcome\n  - wait: 1m" for _ in range(steps))
-        map_ = f"journey: bench\ntitle: Bench\nenter: api\nre_enter: always\nsteps:\n{body}\n"
-        async with engine.begin() as db:
-            await publish(db, [parse(map_)], now=datetime.now(UTC), by="bench")
-            people = [
-                (
-                    await customers.upsert(
-                        db, Contact(email=f"c{n}@x.example", consents={"email": True}), now=datetime.now(UTC)
-                    )
-                ).id
-                for n in range(runs)
-            ]
-        async with DevServer(await find_binary(), ui=False, search_attributes=attributes.KINDS) as server:
-            client = await Client.connect(server.address)
-            router = Router(engine, client, Programs())
-
-            async def journey_round(_: int) -> float:
-                began = time.perf_counter()
-                now = datetime.now(UTC)
-                entered = await asyncio.gather(*(router.enrol(one, "bench", source="api", now=now) for one in people))
-                handles = [
-                    client.get_workflow_handle(workflow_id("bench", one.customer_id, one.entry)) for one in entered
-                ]
-                await asyncio.gather(*(handle.result() for handle in handles))
-                return runs * steps / (time.perf_counter() - began)
-
-            def barest(number: int) -> Awaitable[float]:
-                return barest_round(client, number, runs, steps)
-
-            def start(target: Callable[..., None], *arguments: object) -> None:
-                process = context.Process(target=target, args=arguments, daemon=True)
-                process.start()
-                processes.append(process)
-
-            start(barest_worker, server.address, str(folder / "stop"))
-            sink: multiprocessing.Queue[int] = context.Queue()
-            start(mail_sink, sink, str(folder / "stop"))
-            smtp = f"smtp://127.0.0.1:{sink.get()}"
-            for label, relay in (("empty channel", None), ("real SMTP", smtp)):
-                stop = folder / f"stop-{label.split()[0]}"
-                start(journey_worker, server.address, str(stop), database, relay)
-                plain, ours = [], []
-                for number in range(rounds + 1):
-                    one, two = await barest(hash((label, number))), await journey_round(number)
-                    if number:  # the first round warms up
-                        plain.append(one)
-                        ours.append(two)
-                ratio = statistics.median(ours) / statistics.median(plain)
-                print(f"{label:14} journey {_figure(ours)}   barest {_figure(plain)}   ratio {ratio:.2f}", flush=True)
-                stop.touch()
-            run = client.get_workflow_handle(workflow_id("bench", people[0], 1))
-            marks = [
-                event.event_id
-                async for event in run.fetch_history_events()
-                if event.HasField("activity_task_scheduled_event_attributes")
-            ]
-            print(f"history: {marks[1] - marks[0]} events from one send to the next, over one wait")
-        await engine.dispose()
-    finally:
-        (folder / "stop").touch()
-        for process in processes:
-            process.join(5)
-            process.kill()
-        postgres.stop()
+    async with ground() as here:
+        if runs:
+            await here.publish(journey("bench", STEPS["send + wait"], steps))
+            await compare(here, await here.people(runs), steps, rounds)
+        await count(here)
 
 
 def _figure(rounds: list[float]) -> str:
@@ -214,11 +153,11 @@ def _figure(rounds: list[float]) -> str:
 def main() -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=300, help="runs at once")
+    parser.add_argument("--runs", type=int, default=300, help="runs at once; 0 only counts")
     parser.add_argument("--steps", type=int, default=4, help="steps a run")
     parser.add_argument("--rounds", type=int, default=2, help="rounds counted, after one to warm up")
     given = parser.parse_args()
-    asyncio.run(measure(given.runs, given.steps, given.rounds))
+    run(measure(given.runs, given.steps, given.rounds))
 
 
 if __name__ == "__main__":
