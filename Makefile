@@ -3,10 +3,10 @@ PYTHON ?= python3
 UV := 0.13.9
 BIN := .venv/bin
 
-.PHONY: help setup lock demo up test test-fast check format browser bench clean reset
+.PHONY: help setup lock demo up test test-fast check format browser bench bench-sleep clean reset
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: .venv/.installed  ## virtual environment with locked dependencies; leaves .venv/bin/waymark
 
@@ -49,8 +49,11 @@ format: setup  ## let ruff format and fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## steps per second against the barest workflow
+bench: setup  ## steps per second against the barest workflow, and what a step costs
 	$(BIN)/python -m benchmarks.steps
+
+bench-sleep: setup  ## memory and processor time of 20,000 sleeping runs; takes some ten minutes
+	$(BIN)/python -m benchmarks.sleeping
 
 reset:  ## forget all local state (databases, workflows, mail)
 	rm -rf .waymark
