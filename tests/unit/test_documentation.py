@@ -17,7 +17,7 @@ from activities.handoff import HandoffRule
 from activities.rendering import CustomerView
 from console import api, callbacks, public
 from console.app import create_app
-from journeys import conditions, definition, segments
+from journeys import conditions, definition, segments, steps
 from journeys.fields import parse_fields
 from journeys.loading import parse
 from journeys.sending import Cap, ChannelRules, SendingRules, Window
@@ -87,7 +87,7 @@ COMMANDS = dict(commands())
 
 def test_every_step_is_documented_and_no_other() -> None:
     below = read("steps.md").split("## Every step")[1]
-    assert coded(headings(below, 3)) == set(definition.KINDS)
+    assert coded(headings(below, 3)) == set(steps.KINDS)
 
 
 def test_every_key_of_the_header_is_documented_and_no_other() -> None:
@@ -99,9 +99,12 @@ def test_every_key_of_the_header_is_documented_and_no_other() -> None:
 @pytest.mark.parametrize(
     ("step", "models"),
     [
-        ("wait", [definition.CustomerDate]),
-        ("wait_for", [definition.Awaited]),
-        ("task", [definition.TaskDetails]),
+        ("wait", [steps.CustomerDate, steps.TimeOfDay, steps.WorkingDays]),
+        ("wait_for", [steps.Awaited, steps.Option]),
+        ("task", [steps.TaskDetails]),
+        ("webhook", [steps.WebhookCall]),
+        ("consent", [steps.ConsentChange]),
+        ("loop", [steps.Again]),
     ],
 )
 def test_every_key_of_a_step_is_documented_and_no_other(step: str, models: list[Any]) -> None:
@@ -109,21 +112,28 @@ def test_every_key_of_a_step_is_documented_and_no_other(step: str, models: list[
     assert first_cells(text) == set().union(*map(aliases, models))
 
 
-def test_every_policy_for_uncertain_messages_is_documented() -> None:
+def test_every_key_of_a_message_and_every_policy_for_uncertain_ones_is_documented_and_no_other() -> None:
     text = section(read("steps.md"), "`send`")
-    allowed = definition.Send.model_fields["if_uncertain"].annotation.__args__  # type: ignore[union-attr]
-    assert first_cells(text) == set(allowed)
+    allowed = steps.Send.model_fields["if_uncertain"].annotation.__args__  # type: ignore[union-attr]
+    assert first_cells(text) == set(allowed) | aliases(steps.Send) - aliases(steps.Step) - {"send"}
 
 
-@pytest.mark.parametrize("key", ["on", "where", "as"])
-def test_every_part_of_an_exit_is_documented(key: str) -> None:
-    assert aliases(definition.Exit) == {"on", "where", "as"}
-    assert f"`{key}`" in section(read("steps.md"), "`exit`")
+@pytest.mark.parametrize("way", definition.WAYS_IN)
+def test_every_part_of_a_way_in_is_documented(way: str) -> None:
+    text = section(read("steps.md"), "`enter`")
+    assert all(re.search(rf"\b{key}\b", text) for key in aliases(definition.WAYS_IN[way]))
+    assert f"`{way}`" in text
+
+
+@pytest.mark.parametrize(("title", "model"), [("exit", definition.Exit), ("goal", definition.Goal)])
+def test_every_part_of_an_exit_and_a_goal_is_documented(title: str, model: Any) -> None:
+    text = section(read("steps.md"), f"`{title}`")
+    assert [key for key in aliases(model) if f"`{key}`" not in text] == []
 
 
 def test_what_no_map_may_set_is_documented() -> None:
     text = section(read("steps.md"), "`set`")
-    assert all(f"`{name}`" in text for name in definition.NOT_SET)
+    assert all(f"`{name}`" in text for name in steps.NOT_SET)
 
 
 # Conditions
@@ -295,6 +305,17 @@ def test_every_decision_is_numbered_and_has_its_parts() -> None:
         text = path.read_text(encoding="utf-8")
         assert text.startswith(f"# {number}. ")
         assert headings(text, 2) == ["Context", "Decision", "Consequences"]
+
+
+def test_every_test_that_a_page_names_as_a_proof_is_there() -> None:
+    there = {
+        name
+        for source in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", source.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    named = {name for page in PAGES for name in re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8"))}
+    assert named
+    assert named - there == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -1,4 +1,4 @@
-"""What the world does in the middle of a run, and what becomes of the run: the outcomes that decision 18 states."""
+"""What the world does in the middle of a run, and what becomes of the run: the outcomes that decision 19 states."""
 
 from __future__ import annotations
 
