@@ -117,7 +117,7 @@ class Source:
             return model.model_validate(self.data)
         except ValidationError as error:
             problems = {
-                self.problem(place_of(detail), words_of(detail, model), within=is_within(detail))
+                self.problem(place_of(detail, model), words_of(detail, model), within=is_within(detail))
                 for detail in error.errors()
             }
             raise InvalidFile(sorted(problems, key=lambda one: (one.line, one.column, one.message))) from error

@@ -16,13 +16,24 @@ from journeys.program import Location
 WAYS_IN = ("on", "segment", "date", "schedule")
 
 
-def place_of(detail: ErrorDetails) -> Location:
+def place_of(detail: ErrorDetails, model: type[BaseModel]) -> Location:
     """Where an error stands: an unknown kind of step or condition at its word rather than at its mapping, and what is
     missing in the mapping that misses it."""
-    found = detail["input"]
+    found, place = detail["input"], _without_tags(detail["loc"], model)
     if detail["type"] in ("union_tag_not_found", "union_tag_invalid") and isinstance(found, dict) and found:
-        return (*detail["loc"], _kind_word(found))
-    return detail["loc"][:-1] if detail["type"] == "missing" else detail["loc"]
+        return (*place, _kind_word(found))
+    return place[:-1] if detail["type"] == "missing" else place
+
+
+def _without_tags(location: Location, model: type[BaseModel]) -> Location:
+    """A location without the tags of unions, which stand nowhere in the file; as far as the models tell them."""
+    found: list[Any] = [model]
+    place: list[int | str] = []
+    for part in location:
+        if not any(tag == part for one in found for tag, _ in _kinds(one)):
+            place.append(part)
+        found = [inner for one in found for inner in _below(one, part)]
+    return tuple(place)
 
 
 def is_within(detail: ErrorDetails) -> bool:

@@ -118,7 +118,10 @@ BAD_STEPS = {
     "points for nothing": ("  - score: {points: 0, because: x}", "5:13: 0 points change nothing"),
     "points without a reason": ("  - score: {points: 1}", "5:12: because: is missing"),
     "points alone": ("  - score: 1", "5:5: 1 stands where a mapping is wanted: allowed are points, because"),
-    "points that are true": ("  - score: {points: true, because: x}", "5:13: true stands where a whole number is wanted"),
+    "points that are true": (
+        "  - score: {points: true, because: x}",
+        "5:13: true stands where a whole number is wanted",
+    ),
     "a range that holds nothing": (
         "  - branch: [{when: {score: {at_least: 5, below: 5}}, steps: []}]",
         "5:22: no score is at least 5 and below 5",
@@ -128,8 +131,112 @@ BAD_STEPS = {
     "a country in words": ("  - set: {country: china}", "5:5: 'china' is no country: two capital letters"),
     "a channel that is none": ("  - send: push/x", "5:5: 'push/x' does not fit: a message is named by channel"),
     "a message outside its folder": ("  - send: email/../x", "5:5: 'email/../x' does not fit"),
+    "a wait of a misspelt kind": (
+        "  - wait: {working_day: 2}",
+        "5:5: 'working_day' is no kind of wait; did you mean 'working_days'?",
+    ),
+    "no working days": ("  - wait: {working_days: 0}", "5:12: 0 is too small: at least 1"),
+    "a time of day as a number": ("  - wait: {until: {time: 9}}", "5:20: '9' is not a time of day: write HH:MM"),
+    "a weekday that is none": ("  - wait: {until: {time: '09:00', weekday: mon-fry}}", "5:35: 'mon-fry' is no weekday"),
+    "an offset as a mapping": (
+        "  - wait: {until: {date: customer.d, offset: {count: 1, unit: d}}}",
+        "5:38: \"{'count': 1, 'unit': 'd'}\" is not a duration",
+    ),
+    "a date without its customer": ("  - wait: {until: {date: birthday}}", "5:20: 'birthday' does not fit: a date of"),
+    "a misspelt time": ("  - wait: {until: {tim: '09:00'}}", "5:20: 'tim' is not known here; did you mean 'time'?"),
+    "one arm of a split": ("  - split: {a: 50}", "5:5: split: needs at least 2"),
+    "a share of nothing": ("  - split: {a: 50, b: 0}", "5:20: 0 is too small: at least 1"),
+    "a share in percent": ("  - split: {a: 50%, b: 50}", "5:13: '50%' stands where a whole number is wanted"),
+    "an arm that is called like a step": ("  - split: {send: 1, b: 1}", "5:5: an arm cannot be called send"),
+    "an arm that is not in the split": (
+        "  - split: {a: 1, b: 1}\n    c: []",
+        "5:5: 'c' is no arm of this split: the arms are a, b",
+    ),
+    "an arm that is no list": (
+        "  - split: {a: 1, b: 1}\n    a: {tag: x}",
+        "6:5: {'tag': 'x'} stands where a list is wanted",
+    ),
+    "a bad step in an arm": ("  - split: {a: 1, b: 1}\n    a: [{sned: x}]", "6:10: 'sned' is no step; did you mean"),
+    "a loop without a limit": ("  - loop: {to: x}", "5:11: at_most: is missing"),
+    "a loop without end": (
+        "  - {id: w, wait: 1d}\n  - loop: {to: w, at_most: 101}",
+        "6:19: 101 is too large: at most 100",
+    ),
+    "a loop to nowhere": ("  - {id: w, wait: 1d}\n  - loop: {to: v, at_most: 1}", "6:12: 'v' is no step before this"),
+    "a loop at the beginning": ("  - loop: {to: v, at_most: 1}", "5:12: 'v' is no step before this loop"),
+    "a loop without a rest": ("  - {id: w, tag: d}\n  - loop: {to: w, at_most: 3}", "6:12: nothing waits on one way"),
+    "consent to a channel that is none": (
+        "  - consent: {channel: fax, granted: true, because: x}",
+        "5:15: 'fax' is not allowed here; allowed: email, sms",
+    ),
+    "a journey that starts itself": ("  - start: a", "5:5: a journey cannot start itself"),
+    "a call with variables": ("  - webhook: {url: 'https://{{ x }}/'}", "5:15: 'https://{{ x }}/' is no web address"),
+    "a call without a body": ("  - webhook: {url: https://x.example, body: 5}", "5:39: 5 stands where a mapping is"),
+    "two ways to wait": ("  - wait_for: {on: a, any: [{on: a}], up_to: 1d}", "5:5: needs either on: EVENT or any:"),
+    "nothing to wait for": ("  - wait_for: {any: [], up_to: 1d}", "5:16: any: is empty"),
+    "a limit for one of several": (
+        "  - wait_for: {any: [{on: a, up_to: 1d}], up_to: 1d}",
+        "5:30: 'up_to' is not known here; allowed: on, message, with, then",
+    ),
+    "steps that no event leads to": (
+        "  - {wait_for: {any: [{on: a, then: []}], up_to: 1d}, then: [{tag: x}]}",
+        "5:5: then: is never taken",
+    ),
+    "a property of null": (
+        "  - wait_for: {on: a, with: {x: null}, up_to: 1d}",
+        "5:30: null is no value: for a property",
+    ),
+    "a misspelt test of a property": (
+        "  - wait_for: {on: a, with: {x: {sameas: event.x}}, up_to: 1d}",
+        "5:34: 'sameas' is not known here; did you mean 'same_as'?",
+    ),
+    "the same as nothing": (
+        "  - wait_for: {on: a, with: {x: {same_as: x}}, up_to: 1d}",
+        "5:34: 'x' does not fit: a property of the event that brought the contact in",
+    ),
+    "a value and another's": (
+        "  - wait_for: {on: a, with: {x: {same_as: event.x, is: 3}}, up_to: 1d}",
+        "5:30: is: and same_as: both name the value",
+    ),
+    "a property that is a sentence": (
+        "  - wait_for: {on: a, with: {x y: 1}, up_to: 1d}",
+        "5:35: 'x y' does not fit: a property is named by letters",
+    ),
+    "another's value in a condition": (
+        "  - branch: [{when: {event: {name: e, with: {a: {same_as: event.a}}}}, steps: []}]",
+        "5:50: 'same_as' is not known here; did you mean 'at_least'? allowed: is,",
+    ),
+    "a property under an old word": (
+        "  - branch: [{when: {event: {name: e, where: {a: 1}}}, steps: []}]",
+        "5:39: 'where' is not known here; did you mean 'with'?",
+    ),
+    "a window with a typo": (
+        "  - send: email/x\n    window: {form: '09:00', to: '10:00'}",
+        "6:14: 'form' is not known here; did you mean 'from'?",
+    ),
+    "a window in words": (
+        "  - send: email/x\n    window: anytime",
+        "6:5: 'anytime' is not allowed here; did you mean 'any'? allowed: any",
+    ),
+    "half a window": ("  - send: email/x\n    window: {from: '09:00'}", "6:5: from and to go together"),
+    "an arm without steps": ("  - branch: [{when: {tag: x}}]", "5:14: steps: is missing"),
+    "an arm that is not otherwise": (
+        "  - branch: [{otherwise: false, steps: []}]",
+        "5:15: 'false' is not allowed here; allowed: true",
+    ),
+    "arms without dashes": (
+        "  - branch: {when: {tag: x}, steps: []}",
+        "5:5: {'when': {'tag': 'x'}, 'steps': []} stands",
+    ),
+    "a number for a tag": ("  - tag: 5", "5:10: 5 stands where text is wanted: put it in quotes"),
     "a task due some day": ("  - task: {queue: q, title: x, due: soon}", "5:32: 'soon' does not fit: due is"),
 }
+
+
+def _head(text: str) -> str:
+    return f"journey: a\ntitle: A\n{text}\nsteps: [{{tag: x}}]"
+
+
 BAD_HEADS = {
     "an empty file": ("", "1:1: is empty"),
     "a list": ("[1]", "1:1: is not a mapping"),
@@ -147,6 +254,70 @@ BAD_HEADS = {
     ),
     "an unknown rule": (HEAD.replace("steps", "re_enter: daily\nsteps") + "  - tag: x", "4:1: 'daily' is no rule for"),
     "a rule of no time": (HEAD.replace("steps", "re_enter: {after: 0d}\nsteps") + "  - tag: x", "4:12: '0d' must be"),
+    "an event under the wrong word": (
+        _head("enter: {event: x}"),
+        "3:9: 'event' is no way in; did you mean 'on'? allowed: on, segment, date, schedule",
+    ),
+    "a condition for a way in": (_head("enter: {where: {tag: x}}"), "3:9: 'where' is no way in; allowed: on,"),
+    "a way in of nothing": (
+        _head("enter: {}"),
+        "3:8: {} is no way in: a way in is a mapping that begins with one of on,",
+    ),
+    "no way in": (_head("enter: []"), "3:1: enter: is empty"),
+    "a schedule of four fields": (_head("enter: {schedule: '0 9 * *'}"), "3:9: '0 9 * *' is no schedule: five cron"),
+    "a schedule at 25 o'clock": (_head("enter: {schedule: '0 25 * * *'}"), "3:9: '25' is no hour: it lies between 0"),
+    "a schedule that never comes": (_head("enter: {schedule: '0 9 30 2 *'}"), "3:9: '0 9 30 2 *' never comes"),
+    "a zone that is none": (
+        _head("enter: {schedule: '0 9 * * *', time_zone: Asia/Shangai}"),
+        "3:32: 'Asia/Shangai' is no time zone: an IANA",
+    ),
+    "a zone under another word": (
+        _head("enter: {schedule: '0 9 * * *', zone: UTC}"),
+        "3:32: 'zone' is not known here; did you mean 'time_zone'?",
+    ),
+    "an anniversary each month": (
+        _head("enter: {date: customer.birthday, every: month}"),
+        "3:34: 'month' is not allowed here; allowed: once, year",
+    ),
+    "a date moved by hours": (_head("enter: {date: customer.birthday, offset: 3h}"), "3:34: an offset from a date is"),
+    "what brought the contact in, before it came in": (
+        _head("enter: {on: a, with: {x: {same_as: event.x}}}"),
+        "3:27: 'same_as' is not known here",
+    ),
+    "a share without a percent sign": (_head("enter: api\nholdout: 5"), "4:1: 5 is no share: write a percentage"),
+    "a share of nobody": (_head("enter: api\nholdout: 0%"), "4:1: '0%' is no share: write a percentage"),
+    "a share of everybody": (_head("enter: api\nholdout: 100%"), "4:1: '100%' is no share: write a percentage"),
+    "a window of no time": (
+        _head("enter: api\nsend_window: {from: '09:00', to: '09:00'}"),
+        "4:1: from and to are both 09:00",
+    ),
+    "a window in twelve hours": (
+        _head("enter: api\nsend_window: {from: '9:00', to: '17:00'}"),
+        "4:15: '9:00' is not a time of day",
+    ),
+    "a window on no day": (_head("enter: api\nsend_window: {days: [mon, tues]}"), "4:15: 'tues' is no weekday"),
+    "a spread longer than the window": (
+        _head("enter: api\nsend_window: {from: '09:00', to: '10:00', spread: 2h}"),
+        "4:1: spread: 2h is longer than",
+    ),
+    "what becomes of a message, in other words": (
+        _head("enter: api\nif_quiet: hold"),
+        "4:1: 'hold' is not allowed here",
+    ),
+    "an exit that is no list": (_head("enter: api\nexit: {on: a}"), "4:1: {'on': 'a'} stands where a list is wanted"),
+    "an exit by nothing": (
+        _head("enter: api\nexit: [{as: x}]"),
+        "4:8: an exit needs either on: EVENT or left: SEGMENT",
+    ),
+    "a test of leaving": (_head("enter: api\nexit: [{left: a, with: {x: 1}}]"), "4:8: with: tests an event"),
+    "a goal in a word": (
+        _head("enter: api\ngoal: order.placed"),
+        "4:1: 'order.placed' stands where a mapping is wanted",
+    ),
+    "a goal with a typo": (
+        _head("enter: api\ngoal: {on: x, with: {value: {at_leest: 50}}}"),
+        "4:30: 'at_leest' is not known here; did you",
+    ),
     "an exit with a typo": (
         HEAD.replace("steps", "exit: [{on: x, was: y}]\nsteps") + "  - tag: x",
         "4:16: 'was' is not known here; did you mean 'as'?",
@@ -208,6 +379,23 @@ def test_a_file_that_is_not_there_is_told() -> None:
 @pytest.mark.parametrize("text", ["{" * 5000, "[" * 5000, "- " * 5000, "a: " * 500, "? " * 3000])
 def test_nesting_without_end_is_refused(text: str) -> None:
     assert refused(text)
+
+
+def test_what_is_wrong_deep_inside_is_told_at_once() -> None:
+    step = "{score: {points: 0, because: x}}"
+    for _ in range(14):
+        step = f"{{branch: [{{when: {{tag: x}}, steps: [{step}]}}]}}"
+    (problem,) = refused(f"{HEAD}  - {step}\n")
+    assert problem.endswith("0 points change nothing")
+
+
+@pytest.mark.parametrize(
+    "steps",
+    ["  - set: {date: x}\n", "  - wait_for: {on: e, with: {date: x, field: {is: 1}, set: 2}, up_to: 1d}\n",
+     "  - webhook: {url: https://x.example, body: {fields: [a], date: b, field: {name: c}}}\n"],
+)  # fmt: skip
+def test_words_that_look_like_fields_are_none(steps: str) -> None:
+    parse(HEAD + steps, fields=["date"])
 
 
 def test_words_that_yaml_once_read_as_yes_and_no_stay_words() -> None:
