@@ -19,6 +19,7 @@ from activities.rendering import CustomerView, Templates
 from activities.sandbox import Sandbox
 from journeys import segments as segment_files
 from journeys.checks import Finding, Surroundings, findings, in_order, sent_by
+from journeys.checks_ways import surely_known
 from journeys.conditions import AnyOf, Condition
 from journeys.definition import Journey
 from journeys.errors import WaymarkError
@@ -32,6 +33,8 @@ from records.lacking import Lacking
 
 MOST_RENDERED = 300
 """So many contacts, those with the longest fields first, show how long a text message gets."""
+SEND: Location = ("send",)
+TITLE: Location = ("task", "title")
 _ALWAYS = ("id", "stage", "score", "tags")
 _CONTEXT: dict[str, Any] = {
     "links": {"unsubscribe": "https://mail.example/u/" + 32 * "x"}, "journey": {"title": "A journey"}, "event": {},
@@ -143,13 +146,18 @@ class Checker:
         for node in one.program.nodes.values():
             match node.step:
                 case Send(send=message):
-                    address = "phone" if node.step.channel == "sms" else "email"
-                    named = self.templates.unguarded(message)
-                    kept = {name: at for name, at in named.items() if name not in (*_ALWAYS, address)}
-                    yield (*node.location, "send"), message, kept
+                    what, named, place = message, self.templates.unguarded(message), SEND
+                    sure = {*_ALWAYS, "phone" if node.step.channel == "sms" else "email"}
                 case Task(task=task):
-                    bare = unguarded_in(Sandbox(), task.title) - {*_ALWAYS}
-                    yield (*node.location, "task", "title"), "the title", dict.fromkeys(sorted(bare), "")
+                    what, named, place = "the title", dict.fromkeys(unguarded_in(Sandbox(), task.title), ""), TITLE
+                    sure = {*_ALWAYS}
+                case _:
+                    continue
+            kept = {
+                name: where for name, where in sorted(named.items())
+                if name not in sure and not surely_known(one.program, node, name)
+            }  # fmt: skip
+            yield (*node.location, *place), what, kept
 
     async def _too_long(
         self, db: AsyncConnection, send: Send, among: Condition | None, now: datetime, most: int

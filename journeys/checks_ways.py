@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from journeys.checks_logic import impossible, no_value
-from journeys.conditions import Condition, PropertyTest, TiedTest
+from journeys.conditions import Condition, FieldIs, FieldTest, PropertyTest, TiedTest
 from journeys.definition import Entry
-from journeys.program import Location, Program
+from journeys.program import Location, Node, Program
 from journeys.saying import say, say_test
 from journeys.steps import Branch, Loop, WaitFor
 
@@ -93,3 +93,19 @@ def _ties(program: Program, tests: Mapping[str, TiedTest], at: Location) -> Iter
                 (*at, "with", name),
                 f"nothing can meet this: no event with {test.same_as} brings contacts in",
             )
+
+
+def surely_known(program: Program, node: Node, field: str) -> bool:
+    """Whether the arms of branches in which a step stands let in only contacts of whom this field is known."""
+    places = {one.location: one.step for one in program.nodes.values()}
+    held: list[Condition] = [FieldIs(field=FieldTest(name=field, exists=False))]
+    denied: list[Condition] = []
+    for at, word in enumerate(node.location):
+        branch = places.get(node.location[:at])
+        if word != "branch" or not isinstance(branch, Branch):
+            continue
+        number = node.location[at + 1]
+        assert isinstance(number, int)
+        held += [arm.when for arm in branch.branch[number : number + 1] if arm.when is not None]
+        denied += [arm.when for arm in branch.branch[:number] if arm.when is not None]
+    return impossible(held, denied)

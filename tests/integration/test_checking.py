@@ -10,14 +10,16 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities.checking import Checker, entrants, published_names
-from activities.publishing import publish
+from activities.importing import CustomerFile, Rejection
+from activities.publishing import load_all, publish
 from activities.rendering import Templates
-from journeys.fields import parse_fields
+from journeys.fields import load_fields, parse_fields
 from journeys.loading import LoadedJourney, parse
 from journeys.saying import say
 from records import customers
 from records.customers import Contact
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 FIELDS = parse_fields("fields:\n  company: {type: text}\n  plan: {type: text}\n")
 HEAD = "journey: a\ntitle: A\nenter: api\nsteps:\n"
@@ -127,6 +129,24 @@ async def test_a_bare_field_is_found_wherever_it_stands(checker: Checker, engine
     assert warning.startswith("5:5: company is empty for 1 of 1 contact;")
 
 
+@pytest.mark.parametrize(
+    "arms",
+    [
+        "{when: {all: [{tag: a}, {field: {name: company, exists: true}}]}, steps: [{send: email/x}]}",
+        "{when: {field: {name: company, contains: Inc}}, steps: [{tag: b}, {send: email/x}]}",
+        "{when: {field: {name: company, exists: false}}, steps: []}, {otherwise: true, steps: [{send: email/x}]}",
+    ],
+)
+async def test_a_field_that_the_way_to_the_message_asked_for_is_no_alarm(
+    checker: Checker, engine: AsyncEngine, arms: str
+) -> None:
+    mail(checker, "Dear {{ customer.company }}, hello")
+    assert await look(checker, engine, journey(f"  - branch: [{arms}]"), NOBODY) == []
+    elsewhere = arms.replace("company, exists: true", "plan, exists: true").replace("company, c", "plan, c")
+    if elsewhere != arms:
+        assert len(await look(checker, engine, journey(f"  - branch: [{elsewhere}]"), NOBODY)) == 1
+
+
 async def test_the_title_of_a_task_is_looked_at_too(checker: Checker, engine: AsyncEngine) -> None:
     loaded = journey("  - task: {queue: q, title: 'Call {{ customer.name }} of {{ customer.company or 1 }}'}")
     assert await look(checker, engine, loaded, NOBODY, {"last_name": "Lovelace"}) == [
@@ -190,3 +210,17 @@ def test_who_may_enter_is_told_by_all_ways_in() -> None:
     assert among is not None
     assert say(among) == "tagged a or tagged b"
     assert entrants(journey("  - tag: x", HEAD.replace("api", "[{on: e, where: {tag: a}}, {on: f}]")).journey) is None
+
+
+async def test_the_shipped_journeys_raise_no_alarm_among_the_contacts_of_the_sample(engine: AsyncEngine) -> None:
+    fields = load_fields(ROOT / "definitions" / "fields.yaml")
+    shipped = load_all(ROOT / "definitions" / "journeys", fields)
+    checker = Checker(ROOT / "definitions", Templates(ROOT / "templates"), fields)
+    table = CustomerFile(ROOT / "samples" / "customers.csv", fields, relative_to=NOW.date())
+    async with engine.connect() as db:
+        for row in table:
+            if not isinstance(row, Rejection):
+                await customers.upsert(db, row.contact, now=NOW)
+        found = await checker.check_contacts(db, shipped, NOW)
+        found += checker.check(shipped, await published_names(db))
+    assert [str(one) for one in found] == []
