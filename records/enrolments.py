@@ -197,7 +197,8 @@ async def enrol(
             insert(enrolments)
             .values(
                 customer_id=customer_id, journey=journey, version=version, source=source, event_id=event_id,
-                occasion=occasion, entry=earlier[0].entry + 1 if earlier else 1, enrolled_at=came, begins_at=now, awaiting=list(awaiting),
+                occasion=occasion, entry=earlier[0].entry + 1 if earlier else 1, enrolled_at=came, begins_at=now,
+                awaiting=list(awaiting),
             )
             .returning(*enrolments.c)
         )

@@ -164,7 +164,9 @@ async def get(db: AsyncConnection, name: str, version: int) -> PublishedJourney:
         if not there:
             raise await unknown(db, name)
         listed = ", ".join(map(str, there))
-        raise UnknownJourney(f"There is no version {version} of the journey {name}.", hint=f"The versions are {listed}.")
+        raise UnknownJourney(
+            f"There is no version {version} of the journey {name}.", hint=f"The versions are {listed}."
+        )
     return PublishedJourney(**row._mapping)
 
 
