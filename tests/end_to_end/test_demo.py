@@ -38,7 +38,9 @@ REAL_SERVERS = {
     "TEMPORAL_NAMESPACE": "production",
 }
 """What may stand in the environment of somebody who tries the demo. None of it answers."""
-JOURNEYS = {"welcome", "nurture", "renewal", "win_back"}
+PLAYED = {"welcome", "nurture", "renewal", "win_back"}
+"""What the sample tells of in full; orders and baskets in it begin two journeys more."""
+JOURNEYS = {*PLAYED, "abandoned_cart", "birthday", "holiday_greetings", "post_purchase", "re_permission"}
 
 
 @dataclass(frozen=True)
@@ -108,13 +110,14 @@ def test_two_hundred_contacts_come_in_and_each_dirty_row_is_told_by_line_and_rea
     assert len(demo.lines("customers", "list", "--limit", "1000")) == 200
 
 
-def test_all_four_journeys_took_people_in_wrote_to_them_and_saw_what_they_did(demo: Demo) -> None:
+def test_the_journeys_took_people_in_wrote_to_them_and_saw_what_they_did(demo: Demo) -> None:
     figures = {one["journey"]: one for one in demo.lines("journeys", "list")}
     assert set(figures) == JOURNEYS
-    for name, one in figures.items():
+    for name in PLAYED:
         for figure in ("enrolled", "sent", "opened", "clicked", "exited", "finished"):
-            assert one[figure] > 0, (name, figure)
-        assert (one["uncertain"], one["failed"]) == (0, 0), name
+            assert figures[name][figure] > 0, (name, figure)
+    assert all(figures[name]["sent"] > 0 for name in ("abandoned_cart", "post_purchase"))
+    assert {(one["uncertain"], one["failed"]) for one in figures.values()} == {(0, 0)}
     assert sum(one["qualified"] for one in figures.values()) > 0
     assert sum(one["converted"] for one in figures.values()) > 0
 
@@ -134,6 +137,7 @@ def test_it_ends_with_a_summary_the_tasks_and_one_contacts_story(demo: Demo) -> 
     assert re.search(r"Sales: \d+ tasks done \(\d+ won, \d+ lost, \d+ nurture\), \d+ waiting", demo.out)
     assert re.search(r"✉ email/\w+ sent", demo.out)
     assert re.search(r"← left \w+: \w+", demo.out)
+    assert "could not happen" not in demo.err
     assert "Traceback" not in demo.out + demo.err
     assert max(map(len, demo.out.partition("45 days later")[2].splitlines()[1:])) <= 80
 

@@ -34,7 +34,8 @@ async def test_welcome(rehearse: Rehearse) -> None:
             happens("kai", "email.opened", at("2026-03-26 09:00", LONDON), message="email/welcome"),
             happens("kai", "email.clicked", at("2026-04-02 16:59", LONDON), message="email/first_order"),
             happens("gil", "customer.signed_up", at("2026-03-26 21:59", LONDON)),
-            happens("gil", "email.unsubscribed", at("2026-03-27 09:00", LONDON), message="email/welcome"),
+            happens("gil", "email.opened", at("2026-03-26 22:30", LONDON), message="email/welcome"),
+            happens("gil", "email.unsubscribed", at("2026-03-30 09:00", LONDON), message="email/welcome"),
         ],
     )  # fmt: skip
 
@@ -51,11 +52,10 @@ async def test_welcome(rehearse: Rehearse) -> None:
     assert touches(lines, "ben") == []
     assert runs(lines, "ben") == []
 
-    # Signs up at night; the text waits for eight o'clock as well, and its answer is a claim.
-    hello = spread("2026-03-24 07:00", NEW_YORK, "15m", "window", "welcome", "hello", "cy")
+    # Signs up at night and is greeted at once; the text waits for eight o'clock, and its answer is a claim.
     nudge = spread("2026-03-27 08:00", NEW_YORK, "15m", "window", "welcome", "nudge", "cy")
     assert touches(lines, "cy") == [
-        sent("email/welcome", hello),
+        sent("email/welcome", at("2026-03-23 23:30", NEW_YORK)),
         sent("sms/taster_nudge", nudge),
         sent("email/first_order_team", at("2026-03-31 12:00", NEW_YORK)),
     ]
@@ -74,9 +74,12 @@ async def test_welcome(rehearse: Rehearse) -> None:
     ]
     assert runs(lines, "kai") == [("welcome", "warm", at("2026-04-08 17:00", LONDON))]
 
-    # A minute before it gets quiet is not quiet; whoever unsubscribes leaves at once.
-    assert touches(lines, "gil") == [sent("email/welcome", at("2026-03-26 21:59", LONDON))]
-    assert runs(lines, "gil") == [("welcome", "unsubscribed", at("2026-03-27 09:00", LONDON))]
+    # A minute before ten it is not too late, three days later neither; whoever unsubscribes leaves at once.
+    assert touches(lines, "gil") == [
+        sent("email/welcome", at("2026-03-26 21:59", LONDON)),
+        sent("email/taster_answers", at("2026-03-29 21:59", LONDON)),
+    ]
+    assert runs(lines, "gil") == [("welcome", "unsubscribed", at("2026-03-30 09:00", LONDON))]
 
 
 async def test_a_consent_that_is_withdrawn_in_the_middle_is_heeded(rehearse: Rehearse) -> None:
