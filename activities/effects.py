@@ -68,8 +68,8 @@ class Effects:
                     await customers.untag(db, customer, tag, because=because, enrolment_id=slot[0], now=now)
             case SetConsent(consent=said):
                 source = f"{said.because} ({because})"
-                # a yes that is given again is evidence of its own: the old one may be years old
-                if said.granted or await consents.granted(db, customer, said.channel):
+                # A yes that is given again is evidence of its own; a no counts where none was asked for, too.
+                if said.granted or await consents.latest(db, customer, said.channel) is not False:
                     await consents.record(db, customer, said.channel, said.granted, source, now)
             case Start(start=journey):
                 entered = await self._entrance.enter(

@@ -36,8 +36,14 @@ async def record(db: AsyncConnection, customer_id: int, channel: str, granted: b
 
 async def granted(db: AsyncConnection, customer_id: int, channel: str) -> bool:
     """Whether the latest entry for the channel is a grant; no entry is no consent."""
+    return bool(await latest(db, customer_id, channel))
+
+
+async def latest(db: AsyncConnection, customer_id: int, channel: str) -> bool | None:
+    """What the latest entry for the channel says; None when there is none."""
     mine = select(consents.c.granted).where(consents.c.customer_id == customer_id, consents.c.channel == channel)
-    return bool((await db.execute(mine.order_by(*LATEST).limit(1))).scalar())
+    said: bool | None = (await db.execute(mine.order_by(*LATEST).limit(1))).scalar()
+    return said
 
 
 async def history(db: AsyncConnection, customer_id: int) -> list[Consent]:

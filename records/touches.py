@@ -37,6 +37,7 @@ class Touch:
     attempts: int
     transactional: bool
 
+
 async def for_customer(db: AsyncConnection, customer_id: int, limit: int = 100) -> list[Touch]:
     """Everything in the ledger about a customer, skipped and failed messages too, newest first."""
     mine = select(touches).where(touches.c.customer_id == customer_id)
