@@ -318,6 +318,14 @@ def test_every_test_that_a_page_names_as_a_proof_is_there() -> None:
     assert named - there == set()
 
 
+@pytest.mark.parametrize("room", ["journeys", "activities"])
+def test_the_page_of_the_architecture_names_every_module_of_the_rooms_that_have_many_and_no_other(room: str) -> None:
+    text = section((DOCS / "architecture.md").read_text(encoding="utf-8"), f"`{room}/`")
+    modules = {path.stem for path in (ROOT / room).glob("*.py")} - {"__init__"}
+    folders = {f"{path.parent.name}/" for path in (ROOT / room).glob("*/__init__.py")}
+    assert coded(re.findall(r"^\| .+$", text, re.MULTILINE)) == modules | folders
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
