@@ -21,6 +21,7 @@ from journeys import interpreter
 from journeys.sending import SendingRules
 from records.database import create_engine
 from workers import schedules, worker
+from workers.child import leave
 from workers.composition import compose
 from workers.settings import Settings
 
@@ -84,6 +85,7 @@ def barest_worker(address: str, stop: Path) -> None:
             await _appears(stop)
 
     asyncio.run(work())
+    leave(0)
 
 
 def journey_worker(task: Task) -> None:
@@ -113,6 +115,7 @@ def journey_worker(task: Task) -> None:
         await engine.dispose()
 
     asyncio.run(work())
+    leave(0)
 
 
 def mail_sink(port: multiprocessing.Queue[int], stop: Path) -> None:
