@@ -93,5 +93,5 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="End after the summary instead of staying up.")] = False,
     home: Home = None,
 ) -> None:
-    """Show the main job: 200 contacts, four journeys, 45 days in about a minute; then stay up until Ctrl-C."""
+    """Show the main job: 200 contacts, nine journeys, 45 days in about a minute; then stay up until Ctrl-C."""
     showing.run(home=home, once=once)
