@@ -35,7 +35,7 @@ class Entrance:
         entry."""
         live = await versions.live(db, journey)
         if live is None:
-            return NotEnrolled(f"there is no published journey {journey}")
+            return NotEnrolled(f"there is no published journey {journey!r}")
         if live.status != "live":
             return NotEnrolled(f"the journey {journey} is {live.status}")
         program = await self._programs.get(db, journey, live.version)

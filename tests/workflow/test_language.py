@@ -142,7 +142,7 @@ async def test_a_journey_starts_another_by_its_own_rule_and_says_when_it_may_not
         ("told", "api", "completed"), ("second", "journey", "completed"),
     ]  # fmt: skip
     results = [line.detail["seen"].get("result") for line in await stage.lines(first.id) if line.kind == "start"]
-    assert results == ["run 2", "not started: there is no published journey nowhere"]
+    assert results == ["run 2", "not started: there is no published journey 'nowhere'"]
 
 
 async def test_a_consent_that_a_journey_writes_down_counts_at_the_next_send(stage: Stage) -> None:
