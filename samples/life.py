@@ -89,11 +89,15 @@ class Life:
         self.do("cart.updated", cart=cart, amount=self.dice.choice([24, 32, 48, 64]), items=self.dice.randint(1, 3))
         return cart
 
-    def orders(self, value: float, least: float, most: float, **properties: object) -> None:
+    def orders(self, value: float, least: float, most: float, cart: str = "") -> None:
         """Places an order, some hours from now."""
         self.now = self.after(least, most)
         order = f"O{self.person.external_id[1:]}"
-        self.do("order.placed", value=f"{value:g}", order=order, items=self.dice.randint(1, 3), **properties)
+        items, worth = self.dice.randint(1, 3), f"{value:g}"
+        if cart:
+            self.do("order.placed", value=worth, order=order, items=items, cart=cart)
+        else:
+            self.do("order.placed", value=worth, order=order, items=items)
 
     def days(self, count: int) -> None:
         """So many days go by."""

@@ -13,7 +13,7 @@ from temporalio.client import Client
 from activities.audience import Audience, Router
 from activities.calendar import Calendar
 from activities.channels.signature import HEADER, sign
-from activities.entering import Entrance
+from activities.entrance import Entrance
 from activities.links import Links
 from activities.programs import Programs
 from activities.publishing import publish

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from activities.calling import LARGEST, body_problems, compose_call
 from activities.channels.channel import Message
-from activities.composing import Unrenderable
+from activities.rendering import Unrenderable
 from journeys.steps import WebhookCall
 from records.customers import Customer
 
