@@ -33,8 +33,9 @@ up: setup  ## everything needed for local work, until Ctrl-C
 browser: setup
 	@$(BIN)/python -m tools.browser
 
+# Tests wait for servers more than they reckon: two files at a time, each process with servers of its own.
 test: setup browser  ## every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: setup  ## the pure tests, under a minute
 	$(BIN)/python -m pytest tests/unit -q
