@@ -33,9 +33,10 @@ up: setup  ## everything needed for local work, until Ctrl-C
 browser: setup
 	@$(BIN)/python -m tools.browser
 
-# Tests wait for servers more than they reckon: two files at a time, each process with servers of its own.
+# Tests of workflows wait more than they reckon, and share no ports: two files at a time.
 test: setup browser  ## every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest --ignore=tests/workflow --ignore=tests/rehearsals
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/workflow tests/rehearsals
 
 test-fast: setup  ## the pure tests, under a minute
 	$(BIN)/python -m pytest tests/unit -q

@@ -168,18 +168,19 @@ async def test_a_consent_that_a_journey_writes_down_counts_at_the_next_send(stag
     ]
 
 
-async def test_a_yes_that_is_given_again_is_kept_beside_the_old_one(stage: Stage) -> None:
+async def test_a_yes_that_is_given_again_is_kept_and_so_is_a_no_where_nobody_asked(stage: Stage) -> None:
     await stage.publish(
         journey("""
   - consent: {channel: email, granted: true, because: said yes again}
-  - consent: {channel: sms, granted: false, because: never had}
+  - consent: {channel: sms, granted: false, because: never wanted}
+  - consent: {channel: sms, granted: false, because: as we know}
 """)
     )
     ann = await stage.customer("Ann", consents={"email": True})
     await stage.enrol(ann, "told")
     async with stage.engine.connect() as db:
         kept = [(one.channel, one.granted) for one in await consents.history(db, ann)]
-    assert kept == [("email", True), ("email", True)]
+    assert kept == [("email", True), ("email", True), ("sms", False)]
 
 
 async def test_a_webhook_is_a_touch_that_needs_no_address_and_no_consent(stage: Stage, calls: Recorder) -> None:
