@@ -150,14 +150,18 @@ async def record(stage: Stage, scripted: ScriptedRelay, walks: Iterable[Walk], f
 
 
 def brief(history: WorkflowHistory) -> str:
-    """A history in JSON, an event a line, without the names of the processes that made it."""
+    """A history in JSON, an event a line, without the names and the paths of the processes that made it."""
     events = [json.dumps(_nameless(event), separators=(",", ":")) for event in json.loads(history.to_json())["events"]]
     return '{"events":[\n' + ",\n".join(events) + "\n]}\n"
 
 
+NOT_KEPT = ("identity", "workerInstanceKey", "stackTrace")
+"""What tells of one machine, and nothing of a run."""
+
+
 def _nameless(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _nameless(inner) for key, inner in value.items() if key not in ("identity", "workerInstanceKey")}
+        return {key: _nameless(inner) for key, inner in value.items() if key not in NOT_KEPT}
     if isinstance(value, str) and "@" in value:
         return "worker"  # a queue of one process, named after its machine
     return [_nameless(inner) for inner in value] if isinstance(value, list) else value
