@@ -17,8 +17,7 @@ from journeys.saying import say_with
 from journeys.steps import WaitFor
 from journeys.zones import zone_of
 from records import customers, enrolments, holds, orders, touches, versions
-from records.enrolments import OPEN, Enrolment, PathStep
-from records.holds import Hold
+from records.enrolments import OPEN, Enrolment, Hold, PathStep
 from records.orders import Order
 from records.touches import Touch
 

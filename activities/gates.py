@@ -46,7 +46,7 @@ class Gates:
         """Whether the delivery at which the run stands has to wait or is skipped, by what needs no counting."""
         send = taken.send
         if (held := taken.standing.hold) is not None:  # the run was moved here by hand
-            return Closed("paused", f"paused: {held.kind if held.kind == 'all' else f'{held.kind} {held.name}'}")
+            return Closed("paused", f"paused: {held.what}")
         hold = taken.standing.channels.get(send.channel)
         if hold is not None:
             if hold.mode == "stop":

@@ -23,7 +23,8 @@ from journeys.nearest import unknown_word
 from journeys.steps import Delivered
 from journeys.timing import Duration
 from records import customers, holds, orders, versions
-from records.holds import EVERYTHING, Hold, Kind
+from records.enrolments import Hold
+from records.holds import EVERYTHING, Kind
 from records.versions import UnknownJourney
 
 Way = Literal["spread", "shift", "skip"]

@@ -85,8 +85,7 @@ async def _skip(turns: Turns, db: AsyncConnection, taken: Taken, by: str) -> Non
     if taken.delivery is None:
         await turns.elapse(db, taken, f"skipped {by}")
         return
-    await _unsettled(db, taken)
-    if await ledger.find(db, taken.slot) is not None:
+    if await _settled(db, taken) is not None:
         raise Refusal("its message is settled already: there is nothing to skip")
     await ledger.skip(db, taken.slot, taken.row(), f"skipped {by}")
     await turns.settle(db, taken, "skipped", {"because": f"skipped {by}"})
@@ -96,7 +95,7 @@ async def _move(turns: Turns, db: AsyncConnection, taken: Taken, target: str, by
     if target not in taken.program.nodes:
         raise Refusal(unknown_word(target, taken.program.nodes, f"is no step of version {taken.version}"))
     if taken.delivery is not None:
-        await _unsettled(db, taken)
+        await _settled(db, taken)
     taken.note("move", f"moved to {target} {by}")
     await turns.walk(db, taken, move(taken.program, taken.cursor, target, taken.now, taken.person, f"moved {by}"))
 
@@ -111,10 +110,12 @@ async def _retry(turns: Turns, db: AsyncConnection, taken: Taken, by: str) -> No
     await turns.deliver(db, taken)
 
 
-async def _unsettled(db: AsyncConnection, taken: Taken) -> None:
+async def _settled(db: AsyncConnection, taken: Taken) -> ledger.Touch | None:
+    """The touch of the delivery at which the run rests, if it has one, which must be settled."""
     touch = await ledger.find(db, taken.slot)
     if touch is not None and touch.status in ("claimed", "uncertain"):
         raise Refusal(TO_SETTLE)
+    return touch
 
 
 async def _resume(
@@ -195,7 +196,7 @@ async def _migrate(
     if step is not None and target is None:
         raise Refusal(f"the step {step} is gone in version {version}: say where it goes with --map {step}=STEP")
     if taken.delivery is not None and target != step:
-        await _unsettled(db, taken)
+        await _settled(db, taken)
     names = {name: moved_to(old, new, name, mapping) or name for name in taken.cursor.visits if name in old.nodes}
     # A visit counts under its old name too: the ledger has it there, and a new step may bear that name now.
     visits = dict(taken.cursor.visits)

@@ -237,7 +237,7 @@ class Turns:
         if way is None:
             await self.stay(db, taken)
         elif hold is not None:
-            await self._pause(db, taken, hold.kind if hold.kind == "all" else f"{hold.kind} {hold.name}", begins)
+            await self._pause(db, taken, hold.what, begins)
         else:
             await self._follow(db, taken, way)
 

@@ -6,7 +6,7 @@ be told from the definitions alone is not told here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -90,30 +90,26 @@ def in_order(found: Collection[Finding]) -> list[Finding]:
     return sorted(dict.fromkeys(found), key=lambda one: (one.file, one.line, one.column, one.severity, one.message))
 
 
+def _only(severity: Severity, remarks: Iterable[tuple[str, Location, str]]) -> Iterator[Said]:
+    return ((place, message) for found, place, message in remarks if found == severity)
+
+
 def _errors(loaded: LoadedJourney, around: Surroundings) -> Iterator[Said]:
     program = loaded.program
-    for severity, place, message in message_remarks(program, around.sent):
-        if severity == "error":
-            yield place, message
+    yield from _only("error", message_remarks(program, around.sent))
     yield from way_problems(program)
     yield from sending_problems(program, around.rules)
-    for severity, place, message in field_problems(loaded.journey, around.fields):
-        if severity == "error":
-            yield place, message
+    yield from _only("error", field_problems(loaded.journey, around.fields))
     if around.published is not None:
         yield from _strangers(loaded, around, "neither published nor in the folder")
 
 
 def _warnings(loaded: LoadedJourney, around: Surroundings) -> Iterator[Said]:
     program = loaded.program
-    for severity, place, message in message_remarks(program, around.sent):
-        if severity == "warning":
-            yield place, message
+    yield from _only("warning", message_remarks(program, around.sent))
     yield from way_remarks(program)
     yield from sending_remarks(program, around.rules)
-    for severity, place, message in field_problems(loaded.journey, around.fields):
-        if severity == "warning":
-            yield place, message
+    yield from _only("warning", field_problems(loaded.journey, around.fields))
     if around.published is None:
         yield from _strangers(loaded, around, "not in the folder; whether it is published was not looked up")
     journey = loaded.journey

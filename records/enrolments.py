@@ -60,16 +60,24 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A hold that applies to a run, or to a channel: what is held, since when, and whether it waits or is left out."""
+    """One hold, on a run or on a channel; `since` is when it was laid, in UTC. `records.holds` writes them."""
 
     kind: Literal["all", "channel", "journey", "customer"]
     name: str
     mode: Literal["pause", "stop"]
     since: datetime
+    by: str
+    because: str | None
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Hold:
-        return cls(row["kind"], row["name"], row["mode"], datetime.fromisoformat(row["since"]))
+        """The hold that the database wrote as JSON."""
+        return cls(**{**row, "since": datetime.fromisoformat(row["since"])})
+
+    @property
+    def what(self) -> str:
+        """What is held: "all", or its kind and its name."""
+        return self.kind if self.kind == "all" else f"{self.kind} {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +236,8 @@ def _refusal(rule: str | EveryFew, statuses: list[str], last: datetime, now: dat
 
 
 _HOLD = func.jsonb_build_object(
-    "kind", holds.c.kind, "name", holds.c.name, "mode", holds.c.mode, "since", holds.c.since
+    "kind", holds.c.kind, "name", holds.c.name, "mode", holds.c.mode, "since", holds.c.since,
+    "by", holds.c.by, "because", holds.c.because,
 )  # fmt: skip
 _HELD = (
     select(_HOLD)

@@ -14,25 +14,13 @@ from sqlalchemy import ColumnElement, Text, and_, cast, delete, exists, func, no
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from records.enrolments import OPEN
+from records.enrolments import OPEN, Hold
 from records.tables import enrolments, holds
 
 Kind = Literal["all", "channel", "journey", "customer"]
 Mode = Literal["pause", "stop"]
 EVERYTHING = "*"
 """The name of the one hold on everything."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """One hold; `since` is when it was laid, in UTC."""
-
-    kind: Kind
-    name: str
-    mode: Mode
-    since: datetime
-    by: str
-    because: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from records import customers, holds, orders, versions
 from records.contacts import Contact
-from records.holds import EVERYTHING, Hold, Kind, Overdue
+from records.enrolments import Hold
+from records.holds import EVERYTHING, Kind, Overdue
 from records.tables import enrolments
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)

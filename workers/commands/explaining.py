@@ -7,7 +7,7 @@ from urllib.parse import quote
 from rich.markup import escape
 
 from activities.explaining import Explanation, Passage, explain
-from records.holds import Hold
+from records.enrolments import Hold
 from records.orders import Order
 from records.touches import Touch
 from workers import running, temporal

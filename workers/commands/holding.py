@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.holding import Holding, Preview, Scope, Told, Way, preview, scope, way_of, window_of
 from journeys.errors import WaymarkError
 from records import holds as records_of_holds
-from records.holds import Hold
+from records.enrolments import Hold
 from workers.commands.shared import (
     AsJson,
     Clock,
