@@ -33,10 +33,9 @@ up: setup  ## everything needed for local work, until Ctrl-C
 browser: setup
 	@$(BIN)/python -m tools.browser
 
-# Tests of workflows wait more than they reckon, and share no ports: two files at a time.
+# Most tests wait more than they reckon: two files at a time.
 test: setup browser  ## every test
-	$(BIN)/python -m pytest --ignore=tests/workflow --ignore=tests/rehearsals
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/workflow tests/rehearsals
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: setup  ## the pure tests, under a minute
 	$(BIN)/python -m pytest tests/unit -q

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -137,12 +137,16 @@ def announce(**facts: Any) -> None:
     sys.stdout.flush()
 
 
-async def until_told_to_stop() -> None:
-    """Return at SIGTERM, at SIGINT, or when the parent that started this process as a `Child` has gone."""
+async def until_told_to_stop(ready: Callable[[], None] = lambda: None) -> None:
+    """Return at SIGTERM, at SIGINT, or when the parent that started this process as a `Child` has gone.
+
+    `ready` is called as soon as these are listened for: who says so earlier can be ended by the answer to it.
+    """
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
+    ready()
     parent = os.environ.get(PARENT)
     while not told.is_set():
         if parent is not None and str(os.getppid()) != parent:

@@ -64,9 +64,12 @@ async def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
         serving = asyncio.create_task(server.serve())
         while not server.started and not serving.done():  # noqa: ASYNC110 (uvicorn sets no event)
             await asyncio.sleep(0.02)
-        if server.started:
-            ready(f"http://{settings.host}:{settings.console_port}")
-        told = asyncio.create_task(until_told_to_stop())
+
+        def started() -> None:
+            if server.started:
+                ready(f"http://{settings.host}:{settings.console_port}")
+
+        told = asyncio.create_task(until_told_to_stop(started))
         await asyncio.wait([serving, told], return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
         told.cancel()

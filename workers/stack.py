@@ -25,7 +25,7 @@ from workers.running import Process, Running
 from workers.server.binary import find_binary
 from workers.server.build import BuildProgress
 from workers.server.devserver import DevServer
-from workers.server.ports import free_ports, port_is_free
+from workers.server.ports import Claims
 from workers.settings import Settings, variable
 
 Start = Coroutine[None, None, None]
@@ -60,13 +60,14 @@ class Stack:
         self._environment = settings.environment() | {"WAYMARK_HOME": str(settings.home)}
         self._fleets: list[Fleet] = []
         self._server: DevServer | None = None
-        self._held_ports: set[int] = set()
+        self._ports = Claims(settings.host)
         self._console_url = ""
         self.running: Running | None = None
 
     async def start(self, closing: AsyncExitStack, running_: Running) -> Running:
         """Start every part; what was started is registered with `closing`. Returns where everything is."""
         self.running = running_
+        closing.callback(self._ports.release)
         # Workers make links to the console, and the SMS catcher posts to it, so its address is settled first.
         port = self._port("console", self.settings.console_port)
         # An address that means "all" is listened on, and reached by one of them.
@@ -227,13 +228,9 @@ class Stack:
         return _Timed(self._display, part)
 
     def _port(self, what: str, wanted: int) -> int:
-        host = self.settings.host
-        if wanted not in self._held_ports and port_is_free(host, wanted):
-            port = wanted
-        else:
-            port = next(port for port in free_ports(host, 20) if port not in self._held_ports)
+        port = self._ports.take(wanted)
+        if port != wanted:
             self._display.notice(f"Port {wanted} for the {what} is in use; using {port}.")
-        self._held_ports.add(port)
         return port
 
     def _show_build(self, progress: BuildProgress) -> None:

@@ -134,8 +134,11 @@ async def run(*, smtp_port: int, http_port: int, folder: Path, host: str = "127.
     app = application(routes(relay.mails, relay.faults, relay.misbehave), host)
     async with serving(app, http):
         await relay.open()
-        announce(smtp_url=address("smtp", host, port_of(smtp)), inbox_url=address("http", host, port_of(http)))
-        await until_told_to_stop()
+        addresses = {
+            "smtp_url": address("smtp", host, port_of(smtp)),
+            "inbox_url": address("http", host, port_of(http)),
+        }
+        await until_told_to_stop(lambda: announce(**addresses))
         await relay.close()
 
 

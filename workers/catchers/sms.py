@@ -127,8 +127,7 @@ async def run(
     bound = listener(host, port)
     provider = Provider(Texts(folder), account_sid, auth_token, reply_url)
     async with serving(application(routes(provider), host), bound):
-        announce(sms_url=address("http", host, port_of(bound)))
-        await until_told_to_stop()
+        await until_told_to_stop(lambda: announce(sms_url=address("http", host, port_of(bound))))
         await provider.close()
 
 

@@ -19,7 +19,7 @@ from temporalio.service import ConnectConfig, RPCError, RPCStatusCode, ServiceCl
 
 from journeys.errors import WaymarkError
 from workers.server.binary import Binary, Notice, to_stderr
-from workers.server.ports import free_ports, port_is_free
+from workers.server.ports import Claims
 
 Setting = bool | int | float | str
 
@@ -84,6 +84,7 @@ class DevServer:
         self._log_level = log_level
         self._notice = notice
         self._ports: dict[str, int] = {}
+        self._claims = Claims(ip)
         self._process: subprocess.Popen[bytes] | None = None
         self._temporary_log: Path | None = None
 
@@ -153,6 +154,7 @@ class DevServer:
     async def stop(self, *, timeout: float = 10.0) -> None:
         """Ask the server to end, and kill it if it has not after `timeout` seconds. Harmless when it is not running."""
         process, self._process = self._process, None
+        self._claims.release()
         if process is not None:
             if process.poll() is None:
                 process.terminate()
@@ -174,19 +176,19 @@ class DevServer:
         return f"[{host}]:{self._ports[what]}" if ":" in host else f"{host}:{self._ports[what]}"
 
     def _choose_ports(self) -> dict[str, int]:
-        spare = iter(free_ports(self._ip, len(self._wanted)))
+        self._claims.release()
         ports: dict[str, int] = {}
         for what, wanted in self._wanted.items():
-            ports[what] = next(spare)
-            if wanted and port_is_free(self._ip, wanted):
-                ports[what] = wanted
-            elif wanted and self._strict:
+            ports[what] = self._claims.take(wanted)
+            if not wanted or ports[what] == wanted:
+                continue
+            if self._strict:
+                self._claims.release()
                 raise WaymarkError(
                     f"port {wanted} of {self._ip}, for Temporal's {what}, is in use",
                     hint="Stop what uses it, or choose another port.",
                 )
-            elif wanted:
-                self._notice(f"Port {wanted} for Temporal's {what} is in use; using {ports[what]}.")
+            self._notice(f"Port {wanted} for Temporal's {what} is in use; using {ports[what]}.")
         return ports
 
     def _spawn(self) -> tuple[Path, int]:

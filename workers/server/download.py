@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from journeys.errors import WaymarkError
+from workers.child import leave
 
 VERSION: Final = "v1.9.1"
 """The release of the Temporal CLI to fetch: the first whose server (1.32.0) can skip time."""
@@ -72,4 +73,5 @@ if __name__ == "__main__":
     try:
         asyncio.run(_fetch(sys.argv[1]))
     except RuntimeError as failure:
-        sys.exit(" ".join(str(failure).split()))
+        sys.stderr.write(" ".join(str(failure).split()) + "\n")
+        leave(1)
