@@ -30,7 +30,6 @@ from activities.questions import answer
 from journeys import attributes
 from journeys.definition import Trigger
 from journeys.errors import WaymarkError
-from journeys.identity import workflow_id
 from journeys.instruction import QUEUE, Event, Run
 from journeys.interpreter import Ask
 from journeys.program import Program
@@ -158,7 +157,7 @@ class Router:
             await self._client.start_workflow(
                 "CustomerJourney",
                 Run(enrolment.id, enrolment.journey, enrolment.version),
-                id=workflow_id(enrolment.journey, enrolment.customer_id, enrolment.entry),
+                id=enrolment.workflow,
                 task_queue=QUEUE,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -181,7 +180,7 @@ class Router:
 
     def handle(self, enrolment: Enrolment) -> WorkflowHandle[Any, Any]:
         """The run's workflow."""
-        return self._client.get_workflow_handle(workflow_id(enrolment.journey, enrolment.customer_id, enrolment.entry))
+        return self._client.get_workflow_handle(enrolment.workflow)
 
     @activity.defn(name="sweep")
     async def sweep(self) -> int:

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.programs import Programs
 from journeys.definition import Exit
-from journeys.identity import workflow_id
 from journeys.program import Program
 from journeys.saying import say_with
 from journeys.steps import WaitFor
@@ -78,7 +77,7 @@ async def explain(db: AsyncConnection, number: int, *, zone: str) -> Explanation
         program.journey.title,
         live.version if live else None,
         zone_of(person.time_zone, person.country, zone),
-        workflow_id(run.journey, run.customer_id, run.entry),
+        run.workflow,
         _standing(run, program, applying),
         passages,
         rest,

@@ -31,7 +31,6 @@ from benchmarks.barest import Barest
 from benchmarks.counting import Cost, Counter
 from benchmarks.ground import Ground, ground, run
 from benchmarks.workers import Task, barest_worker, journey_worker, mail_sink
-from journeys.identity import workflow_id
 
 STEPS = {
     "send + wait": "  - send: email/welcome\n  - wait: 1m\n",
@@ -77,7 +76,7 @@ async def journey_round(here: Ground, people: list[int], steps: int) -> float:
 async def enter(here: Ground, customer: int, journey: str) -> WorkflowHandle[object, object]:
     """Enter a customer, and return the workflow of the run."""
     run = await here.parts.audience.router.enrol(customer, journey, source="api", now=datetime.now(UTC))
-    return here.parts.client.get_workflow_handle(workflow_id(journey, customer, run.entry))
+    return here.parts.client.get_workflow_handle(run.workflow)
 
 
 async def compare(here: Ground, people: list[int], steps: int, rounds: int) -> None:

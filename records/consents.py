@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from records.tables import consents
+from records.tables import consents, shown
 
 LATEST = (consents.c.at.desc(), consents.c.id.desc())
 
@@ -48,7 +48,7 @@ async def latest(db: AsyncConnection, customer_id: int, channel: str) -> bool | 
 
 async def history(db: AsyncConnection, customer_id: int) -> list[Consent]:
     """All entries of a customer, oldest first."""
-    mine = select(consents).where(consents.c.customer_id == customer_id)
+    mine = select(*shown(consents)).where(consents.c.customer_id == customer_id)
     return [Consent(**row._mapping) for row in await db.execute(mine.order_by(consents.c.at, consents.c.id))]
 
 

@@ -16,10 +16,13 @@ from journeys.errors import WaymarkError
 from records import changes, consents
 from records.changes import Change
 from records.contacts import COLUMNS, IDENTIFIERS, Contact, clean_column, clean_property
-from records.tables import customers
+from records.tables import customers, shown
 from records.tags import tag, untag
 
-KEPT = ("id", "score", "tags", "properties", "qualified_at", "created_at", "updated_at")
+KEPT = (
+    "id", "score", "tags", "properties", "qualified_at", "created_at", "updated_at",
+    "lifecycle", "fit", "grade", "scored_at", "owner",
+)  # fmt: skip
 """The columns that no journey sets by name."""
 
 __all__ = ["ConflictingIdentity", "Contact", "Customer", "UnknownCustomer", "Upserted", "field", "find", "get",
@@ -54,6 +57,11 @@ class Customer:
     properties: dict[str, Any]
     created_at: datetime
     updated_at: datetime
+    lifecycle: str | None
+    fit: int
+    grade: str | None
+    scored_at: datetime | None
+    owner: str | None
 
     @property
     def name(self) -> str:
@@ -127,7 +135,7 @@ async def find(db: AsyncConnection, reference: str) -> Customer:
         "phone": customers.c.phone == value,
     }
     wanted = [test for name, test in tests.items() if test is not None and (not named or name == kind)]
-    found = (await db.execute(select(customers).where(or_(*wanted)).limit(2))).all() if wanted else []
+    found = (await db.execute(select(*shown(customers)).where(or_(*wanted)).limit(2))).all() if wanted else []
     if not found:
         raise UnknownCustomer(
             f"No customer goes by {reference!r}.",
@@ -143,7 +151,7 @@ async def find(db: AsyncConnection, reference: str) -> Customer:
 
 async def get(db: AsyncConnection, customer_id: int) -> Customer:
     """The customer with this id. Raises `UnknownCustomer`."""
-    row = (await db.execute(select(customers).where(customers.c.id == customer_id))).one_or_none()
+    row = (await db.execute(select(*shown(customers)).where(customers.c.id == customer_id))).one_or_none()
     if row is None:
         raise UnknownCustomer(f"There is no customer {customer_id}.")
     return Customer(**row._mapping)
@@ -153,7 +161,7 @@ async def list_page(
     db: AsyncConnection, *, after: int = 0, limit: int = 50, search: str | None = None
 ) -> list[Customer]:
     """Customers in the order of their ids, those after the id `after`; `search` is a part of a name or identifier."""
-    query = select(customers).where(customers.c.id > after).order_by(customers.c.id).limit(limit)
+    query = select(*shown(customers)).where(customers.c.id > after).order_by(customers.c.id).limit(limit)
     if search and search.strip():
         full_name = func.concat_ws(" ", customers.c.first_name, customers.c.last_name)
         places = (customers.c.email, customers.c.external_id, customers.c.phone, full_name)

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journeys.conditions import PropertyTest
 from journeys.definition import EveryFew
 from journeys.errors import WaymarkError
+from journeys.identity import workflow_id
 from journeys.timing import add
 from journeys.zones import zone_of
 from records.conditions import event_meets
@@ -56,6 +57,8 @@ class Enrolment:
     ended_at: datetime | None
     occasion: str | None
     held_out: bool
+    workflow: str
+    """The Temporal workflow id that it was started as, which outlives a merge of its customer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +203,14 @@ async def enrol(
         zone = await _zone(db, customer_id, default_zone) if isinstance(re_enter, EveryFew) else _UTC
         if refusal := _refusal(re_enter, [row.status for row in earlier], earlier[0].enrolled_at, came, zone):
             return NotEnrolled(refusal)
+    entry = earlier[0].entry + 1 if earlier else 1
     row = (
         await db.execute(
             insert(enrolments)
             .values(
                 customer_id=customer_id, journey=journey, version=version, source=source, event_id=event_id,
-                occasion=occasion, entry=earlier[0].entry + 1 if earlier else 1, enrolled_at=came, begins_at=now,
-                awaiting=list(awaiting),
+                occasion=occasion, entry=entry, enrolled_at=came, begins_at=now, awaiting=list(awaiting),
+                workflow=workflow_id(journey, customer_id, entry),
             )
             .returning(*enrolments.c)
         )

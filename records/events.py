@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.conditions import PropertyTest
 from records.conditions import event_meets
-from records.tables import events
+from records.tables import events, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ async def store(
         "touch_id": touch_id,
     }
     statement = insert(events).values(row).on_conflict_do_nothing(index_elements=["key"])
-    stored = (await db.execute(statement.returning(*events.c))).one_or_none()
+    stored = (await db.execute(statement.returning(*shown(events)))).one_or_none()
     return None if stored is None else StoredEvent(**stored._mapping)
 
 
@@ -71,7 +71,7 @@ async def meets(db: AsyncConnection, event_id: int, tests: Mapping[str, Property
 
 async def unrouted(db: AsyncConnection, *, limit: int, older_than: datetime) -> list[StoredEvent]:
     """Events received up to `older_than` that no journey has heard of yet, oldest first."""
-    waiting = select(events).where(events.c.routed_at.is_(None), events.c.received_at <= older_than)
+    waiting = select(*shown(events)).where(events.c.routed_at.is_(None), events.c.received_at <= older_than)
     return [StoredEvent(**row._mapping) for row in await db.execute(waiting.order_by(events.c.id).limit(limit))]
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journeys.conditions import STANDARD_FIELDS, Condition
 from records.conditions import compile_condition
 from records.customers import Customer
-from records.tables import customers
+from records.tables import customers, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ async def longest(
     """The customers who meet a condition and whose fields, taken together, are longest in UTF-8: letters beyond ASCII
     weigh more, as they do in a text message."""
     length: Any = sum((_length(name, func.octet_length) for name in fields), start=cast(0, customers.c.id.type))
-    query = select(customers).where(_meet(among, now)).order_by(length.desc(), customers.c.id).limit(limit)
+    query = select(*shown(customers)).where(_meet(among, now)).order_by(length.desc(), customers.c.id).limit(limit)
     return [Customer(**row._mapping) for row in await db.execute(query)]
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from sqlalchemy import and_, bindparam, delete, func, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from records.tables import consents, customers, enrolments, suppressions, touches
+from records.tables import consents, customers, enrolments, shown, suppressions, touches
 
 Settled = Literal["sent", "failed", "skipped", "uncertain"]
 
@@ -81,7 +81,7 @@ def _recipient_query(channel: str) -> Any:
         .scalar_subquery()
     )
     return select(
-        customers,
+        *shown(customers),
         address.label("address_"),
         granted.label("granted_"),
         suppressed.label("suppressed_"),
@@ -90,7 +90,7 @@ def _recipient_query(channel: str) -> Any:
 
 _RECIPIENT = {channel: _recipient_query(channel) for channel in ("email", "sms")}
 _CUSTOMER = select(
-    customers, null().label("address_"), null().label("granted_"), null().label("suppressed_")
+    *shown(customers), null().label("address_"), null().label("granted_"), null().label("suppressed_")
 ).where(customers.c.id == bindparam("customer"))  # fmt: skip
 """What a channel needs that calls another system, and nobody's address."""
 

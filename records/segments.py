@@ -37,7 +37,7 @@ from journeys.segments import Segment
 from records.conditions import compile_condition
 from records.enrolments import OPEN
 from records.events import StoredEvent
-from records.tables import customers, enrolments, events, segment_members, segments
+from records.tables import customers, enrolments, events, segment_members, segments, shown
 
 
 class UnknownSegment(WaymarkError):
@@ -221,7 +221,9 @@ async def unrouted(
     db: AsyncConnection, *, limit: int, after: int = 0, customer_id: int | None = None
 ) -> list[StoredEvent]:
     """Changes of membership that no journey has heard of yet, oldest first, those after the id `after`."""
-    query = select(events).where(events.c.routed_at.is_(None), events.c.name.in_([ENTERED, LEFT]), events.c.id > after)
+    query = select(*shown(events)).where(
+        events.c.routed_at.is_(None), events.c.name.in_([ENTERED, LEFT]), events.c.id > after
+    )
     if customer_id is not None:
         query = query.where(events.c.customer_id == customer_id)
     return [StoredEvent(**row._mapping) for row in await db.execute(query.order_by(events.c.id).limit(limit))]

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Dialect,
     ForeignKey,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     MetaData,
     Numeric,
     PrimaryKeyConstraint,
+    SmallInteger,
     Table,
     Text,
     TypeDecorator,
@@ -32,6 +34,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.types import UserDefinedType
 
 metadata = MetaData(
     naming_convention={
@@ -56,6 +59,15 @@ class Instant(TypeDecorator[datetime]):
         return value
 
 
+class Transaction(UserDefinedType[str]):
+    """A transaction of the server (`xid8`), as text: the records are asked which of them an evaluation has seen."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
+
+
 def _id() -> Column[int]:
     return Column("id", BigInteger, Identity(), primary_key=True)
 
@@ -67,6 +79,16 @@ def _customer() -> Column[int]:
 
 def _enrolment() -> Column[int]:
     return Column("enrolment_id", BigInteger, ForeignKey("enrolments.id", ondelete="CASCADE"))
+
+
+def _written() -> Column[str]:
+    # Kept by a trigger where rows are updated: who could have changed since a moment is answered from its index.
+    return Column("written", Transaction(), nullable=False, server_default=text("pg_current_xact_id()"))
+
+
+def shown(table: Table) -> list[Column[Any]]:
+    """The columns of a table that say something about its row, without the one that says who wrote it."""
+    return [column for column in table.c if column.name != "written"]
 
 
 def _json(name: str) -> Column[Any]:
@@ -85,9 +107,9 @@ customers = Table(
     "customers",
     metadata,
     _id(),
-    Column("external_id", Text, unique=True),
-    Column("email", Text, unique=True),
-    Column("phone", Text, unique=True),
+    Column("external_id", Text),
+    Column("email", Text),
+    Column("phone", Text),
     Column("first_name", Text),
     Column("last_name", Text),
     Column("country", CHAR(2)),
@@ -100,8 +122,100 @@ customers = Table(
     _json("properties"),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    _written(),
+    Column("lifecycle", Text),
+    Column("fit", Integer, nullable=False, server_default="0"),
+    Column("grade", Text),
+    Column("scored_at", Instant),
+    Column("owner", Text),
+    Index(None, "external_id"),
+    Index(None, "email"),
+    Index(None, "phone"),
+    Index(None, "written"),
+    Index(None, "lifecycle", postgresql_where=text("lifecycle IS NOT NULL")),
     Index(None, "tags", postgresql_using="gin"),
     Index(None, "properties", postgresql_using="gin", postgresql_ops={"properties": "jsonb_path_ops"}),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("kind", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    _customer(),
+    Column("since", Instant, nullable=False),
+    PrimaryKeyConstraint("kind", "value"),
+    _one_of("kind", "external_id", "email", "phone"),
+    Index(None, "customer_id"),
+)
+
+merges = Table(
+    "merges",
+    metadata,
+    _id(),
+    Column("kept_id", BigInteger, ForeignKey("customers.id", ondelete="CASCADE"), nullable=False),
+    Column("gone_id", BigInteger, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("because", Text),
+    _json("before"),
+    Column("undone_at", Instant),
+    Column("undone_by", Text),
+    Index(None, "kept_id"),
+    Index(None, "gone_id"),
+)
+
+imports = Table(
+    "imports",
+    metadata,
+    _id(),
+    Column("kind", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    _json("options"),
+    Column("rows_done", BigInteger, nullable=False, server_default="0"),
+    _json("report"),
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    _one_of("kind", "customers", "events"),
+    Index("ix_imports_digest", "kind", "digest"),
+)
+
+customer_values = Table(
+    "customer_values",
+    metadata,
+    Column(
+        "customer_id", BigInteger, ForeignKey("customers.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("orders", Integer, nullable=False),
+    Column("revenue", Numeric, nullable=False),
+    Column("first_order_at", Instant, nullable=False),
+    Column("last_order_at", Instant, nullable=False),
+    Column("r", SmallInteger, nullable=False),
+    Column("f", SmallInteger, nullable=False),
+    Column("m", SmallInteger, nullable=False),
+)
+
+rulebooks = Table(
+    "rulebooks",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("definition", JSONB, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("published_at", Instant, nullable=False),
+    Column("published_by", Text, nullable=False),
+)
+
+fits = Table(
+    "fits",
+    metadata,
+    _id(),
+    _customer(),
+    Column("at", Instant, nullable=False),
+    Column("points", Integer, nullable=False),
+    _json("parts"),
+    Index("ix_fits_customer_id", "customer_id", "at"),
 )
 
 consents = Table(
@@ -113,8 +227,10 @@ consents = Table(
     Column("granted", Boolean, nullable=False),
     Column("source", Text, nullable=False),
     Column("at", Instant, nullable=False),
+    _written(),
     _one_of("channel", "email", "sms"),
     Index("ix_consents_latest", "customer_id", "channel", text("at DESC"), text("id DESC")),
+    Index(None, "written"),
 )
 
 suppressions = Table(
@@ -143,7 +259,9 @@ events = Table(
     _json("properties"),
     Column("touch_id", BigInteger, ForeignKey("touches.id", ondelete="SET NULL")),
     Column("routed_at", Instant),
+    _written(),
     Index(None, "customer_id", "name", "occurred_at"),
+    Index(None, "written"),
     # The timeline reads the newest of all names.
     Index(None, "customer_id", "occurred_at"),
     Index("ix_events_unrouted", "id", postgresql_where=text("routed_at IS NULL")),
@@ -201,6 +319,7 @@ enrolments = Table(
     Column("ended_at", Instant),
     Column("occasion", Text),
     Column("held_out", Boolean, nullable=False, server_default=text("false")),
+    Column("workflow", Text, nullable=False),
     ForeignKeyConstraint(["journey", "version"], ["journey_versions.journey", "journey_versions.version"]),
     UniqueConstraint("journey", "customer_id", "entry"),
     _one_of("status", "pending", "active", "finished", "exited", "failed"),
@@ -254,12 +373,20 @@ touches = Table(
     Column("settled_at", Instant),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("transactional", Boolean, nullable=False, server_default=text("false")),
+    _written(),
+    Column("broadcast_id", BigInteger, ForeignKey("broadcasts.id", ondelete="SET NULL")),
+    Column("variant", Text),
     UniqueConstraint("enrolment_id", "step", "visit"),
     _one_of("status", "claimed", "sent", "skipped", "failed", "uncertain"),
     Index(None, "customer_id", "claimed_at"),
     Index(None, "provider_id", postgresql_where=text("provider_id IS NOT NULL")),
     Index("ix_touches_unsettled", "status", postgresql_where=text("status IN ('claimed', 'uncertain')")),
-)
+    Index(None, "written"),
+    Index(
+        "uq_touches_broadcast", "broadcast_id", "customer_id",
+        unique=True, postgresql_where=text("broadcast_id IS NOT NULL"),
+    ),
+)  # fmt: skip
 
 score_entries = Table(
     "score_entries",
@@ -316,12 +443,29 @@ tasks = Table(
     _enrolment(),
     Column("step", Text),
     Column("visit", Integer),
+    Column("rule", Text),
+    Column("assigned_to", Text),
+    Column("assigned_at", Instant),
+    Column("snoozed_until", Instant),
+    Column("reminded_at", Instant),
+    Column("escalated_at", Instant),
+    Column("expires_at", Instant),
+    Column("launched_at", Instant),
+    Column("reason", Text),
+    Column("marketing", Text, nullable=False, server_default="go_on"),
+    Column("pipeline", Text),
+    Column("amount", Numeric),
+    Column("expected_close", Date),
     UniqueConstraint("enrolment_id", "step", "visit"),
-    _one_of("status", "open", "claimed", "done"),
-    _one_of("outcome", "won", "lost", "nurture"),
+    _one_of("status", "open", "claimed", "done", "expired"),
+    _one_of("outcome", "won", "lost", "nurture", "bad_lead"),
+    _one_of("marketing", "stop", "go_on"),
+    Index("ix_tasks_stopping", "customer_id",
+          postgresql_where=text("marketing = 'stop' AND status IN ('open', 'claimed')")),
+    Index("ix_tasks_unlaunched", "id", postgresql_where=text("launched_at IS NULL AND rule IS NOT NULL")),
     Index(None, "customer_id", "created_at"),
     Index("ix_tasks_queue", "queue", "status", text("priority DESC"), "due_at"),
-)
+)  # fmt: skip
 
 holds = Table(
     "holds",
@@ -378,6 +522,7 @@ segments = Table(
     Column("definition", JSONB, nullable=False),
     Column("digest", Text, nullable=False),
     Column("evaluated_at", Instant),
+    Column("seen", Transaction()),
 )
 
 segment_members = Table(
@@ -395,4 +540,21 @@ clocks = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("at", Instant, nullable=False),
+)
+
+broadcasts = Table(
+    "broadcasts",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("definition", JSONB, nullable=False),
+    Column("status", Text, nullable=False, server_default="planned"),
+    Column("winner", Text),
+    _json("progress"),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("starts_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    _one_of("status", "planned", "running", "paused", "finished", "cancelled", "failed"),
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Literal, get_args
 
 from sqlalchemy import Select, func, or_, select, update
@@ -14,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journeys.errors import WaymarkError
 from records.tables import customers, tasks
 
-Outcome = Literal["won", "lost", "nurture"]
-Status = Literal["open", "claimed", "done"]
+Outcome = Literal["won", "lost", "nurture", "bad_lead"]
+Status = Literal["open", "claimed", "done", "expired"]
 
 
 class UnknownTask(WaymarkError):
@@ -53,6 +54,19 @@ class Task:
     enrolment_id: int | None
     step: str | None
     visit: int | None
+    rule: str | None
+    assigned_to: str | None
+    assigned_at: datetime | None
+    snoozed_until: datetime | None
+    reminded_at: datetime | None
+    escalated_at: datetime | None
+    expires_at: datetime | None
+    launched_at: datetime | None
+    reason: str | None
+    marketing: Literal["stop", "go_on"]
+    pipeline: str | None
+    amount: Decimal | None
+    expected_close: date | None
     customer: str
 
 
@@ -135,10 +149,10 @@ async def finish(
         TaskTaken: somebody else has claimed it.
         TaskFinished: it is done with another outcome.
         UnknownTask: there is no such task.
-        WaymarkError: the outcome is none of won, lost and nurture.
+        WaymarkError: the outcome is none of these.
     """
     if outcome not in get_args(Outcome):
-        raise WaymarkError(f"{outcome!r} is no outcome of a task.", hint="Choose won, lost or nurture.")
+        raise WaymarkError(f"{outcome!r} is no outcome of a task.", hint="Choose won, lost, nurture or bad_lead.")
     mine = or_(tasks.c.claimed_by.is_(None), tasks.c.claimed_by == rep)
     unfinished = update(tasks).where(tasks.c.id == task_id, tasks.c.status != "done", mine)
     done = {

@@ -24,7 +24,6 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from journeys.identity import workflow_id
 from records import enrolments
 from records.enrolments import OPEN, Enrolment
 from workers.rests import Rests
@@ -148,7 +147,7 @@ class VirtualTime:
     async def _describe(self, run: Enrolment) -> DescribeWorkflowExecutionResponse | None:
         """How a run stands with the server; None when it has ended or never was."""
         try:
-            described = await self.client.get_workflow_handle(_id(run)).describe()
+            described = await self.client.get_workflow_handle(run.workflow).describe()
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
@@ -164,7 +163,7 @@ class VirtualTime:
         """Change how a run's clock goes. A run that has ended is left alone."""
         request = UpdateWorkflowExecutionOptionsRequest(
             namespace=self.client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=_id(run)),
+            workflow_execution=WorkflowExecution(workflow_id=run.workflow),
             workflow_execution_options=WorkflowExecutionOptions(time_skipping_config=config),
             update_mask=FieldMask(paths=["time_skipping_config"]),
             identity=self.client.identity,
@@ -174,10 +173,6 @@ class VirtualTime:
         except RPCError as error:
             if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION):
                 raise
-
-
-def _id(run: Enrolment) -> str:
-    return workflow_id(run.journey, run.customer_id, run.entry)
 
 
 def _next(run: Enrolment) -> datetime | None:

@@ -23,6 +23,7 @@ ADA = Customer(
     id=7, external_id="c-7", email="ada@acme.example", phone=None, first_name="Ada", last_name="Lovelace",
     country="GB", locale="en-GB", time_zone=None, stage="lead", score=12, qualified_at=None, tags=["vip"],
     properties={"company": "Analytical Engines", "secret_note": "not declared"}, created_at=AT, updated_at=AT,
+    lifecycle=None, fit=0, grade=None, scored_at=None, owner=None,
 )  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text("ab ü中"),

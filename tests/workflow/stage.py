@@ -22,7 +22,6 @@ from activities.calendar import Calendar
 from activities.channels.channel import Channel
 from activities.channels.email import EmailChannel
 from activities.publishing import publish
-from journeys.identity import workflow_id
 from journeys.loading import parse
 from journeys.sending import SendingRules
 from records import customers, enrolments, events, tasks, touches
@@ -174,7 +173,7 @@ class Stage:
         return fresh
 
     def handle(self, run: Enrolment) -> WorkflowHandle[Any, Any]:
-        return self.client.get_workflow_handle(workflow_id(run.journey, run.customer_id, run.entry))
+        return self.client.get_workflow_handle(run.workflow)
 
 
 @asynccontextmanager

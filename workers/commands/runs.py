@@ -8,7 +8,6 @@ from rich.markup import escape
 
 from activities.settling import Verdict, settle_by_hand
 from journeys.errors import WaymarkError
-from journeys.identity import workflow_id
 from records import customers, enrolments, touches
 from records.enrolments import Enrolment, PathStep, Status
 from records.touches import Touch
@@ -92,7 +91,7 @@ def show(number: Number, as_json: AsJson = False) -> None:
             return one, way, sent[::-1]
 
     one, way, sent = run(load())
-    workflow = workflow_id(one.journey, one.customer_id, one.entry)
+    workflow = one.workflow
     if as_json:
         print_json({"run": plain_run(one), "workflow": workflow, "path": way, "touches": sent})
         return
