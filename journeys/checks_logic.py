@@ -14,14 +14,17 @@ from journeys.conditions import (
     EventTest,
     FieldIs,
     Happened,
+    InLifecycle,
     InSegment,
     Locale,
     Not,
+    Range,
     Score,
     Stage,
     Tagged,
     Touched,
     ValueTest,
+    Worth,
 )
 from journeys.saying import say
 
@@ -76,6 +79,7 @@ def _contradicts(case: list[Literal]) -> bool:
     return (
         any(_implies(one, other) for one in held for other in denied)
         or _no_score(held, denied)
+        or _no_worth(held)
         or _no_word(held, denied)
         or _no_locale(held, denied)
         or _no_field(held, denied)
@@ -94,6 +98,11 @@ def _implies(one: Condition, other: Condition) -> bool:
             return {*few} <= {*many}
         case (Country(country=few), Country(country=many)) | (InSegment(segment=few), InSegment(segment=many)):
             return {*few} <= {*many}
+        case InLifecycle(lifecycle=few), InLifecycle(lifecycle=many):
+            return {*few} <= {*many}
+        case Worth(value=narrow___), Worth(value=wide___):
+            mine = narrow___.parts()
+            return all(name in mine and _inside(mine[name], wanted) for name, wanted in wide___.parts().items())
         case FieldIs(field=narrow), FieldIs(field=wide):
             return narrow.name == wide.name and passes_too(narrow, wide)
         case Happened(event=narrow_), Happened(event=wide_):
@@ -163,9 +172,29 @@ def _no_score(held: list[Condition], denied: list[Condition]) -> bool:
     return low >= high
 
 
+def _bounds(wanted: Range) -> tuple[float, float]:
+    low, high = wanted.at_least, wanted.below
+    return float("-inf") if low is None else low, float("inf") if high is None else high
+
+
+def _inside(narrow: Range, wide: Range) -> bool:
+    (low, high), (lowest, highest) = _bounds(narrow), _bounds(wide)
+    return low >= lowest and high <= highest
+
+
+def _no_worth(held: list[Condition]) -> bool:
+    """Whether what is asked of one figure of a customer's orders rules out what else is asked of it."""
+    asked: dict[str, list[tuple[float, float]]] = {}
+    for leaf in held:
+        if isinstance(leaf, Worth):
+            for name, wanted in leaf.value.parts().items():
+                asked.setdefault(name, []).append(_bounds(wanted))
+    return any(max(low for low, _ in each) >= min(high for _, high in each) for each in asked.values())
+
+
 def _no_word(held: list[Condition], denied: list[Condition]) -> bool:
-    """Whether no stage, or no country, is left; or every tag or segment that is asked for is ruled out."""
-    for kind in (Stage, Country):
+    """Whether no stage (of either kind) and no country is left; or every tag or segment asked for is ruled out."""
+    for kind in (Stage, Country, InLifecycle):
         asked = [_words(leaf) for leaf in held if isinstance(leaf, kind)]
         out = set[str]().union(*(_words(leaf) for leaf in denied if isinstance(leaf, kind)))
         if asked and not set.intersection(*asked) - out:
@@ -180,6 +209,8 @@ def _no_word(held: list[Condition], denied: list[Condition]) -> bool:
 def _words(leaf: Condition) -> set[str]:
     match leaf:
         case Stage(stage=words) | Country(country=words) | Tagged(tag=words) | InSegment(segment=words):
+            return set(words)
+        case InLifecycle(lifecycle=words):
             return set(words)
     return set()
 

@@ -107,6 +107,58 @@ class ScoreRange(Model):
         return self
 
 
+class Range(Model):
+    """Numbers from `at_least`, which is one of them, to `below`, which is not."""
+
+    at_least: Number | None = None
+    below: Number | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.at_least is None and self.below is None:
+            raise ValueError("needs at_least, below or both")
+        if self.at_least is not None and self.below is not None and self.at_least >= self.below:
+            raise ValueError(f"nothing is at least {self.at_least:g} and below {self.below:g}")
+        return self
+
+
+def _one_to_five(wanted: Range) -> Range:
+    low, high = wanted.at_least, wanted.below
+    if (low is not None and not 1 <= low <= 5) or (high is not None and not 1 < high <= 5):
+        raise ValueError("scores are 1, 2, 3, 4 and 5; 5 is best")
+    return wanted
+
+
+Quintile = Annotated[Range, AfterValidator(_one_to_five)]
+
+
+class WorthTest(Model):
+    """What a customer's orders come to; every stated part must hold, and who never ordered passes none.
+
+    `revenue` and `lifetime_value` (revenue less refunds) are in the workspace's currency, `days_since_order` in full
+    days of 24 hours, `r`, `f` and `m` the quintiles of the last night.
+    """
+
+    orders: Range | None = None
+    revenue: Range | None = None
+    lifetime_value: Range | None = None
+    days_since_order: Range | None = None
+    r: Quintile | None = None
+    f: Quintile | None = None
+    m: Quintile | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.parts():
+            raise ValueError(f"needs a test: {', '.join(type(self).model_fields)}")
+        return self
+
+    def parts(self) -> dict[str, Range]:
+        """The parts that are stated, by name."""
+        stated = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: wanted for name, wanted in stated.items() if wanted is not None}
+
+
 class ValueTest(Model):
     """A test of one value; every stated part must hold. No value passes only `exists: false` and `is_not`."""
 
@@ -272,6 +324,16 @@ class InSegment(Model):
     segment: Annotated[list[Slug], BeforeValidator(listed), Field(min_length=1)]
 
 
+class InLifecycle(Model):
+    """Is in any of these stages of `definitions/lifecycle.yaml`."""
+
+    lifecycle: Annotated[list[Slug], BeforeValidator(listed), Field(min_length=1)]
+
+
+class Worth(Model):
+    value: WorthTest
+
+
 class Opened(Model):
     opened: MessageName
 
@@ -283,7 +345,7 @@ class Clicked(Model):
 KINDS: dict[str, type[Model]] = {
     "all": AllOf, "any": AnyOf, "not": Not, "score": Score, "stage": Stage, "country": Country, "locale": Locale,
     "tag": Tagged, "consent": Consented, "field": FieldIs, "event": Happened, "touched": Touched, "opened": Opened,
-    "clicked": Clicked, "segment": InSegment,
+    "clicked": Clicked, "segment": InSegment, "lifecycle": InLifecycle, "value": Worth,
 }  # fmt: skip
 
 
@@ -308,7 +370,9 @@ Condition = Annotated[
     | Annotated[Touched, Tag("touched")]
     | Annotated[Opened, Tag("opened")]
     | Annotated[Clicked, Tag("clicked")]
-    | Annotated[InSegment, Tag("segment")],
+    | Annotated[InSegment, Tag("segment")]
+    | Annotated[InLifecycle, Tag("lifecycle")]
+    | Annotated[Worth, Tag("value")],
     Discriminator(_kind),
 ]
 """Any condition. Build one from plain data with `CONDITION.validate_python`."""

@@ -19,21 +19,31 @@ from journeys.conditions import (
     FieldIs,
     FieldTest,
     Happened,
+    InLifecycle,
     InSegment,
     Locale,
     Not,
     Opened,
     PropertyTest,
+    Range,
     Score,
     Stage,
     Tagged,
     TiedTest,
     Touched,
     ValueTest,
+    Worth,
 )
 from journeys.timing import Duration
 
 _BARE_WORD = re.compile(r"[^\W\d]\w*([./-]\w+)*")
+
+
+_WORTH = {
+    "orders": "number of orders", "revenue": "revenue of orders", "lifetime_value": "worth of orders",
+    "days_since_order": "days since the last order", "r": "recency quintile", "f": "frequency quintile",
+    "m": "monetary quintile",
+}  # fmt: skip
 
 
 def holds(condition: Condition, seen: dict[str, bool]) -> bool:
@@ -87,6 +97,15 @@ def say(condition: Condition) -> str:
             return f"clicked {message}"
         case InSegment(segment=names):
             return f"in segment {' or '.join(names)}"
+        case InLifecycle(lifecycle=words):
+            return f"lifecycle is {' or '.join(words)}"
+        case Worth(value=worth):
+            return ", ".join(f"{_WORTH[name]} {_say_range(wanted)}" for name, wanted in worth.parts().items())
+
+
+def _say_range(wanted: Range) -> str:
+    bounds = [f"at least {_value(wanted.at_least)}"] if wanted.at_least is not None else []
+    return " and ".join([*bounds, *([f"below {_value(wanted.below)}"] if wanted.below is not None else [])])
 
 
 def _wrap(condition: Condition) -> str:

@@ -8,7 +8,7 @@ passes no test but `exists` and `is_not`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -33,7 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journeys import conditions as form
 from journeys.timing import Duration, add
 from records.customers import UnknownCustomer
-from records.tables import consents, customers, events, segment_members, touches
+from records.tables import consents, customer_values, customers, events, segment_members, touches
 
 NUMBER = r"^-?[0-9]{1,100}(\.[0-9]{1,100})?$"
 """The text of a number, short enough that no cast can fail."""
@@ -77,6 +77,10 @@ def compile_condition(condition: form.Condition, now: datetime) -> ColumnElement
             return _receipt("email.clicked", message)
         case form.InSegment(segment=names):
             return exists().where(segment_members.c.customer_id == customers.c.id, segment_members.c.segment.in_(names))
+        case form.InLifecycle(lifecycle=words):
+            return _known(customers.c.lifecycle.in_(words))
+        case form.Worth(value=worth):
+            return exists().where(customer_values.c.customer_id == customers.c.id, *_worth(worth, now))
 
 
 async def answers(
@@ -103,6 +107,27 @@ def _known(test: ColumnElement[Any]) -> ColumnElement[bool]:
 def _range(value: ColumnElement[Any], at_least: float | None, below: float | None) -> ColumnElement[bool]:
     bounds = [value >= _exactly(at_least)] if at_least is not None else []
     return and_(*bounds, *([value < _exactly(below)] if below is not None else []))
+
+
+def _worth(test: form.WorthTest, now: datetime) -> list[ColumnElement[bool]]:
+    """The tests of a row of `customer_values`."""
+    c, tests = customer_values.c, []
+    for name, wanted in test.parts().items():
+        if name == "days_since_order":
+            tests += [c.last_order_at <= _days_ago(wanted.at_least, now)] if wanted.at_least is not None else []
+            tests += [c.last_order_at > _days_ago(wanted.below, now)] if wanted.below is not None else []
+        else:
+            value = c.revenue - c.refunded if name == "lifetime_value" else cast(c[name], Numeric)
+            tests.append(_range(value, wanted.at_least, wanted.below))
+    return tests
+
+
+def _days_ago(days: float, now: datetime) -> datetime:
+    """So many days of 24 hours before; the beginning of all time for more than there have been."""
+    try:
+        return now - timedelta(days=days)
+    except OverflowError:
+        return datetime(1, 1, 1, tzinfo=UTC) if days > 0 else datetime(9999, 12, 31, tzinfo=UTC)
 
 
 def _exactly(value: float) -> Decimal:

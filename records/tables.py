@@ -195,6 +195,19 @@ customer_values = Table(
     Column("r", SmallInteger, nullable=False),
     Column("f", SmallInteger, nullable=False),
     Column("m", SmallInteger, nullable=False),
+    Column("refunded", Numeric, nullable=False, server_default="0"),
+    _written(),
+    Index(None, "written"),
+)
+
+quintiles = Table(
+    "quintiles",
+    metadata,
+    Column("measure", Text, nullable=False),
+    Column("score", SmallInteger, nullable=False),
+    Column("least", Numeric, nullable=False),
+    PrimaryKeyConstraint("measure", "score"),
+    _one_of("measure", "r", "f", "m"),
 )
 
 rulebooks = Table(

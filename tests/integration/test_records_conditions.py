@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -42,6 +43,7 @@ EVENTS = st.sampled_from(["order.placed", "email.opened", "email.clicked"])
 AGES = st.sampled_from([0, 1, 29, 30, 31, 400]).map(lambda days: timedelta(days=days))
 LENGTHS = st.sampled_from(["1d", "30d", "1w", "24h"])
 SEGMENTS = st.sampled_from(["at_risk", "vip"])
+MONEY = st.sampled_from(["0", "0.10", "49.90", "50"]).map(Decimal)
 DAYS = st.sampled_from(["2026-02-09", "2026-02-10", "2026-02-11"]).map(date.fromisoformat)
 
 
@@ -63,6 +65,10 @@ CUSTOMERS = st.fixed_dictionaries({
         "message": MESSAGES, "outcome": OUTCOMES, "größe": VALUES, "value": VALUES}),
         maybe(st.sampled_from([Decimal("0.10"), Decimal(5), Decimal("-1.5")]))), max_size=6),
     "segments": st.lists(SEGMENTS, max_size=2, unique=True),
+    "lifecycle": maybe(st.sampled_from(["nurture", "at_risk"])),
+    "worth": maybe(st.fixed_dictionaries({
+        "orders": st.integers(1, 3), "revenue": MONEY, "refunded": MONEY, "days_since_order": st.integers(0, 40),
+        "r": st.integers(1, 5), "f": st.integers(1, 5), "m": st.integers(1, 5)})),
     "touches": st.lists(st.tuples(MESSAGES, st.sampled_from(["sent", "skipped", "claimed"]), AGES, maybe(AGES)),
                         max_size=3),
 })  # fmt: skip
@@ -93,6 +99,22 @@ FIELD_TESTS = st.one_of(
     .flatmap(lambda test: FIELDS.map(lambda name: {"name": name, **test})),
 )
 
+AMOUNTS = (-1, 0, 0.1, 1, 2, 3, 30, 49.9, 50)
+
+
+def ranges(bounds: tuple[float, ...]) -> st.SearchStrategy[dict[str, float]]:
+    """Ranges with one bound or both."""
+    halves = [{part: bound} for part in ("at_least", "below") for bound in bounds]
+    both = [{"at_least": low, "below": high} for low, high in pairwise(bounds)]
+    return st.sampled_from([*halves, *both])
+
+
+WORTH = st.one_of(
+    *(st.fixed_dictionaries({name: ranges(AMOUNTS)}, optional={"orders": ranges(AMOUNTS)})
+      for name in ("revenue", "lifetime_value", "days_since_order")),
+    *(st.fixed_dictionaries({name: ranges((2, 3, 4, 5))}) for name in "rfm"),
+)  # fmt: skip
+
 PROPERTY_TESTS = st.one_of(
     some(VALUES),
     *(st.fixed_dictionaries({part: value}) for part, value in TESTS.items()),
@@ -118,6 +140,8 @@ LEAVES: dict[str, st.SearchStrategy[Any]] = {
                                           max_size=2)},
     ).filter(countable),
     "segment": some(SEGMENTS),
+    "lifecycle": some(st.sampled_from(["nurture", "at_risk", "churned"])),
+    "value": WORTH,
     "touched": st.fixed_dictionaries(
         {"message": MESSAGES}, optional={"status": st.sampled_from(["sent", "skipped"]), "within": LENGTHS}
     ),
@@ -192,6 +216,17 @@ def holds(condition: form.Condition, who: dict[str, Any]) -> bool:
             return receipt(who, "email.clicked", message)
         case form.InSegment(segment=names):
             return bool({*names} & {*who["segments"]})
+        case form.InLifecycle(lifecycle=words):
+            return who["lifecycle"] in words
+        case form.Worth(value=worth):
+            if (mine := who["worth"]) is None:
+                return False
+            figures = {**mine, "lifetime_value": mine["revenue"] - mine["refunded"]}
+            return all(
+                (wanted.at_least is None or figures[name] >= Decimal(str(wanted.at_least)))
+                and (wanted.below is None or figures[name] < Decimal(str(wanted.below)))
+                for name, wanted in worth.parts().items()
+            )
 
 
 def young(age: timedelta, within: Any) -> bool:
@@ -246,8 +281,11 @@ def shared_engine(postgres: EmbeddedPostgres, migrated: str) -> Iterator[Engine]
     postgres.drop_database("conditions")
 
 
+FIELDS_STORED = ("first_name", "country", "locale", "stage", "score", "tags", "properties", "lifecycle")
+
+
 def store(db: Connection, who: dict[str, Any], number: int) -> int:
-    plain = {name: who[name] for name in ("first_name", "country", "locale", "stage", "score", "tags", "properties")}
+    plain = {name: who[name] for name in FIELDS_STORED}
     plain["locale"] = plain["locale"] and plain["locale"].replace("_", "-")
     row = plain | {"external_id": f"c{number}", "created_at": NOW, "updated_at": NOW}
     me = int(db.execute(insert(tables.customers).values(row).returning(tables.customers.c.id)).scalar_one())
@@ -259,6 +297,11 @@ def store(db: Connection, who: dict[str, Any], number: int) -> int:
         db.execute(insert(tables.events).values(event | {"properties": properties}))
     for name in who["segments"]:
         db.execute(insert(tables.segment_members).values(customer_id=me, segment=name, since=NOW))
+    if (worth := who["worth"]) is not None:
+        last = NOW - timedelta(days=worth["days_since_order"])
+        kept = {name: value for name, value in worth.items() if name != "days_since_order"}
+        times = {"first_order_at": last, "last_order_at": last}
+        db.execute(insert(tables.customer_values).values(customer_id=me, **kept, **times))
     for turn, (message, status, claimed, settled) in enumerate(who["touches"]):
         touch = {"customer_id": me, "channel": "email", "message": message, "status": status}
         times = {"claimed_at": NOW - claimed, "settled_at": None if settled is None else NOW - settled}

@@ -58,6 +58,10 @@ LEAVES = st.one_of(
     st.builds(lambda name, tests: {"event": {"name": name, "with": tests}}, EVENTS, WITH),
     st.builds(lambda message: {"clicked": message}, MESSAGES),
     st.builds(lambda name: {"segment": name}, _some(st.sampled_from(["at_risk", "vip"]))),
+    st.builds(lambda name: {"lifecycle": name}, _some(st.sampled_from(["nurture", "at_risk"]))),
+    st.builds(lambda part, bound: {"value": {part: {"at_least": bound}}},
+              st.sampled_from(["orders", "revenue", "lifetime_value", "days_since_order"]), st.integers(0, 99)),
+    st.builds(lambda part, bound: {"value": {part: {"below": bound}}}, st.sampled_from("rfm"), st.integers(2, 5)),
 )  # fmt: skip
 CONDITIONS: st.SearchStrategy[Map] = st.recursive(
     LEAVES,

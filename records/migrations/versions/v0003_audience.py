@@ -100,8 +100,22 @@ CREATE TABLE customer_values (
     r SMALLINT NOT NULL,
     f SMALLINT NOT NULL,
     m SMALLINT NOT NULL,
+    refunded NUMERIC DEFAULT '0' NOT NULL,
+    written xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT pk_customer_values PRIMARY KEY (customer_id),
     CONSTRAINT fk_customer_values_customer_id FOREIGN KEY(customer_id) REFERENCES customers (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_customer_values_written ON customer_values (written);
+CREATE TRIGGER customer_values_written BEFORE UPDATE ON customer_values
+    FOR EACH ROW EXECUTE FUNCTION note_writing();
+
+-- Where each quintile began when they were last worked out, for whom orders between two nights.
+CREATE TABLE quintiles (
+    measure TEXT NOT NULL,
+    score SMALLINT NOT NULL,
+    least NUMERIC NOT NULL,
+    CONSTRAINT pk_quintiles PRIMARY KEY (measure, score),
+    CONSTRAINT ck_quintiles_measure CHECK (measure IN ('r', 'f', 'm'))
 );
 """
 

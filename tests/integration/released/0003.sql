@@ -44,6 +44,7 @@ INSERT INTO imports (kind, digest, file, size, rows_done, report, started_at, fi
 VALUES ('customers', 'd1', 'contacts.csv', 100, 3, '{"rows": 3}', '2026-01-02Z', '2026-01-02Z');
 INSERT INTO customer_values (customer_id, orders, revenue, first_order_at, last_order_at, r, f, m)
 VALUES (1, 2, 49.9, '2025-01-01Z', '2026-01-01Z', 5, 4, 3);
+INSERT INTO quintiles (measure, score, least) VALUES ('f', 5, 12);
 INSERT INTO rulebooks (name, definition, digest, published_at, published_by)
 VALUES ('scoring', '{"fit": []}', 'd1', '2026-01-02Z', 'marie');
 INSERT INTO fits (customer_id, at, points, parts) VALUES (1, '2026-01-02Z', 10, '{"country": 10}');
