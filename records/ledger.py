@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import and_, bindparam, delete, func, insert, null, select, update
+from sqlalchemy import and_, bindparam, delete, false, func, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records.tables import consents, customers, enrolments, shown, suppressions, touches
+from records.tasks import held
 
 Settled = Literal["sent", "failed", "skipped", "uncertain"]
 
@@ -42,12 +43,14 @@ class Touch:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """A customer as a channel sees it: `row` holds every column, `granted` the latest consent (None: never asked)."""
+    """A customer as a channel sees it: `row` holds every column, `granted` the latest consent (None: never asked),
+    `with_sales` whether sales holds the lead and marketing stops for so long."""
 
     row: dict[str, Any]
     address: str | None
     granted: bool | None
     suppressed: str | None
+    with_sales: bool = False
 
     def refusal(self, channel: str, rule: str | None, *, transactional: bool) -> str | None:
         """Why nothing may be sent to this customer on the channel, in words, or None when it may.
@@ -59,11 +62,13 @@ class Recipient:
             return "no e-mail address" if channel == "email" else "no phone number"
         if self.suppressed and not (transactional and self.suppressed == "unsubscribed"):
             return f"the address is suppressed: {self.suppressed}"
-        if transactional or (self.granted is None and rule == "opt_out"):
+        if transactional:
             return None
-        if self.granted is None:
+        if self.granted is None and rule != "opt_out":
             return f"no consent to {channel}"
-        return None if self.granted else f"consent to {channel} was withdrawn"
+        if self.granted is False:
+            return f"consent to {channel} was withdrawn"
+        return "sales has the lead" if self.with_sales else None
 
 
 def _recipient_query(channel: str) -> Any:
@@ -85,12 +90,14 @@ def _recipient_query(channel: str) -> Any:
         address.label("address_"),
         granted.label("granted_"),
         suppressed.label("suppressed_"),
+        held(customers.c.id).label("with_sales_"),
     ).where(customers.c.id == bindparam("customer"))
 
 
 _RECIPIENT = {channel: _recipient_query(channel) for channel in ("email", "sms")}
 _CUSTOMER = select(
-    *shown(customers), null().label("address_"), null().label("granted_"), null().label("suppressed_")
+    *shown(customers), null().label("address_"), null().label("granted_"), null().label("suppressed_"),
+    false().label("with_sales_"),
 ).where(customers.c.id == bindparam("customer"))  # fmt: skip
 """What a channel needs that calls another system, and nobody's address."""
 
@@ -99,7 +106,7 @@ async def recipient(db: AsyncConnection, customer_id: int, channel: str) -> Reci
     """The customer, its address on the channel, and whether it may be written to."""
     row = dict((await db.execute(_RECIPIENT.get(channel, _CUSTOMER), {"customer": customer_id})).one()._mapping)
     address, granted, suppressed = row.pop("address_"), row.pop("granted_"), row.pop("suppressed_")
-    return Recipient(row, address, granted, suppressed)
+    return Recipient(row, address, granted, suppressed, row.pop("with_sales_"))
 
 
 def _in(slot: Slot) -> Any:

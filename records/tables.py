@@ -399,6 +399,8 @@ touches = Table(
         "uq_touches_broadcast", "broadcast_id", "customer_id",
         unique=True, postgresql_where=text("broadcast_id IS NOT NULL"),
     ),
+    Index("ix_touches_claims", "broadcast_id",
+          postgresql_where=text("broadcast_id IS NOT NULL AND status = 'claimed'")),
 )  # fmt: skip
 
 score_entries = Table(
@@ -476,9 +478,48 @@ tasks = Table(
     Index("ix_tasks_stopping", "customer_id",
           postgresql_where=text("marketing = 'stop' AND status IN ('open', 'claimed')")),
     Index("ix_tasks_unlaunched", "id", postgresql_where=text("launched_at IS NULL AND rule IS NOT NULL")),
+    Index("ix_tasks_pipeline", "expected_close",
+          postgresql_where=text("pipeline IS NOT NULL AND status IN ('open', 'claimed')")),
     Index(None, "customer_id", "created_at"),
     Index("ix_tasks_queue", "queue", "status", text("priority DESC"), "due_at"),
 )  # fmt: skip
+
+task_history = Table(
+    "task_history",
+    metadata,
+    _id(),
+    Column("task_id", BigInteger, ForeignKey("tasks.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("rep", Text),
+    Column("because", Text),
+    Column("at", Instant, nullable=False),
+    _one_of("kind", "assigned", "unassigned", "reassigned", "claimed", "reminded", "escalated", "snoozed", "expired",
+            "updated"),
+    Index(None, "task_id"),
+    # Whose turn it is: the latest time that each rep was given something.
+    Index("ix_task_history_turns", "rep", "id", postgresql_where=text("kind IN ('assigned', 'reassigned')")),
+    Index(None, "at"),
+)  # fmt: skip
+
+notices = Table(
+    "notices",
+    metadata,
+    _id(),
+    Column("key", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("task_id", BigInteger, ForeignKey("tasks.id", ondelete="CASCADE")),
+    Column("recipient", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="pending"),
+    Column("because", Text),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("created_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("settled_at", Instant),
+    _one_of("kind", "reminder", "reassigned", "escalation", "day"),
+    _one_of("status", "pending", "claimed", "sent", "skipped", "failed", "uncertain"),
+    Index(None, "task_id", postgresql_where=text("task_id IS NOT NULL")),
+)
 
 holds = Table(
     "holds",
@@ -570,4 +611,16 @@ broadcasts = Table(
     Column("started_at", Instant),
     Column("finished_at", Instant),
     _one_of("status", "planned", "running", "paused", "finished", "cancelled", "failed"),
+)
+
+broadcast_shards = Table(
+    "broadcast_shards",
+    metadata,
+    Column("broadcast_id", BigInteger, ForeignKey("broadcasts.id", ondelete="CASCADE"), nullable=False),
+    Column("shard", Integer, nullable=False),
+    Column("leg", Integer, nullable=False, server_default="0"),
+    Column("epoch", Integer, nullable=False, server_default="0"),
+    Column("cursor", BigInteger, nullable=False, server_default="0"),
+    Column("leaving", BigInteger, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("broadcast_id", "shard"),
 )

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, exists, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -68,6 +68,20 @@ class Task:
     amount: Decimal | None
     expected_close: date | None
     customer: str
+
+
+OPEN: tuple[Status, ...] = ("open", "claimed")
+
+
+def held(customer: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether sales holds the customer and marketing stops for so long, as a part of a statement."""
+    stopping = (tasks.c.customer_id == customer, tasks.c.marketing == "stop", tasks.c.status.in_(OPEN))
+    return exists().where(*stopping)
+
+
+async def holding(db: AsyncConnection, customer_id: int) -> bool:
+    """Whether sales holds the lead and marketing stops for so long."""
+    return bool((await db.execute(select(held(literal(customer_id))))).scalar_one())
 
 
 async def create(

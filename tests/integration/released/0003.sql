@@ -49,6 +49,10 @@ INSERT INTO rulebooks (name, definition, digest, published_at, published_by)
 VALUES ('scoring', '{"fit": []}', 'd1', '2026-01-02Z', 'marie');
 INSERT INTO fits (customer_id, at, points, parts) VALUES (1, '2026-01-02Z', 10, '{"country": 10}');
 UPDATE tasks SET rule = 'hot', assigned_to = 'li', marketing = 'stop', pipeline = 'contacted', amount = 900;
+INSERT INTO task_history (task_id, kind, rep, because, at) VALUES (1, 'assigned', 'li', 'round robin', '2026-01-02Z');
+INSERT INTO notices (key, kind, task_id, recipient, address, created_at, due_at)
+VALUES ('reminder/1/1', 'reminder', 1, 'li', 'li@acme.example', '2026-01-02Z', '2026-01-02Z');
 INSERT INTO broadcasts (name, definition, created_at, created_by, starts_at)
 VALUES ('spring', '{"send": "email/spring"}', '2026-01-02Z', 'marie', '2026-01-03Z');
 UPDATE touches SET broadcast_id = 1, variant = 'a';
+INSERT INTO broadcast_shards (broadcast_id, shard, leg, epoch, cursor, leaving) VALUES (1, 0, 1, 1, 1, 1);
