@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import and_, bindparam, delete, false, func, insert, null, select, update
+from sqlalchemy import Select, and_, bindparam, delete, false, func, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records.tables import consents, customers, enrolments, shown, suppressions, touches
@@ -71,7 +71,8 @@ class Recipient:
         return "sales has the lead" if self.with_sales else None
 
 
-def _recipient_query(channel: str) -> Any:
+def recipients(channel: str) -> Select[Any]:
+    """All customers as a channel sees them: their columns, then what `Recipient` says beside them."""
     address = customers.c.email if channel == "email" else customers.c.phone
     granted = (
         select(consents.c.granted)
@@ -94,7 +95,9 @@ def _recipient_query(channel: str) -> Any:
     ).where(customers.c.id == bindparam("customer"))
 
 
-_RECIPIENT = {channel: _recipient_query(channel) for channel in ("email", "sms")}
+_RECIPIENT = {
+    channel: recipients(channel).where(customers.c.id == bindparam("customer")) for channel in ("email", "sms")
+}
 _CUSTOMER = select(
     *shown(customers), null().label("address_"), null().label("granted_"), null().label("suppressed_"),
     false().label("with_sales_"),
