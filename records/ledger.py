@@ -92,7 +92,7 @@ def recipients(channel: str) -> Select[Any]:
         granted.label("granted_"),
         suppressed.label("suppressed_"),
         held(customers.c.id).label("with_sales_"),
-    ).where(customers.c.id == bindparam("customer"))
+    )
 
 
 _RECIPIENT = {
@@ -107,7 +107,12 @@ _CUSTOMER = select(
 
 async def recipient(db: AsyncConnection, customer_id: int, channel: str) -> Recipient:
     """The customer, its address on the channel, and whether it may be written to."""
-    row = dict((await db.execute(_RECIPIENT.get(channel, _CUSTOMER), {"customer": customer_id})).one()._mapping)
+    found = await db.execute(_RECIPIENT.get(channel, _CUSTOMER), {"customer": customer_id})
+    return as_recipient(dict(found.one()._mapping))
+
+
+def as_recipient(row: dict[str, Any]) -> Recipient:
+    """A row of `recipients`, which loses what is no column of the customer."""
     address, granted, suppressed = row.pop("address_"), row.pop("granted_"), row.pop("suppressed_")
     return Recipient(row, address, granted, suppressed, row.pop("with_sales_"))
 
