@@ -4,8 +4,12 @@ Every link is a signed token, so nobody can make one up, and it holds ids only: 
 address. Links do not expire, because mails are kept for years and an unsubscribe link must work for as long.
 """
 
+import hashlib
+import hmac
 import html
+import json
 import re
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -51,21 +55,21 @@ class Links:
 
     def __init__(self, secret: str, base: str) -> None:
         self.base = base.rstrip("/")
-        self._unsubscribe = URLSafeSerializer(secret, salt="unsubscribe")
-        self._click = URLSafeSerializer(secret, salt="click")
-        self._open = URLSafeSerializer(secret, salt="open")
+        self._unsubscribe = _Tokens(secret, "unsubscribe")
+        self._click = _Tokens(secret, "click")
+        self._open = _Tokens(secret, "open")
 
     def unsubscribe(self, *, customer_id: int, channel: str, touch_key: str) -> str:
         """The address for `links.unsubscribe` and the List-Unsubscribe header (RFC 8058)."""
-        return f"{self.base}/u/{_text(self._unsubscribe.dumps([customer_id, channel, touch_key]))}"
+        return f"{self.base}/u/{self._unsubscribe.make([customer_id, channel, touch_key])}"
 
     def click(self, url: str, touch_key: str) -> str:
         """The tracked form of a link to `url`."""
-        return f"{self.base}/c/{_text(self._click.dumps([url, touch_key]))}"
+        return f"{self.base}/c/{self._click.make([url, touch_key])}"
 
     def pixel(self, touch_key: str) -> str:
         """The address of the picture of one pixel that tells of an opened mail."""
-        return f"{self.base}/o/{_text(self._open.dumps(touch_key))}.gif"
+        return f"{self.base}/o/{self._open.make(touch_key)}.gif"
 
     def track(self, page: str, touch_key: str) -> str:
         """The HTML of a mail with its web links tracked and the pixel at its end.
@@ -98,18 +102,36 @@ class Links:
     def read_pixel(self, token: str) -> str:
         """The touch key in the token of an open pixel. Raises BrokenLinkError."""
         try:
-            return str(self._open.loads(token))
+            return str(self._open.read(token))
         except BadData:
             raise BrokenLinkError from None
 
 
-def _text(token: str | bytes) -> str:
-    return token if isinstance(token, str) else token.decode()
+class _Tokens:
+    """Signed tokens of one purpose, readable by itsdangerous' `URLSafeSerializer`, and written as it writes short
+    ones: not compressed, and with the key derived once, which takes a tenth of the time. A broadcast makes many."""
+
+    def __init__(self, secret: str, purpose: str) -> None:
+        self._serializer = URLSafeSerializer(secret, salt=purpose)
+        self._hmac = hmac.new(self._serializer.make_signer(purpose).derive_key(), digestmod=hashlib.sha1)
+
+    def make(self, value: object) -> str:
+        payload = urlsafe_b64encode(_compact(value).encode()).rstrip(b"=")
+        signed = self._hmac.copy()
+        signed.update(payload)
+        return (payload + b"." + urlsafe_b64encode(signed.digest()).rstrip(b"=")).decode()
+
+    def read(self, token: str) -> object:
+        """What was signed. Raises `BadData`."""
+        return self._serializer.loads(token)
 
 
-def _loads(serializer: URLSafeSerializer, token: str, parts: int) -> list[object]:
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _loads(tokens: _Tokens, token: str, parts: int) -> list[object]:
     try:
-        found = serializer.loads(token)
+        found = tokens.read(token)
     except BadData:
         raise BrokenLinkError from None
     if not isinstance(found, list) or len(found) != parts:
