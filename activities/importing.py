@@ -47,6 +47,7 @@ class ImportReport:
     rows: int = 0
     created: int = 0
     updated: int = 0
+    merged: int = 0
     unchanged: int = 0
     rejected: list[Rejection] = field(default_factory=list)
     unknown_columns: dict[str, str | None] = field(default_factory=dict)

@@ -22,54 +22,71 @@ from sqlalchemy import (
     exists,
     false,
     func,
+    literal,
     not_,
     or_,
     select,
-    true,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, array
+from sqlalchemy.dialects.postgresql import ARRAY, array, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys import conditions as form
 from journeys.timing import Duration, add
-from records.customers import UnknownCustomer
+from records.identities import UnknownCustomer
 from records.tables import consents, customer_values, customers, events, segment_members, touches
 
 NUMBER = r"^-?[0-9]{1,100}(\.[0-9]{1,100})?$"
 """The text of a number, short enough that no cast can fail."""
 DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
 """The beginning of an ISO 8601 day or time."""
+_ELSEWHERE = (
+    form.Consented, form.Happened, form.Touched, form.Opened, form.Clicked, form.InSegment, form.Worth,
+)  # fmt: skip
 
 
-def compile_condition(condition: form.Condition, now: datetime) -> ColumnElement[bool]:
-    """The condition as an expression over a row of `customers`; `within` counts back from `now`, in UTC days."""
+def compile_condition(
+    condition: form.Condition, now: datetime, *, whole: bool = False, exact: bool = True
+) -> ColumnElement[bool]:
+    """The condition as an expression over a row of `customers`; `within` counts back from `now`, in UTC days.
+
+    `whole` words it for all customers at once, so that what happened is gone through once instead of looked up for
+    each; it means the same. Without `exact` it may be null where it is not met, which only WHERE takes for false: the
+    server then goes by what it knows of the columns.
+    """
+
+    def inner(part: form.Condition, exact: bool = exact) -> ColumnElement[bool]:
+        return compile_condition(part, now, whole=whole, exact=exact)
+
+    def known(test: ColumnElement[Any]) -> ColumnElement[bool]:
+        return _known(test) if exact else test
+
     match condition:
         case form.AllOf(all=parts):
-            return and_(*(compile_condition(part, now) for part in parts))
+            return and_(*map(inner, sorted(parts, key=needs_looking_up)))
         case form.AnyOf(any=parts):
-            return or_(*(compile_condition(part, now) for part in parts))
+            return or_(*map(inner, sorted(parts, key=needs_looking_up)))
         case form.Not(not_=part):
-            return not_(compile_condition(part, now))
+            return not_(inner(part, exact=True))
         case form.Score(score=wanted):
             return _range(cast(customers.c.score, Numeric), wanted.at_least, wanted.below)
         case form.Stage(stage=words):
             return customers.c.stage.in_(words)
         case form.Country(country=codes):
-            return _known(customers.c.country.in_(codes))
+            return known(customers.c.country.in_(codes))
         case form.Locale(locale=locales):
-            return _known(or_(*(_speaks(locale) for locale in locales)))
+            return known(or_(*(_speaks(locale) for locale in locales)))
         case form.Tagged(tag=words):
-            return _known(customers.c.tags.overlap(cast(array(words), ARRAY(Text))))
+            return customers.c.tags.overlap(cast(array(words), ARRAY(Text)))
         case form.Consented(consent=channel):
-            return _consents(channel)
+            return _consented(channel) if whole else _consents(channel)
         case form.FieldIs(field=test):
             return _field(test)
         case form.Happened(event=test):
-            return _happened(test, now)
+            return _happened(test, now, whole)
         case form.Touched(touched=touch):
             at = func.coalesce(touches.c.settled_at, touches.c.claimed_at)
             sent = [touches.c.message == touch.message, touches.c.status == touch.status]
-            recent = [at >= _since(touch.within, now)] if touch.within else []
+            recent = [at >= since(touch.within, now)] if touch.within else []
             return exists().where(touches.c.customer_id == customers.c.id, *sent, *recent)
         case form.Opened(opened=message):
             return _receipt("email.opened", message)
@@ -78,9 +95,14 @@ def compile_condition(condition: form.Condition, now: datetime) -> ColumnElement
         case form.InSegment(segment=names):
             return exists().where(segment_members.c.customer_id == customers.c.id, segment_members.c.segment.in_(names))
         case form.InLifecycle(lifecycle=words):
-            return _known(customers.c.lifecycle.in_(words))
+            return known(customers.c.lifecycle.in_(words))
         case form.Worth(value=worth):
             return exists().where(customer_values.c.customer_id == customers.c.id, *_worth(worth, now))
+
+
+def needs_looking_up(condition: form.Condition) -> bool:
+    """Whether the row of the customer does not answer it alone. What does comes first: it is answered sooner."""
+    return any(isinstance(leaf, _ELSEWHERE) for leaf in form.leaves(condition))
 
 
 async def answers(
@@ -148,6 +170,17 @@ def _consents(channel: str) -> ColumnElement[bool]:
         .limit(1)
     )
     return _known(latest.correlate(customers).scalar_subquery())
+
+
+def _consented(channel: str) -> ColumnElement[bool]:
+    latest = (
+        select(consents.c.customer_id, consents.c.granted)
+        .where(consents.c.channel == channel)
+        .ext(distinct_on(consents.c.customer_id))
+        .order_by(consents.c.customer_id, consents.c.at.desc(), consents.c.id.desc())
+        .subquery()
+    )
+    return exists().where(latest.c.customer_id == customers.c.id, latest.c.granted)
 
 
 def _field(test: form.FieldTest) -> ColumnElement[bool]:
@@ -222,16 +255,32 @@ def _day(value: date) -> str:
     return value.isoformat()[:10]
 
 
-def _happened(test: form.EventTest, now: datetime) -> ColumnElement[bool]:
-    counted = [events.c.customer_id == customers.c.id, events.c.name == test.name]
+def _happened(test: form.EventTest, now: datetime, whole: bool) -> ColumnElement[bool]:
+    counted = [events.c.name == test.name]
     if test.within:
-        counted.append(events.c.occurred_at >= _since(test.within, now))
+        counted.append(events.c.occurred_at >= since(test.within, now))
     counted += event_meets(test.with_)
+
+    def often(count: int) -> ColumnElement[bool]:
+        return _often(count, counted, whole)
+
     least = test.at_least if test.at_least is not None else int(test.at_most is None)
-    if test.at_most is None and least == 1:
-        return exists().where(*counted)
-    count = select(func.count()).select_from(events).where(*counted).correlate(customers).scalar_subquery()
-    return and_(count >= least if least else true(), count <= test.at_most if test.at_most is not None else true())
+    bounds = [often(least)] if least else []
+    return and_(*bounds, *([not_(often(test.at_most + 1))] if test.at_most is not None else []))
+
+
+def _often(count: int, counted: Sequence[ColumnElement[bool]], whole: bool) -> ColumnElement[bool]:
+    """Whether such events happened so often: seen at the first, counted up to the last that matters, or counted for
+    everybody at once."""
+    mine = events.c.customer_id == customers.c.id
+    if count == 1:
+        return exists().where(mine, *counted)
+    if whole:
+        groups = select(events.c.customer_id).where(*counted).group_by(events.c.customer_id)
+        found = groups.having(func.count() >= count).subquery()
+        return exists().where(found.c.customer_id == customers.c.id)
+    some = select(literal(1)).select_from(events).where(mine, *counted).correlate(customers).limit(count).subquery()
+    return select(func.count()).select_from(some).correlate(customers).scalar_subquery() >= count
 
 
 def _receipt(event: str, message: str) -> ColumnElement[bool]:
@@ -239,5 +288,6 @@ def _receipt(event: str, message: str) -> ColumnElement[bool]:
     return exists().where(events.c.customer_id == customers.c.id, events.c.name == event, of_message)
 
 
-def _since(length: Duration, now: datetime) -> datetime:
+def since(length: Duration, now: datetime) -> datetime:
+    """The moment from which something lies within a length of time before `now`: counted by the calendar in UTC."""
     return add(now, Duration(-length.count, length.unit), UTC)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Row, func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as insert_unless_there
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Row, delete, func, insert, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.errors import WaymarkError
-from records import changes, consents
+from journeys.identities import one_spelling
+from records import changes, consents, identities, merging
 from records.changes import Change
 from records.contacts import COLUMNS, IDENTIFIERS, Contact, clean_column, clean_property
-from records.tables import customers, shown
+from records.identities import DEFAULT, IdentityRules, Key, UnknownCustomer
+from records.tables import customers, merges, shown
+from records.tables import identities as names
 from records.tags import tag, untag
 
 KEPT = (
@@ -29,12 +30,8 @@ __all__ = ["ConflictingIdentity", "Contact", "Customer", "UnknownCustomer", "Ups
            "list_page", "qualify", "set_fields", "tag", "untag", "upsert"]  # fmt: skip
 
 
-class UnknownCustomer(WaymarkError):
-    """Nobody goes by this reference. Look at the list of customers, or import the contact first."""
-
-
 class ConflictingIdentity(WaymarkError):
-    """The identifiers of one contact belong to different customers. Correct the contact; nothing was written."""
+    """An identifier belongs to somebody else, or somebody else takes it at this moment. Nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +67,36 @@ class Customer:
         return full or self.email or self.phone or self.external_id or f"customer {self.id}"
 
 
+Outcome = Literal["created", "updated", "merged", "unchanged"]
+
+
 @dataclass(frozen=True, slots=True)
 class Upserted:
-    """What became of a contact. `still_withdrawn` names the channels whose earlier withdrawal was left to stand."""
+    """What became of a contact; "merged" says that it showed several customers to be one. `still_withdrawn` names the
+    channels whose earlier withdrawal was left to stand."""
 
     id: int
-    outcome: Literal["created", "updated", "unchanged"]
+    outcome: Outcome
     still_withdrawn: tuple[str, ...] = ()
 
 
 async def upsert(
-    db: AsyncConnection, contact: Contact, *, now: datetime, source: str = "import", regrant: bool = False
+    db: AsyncConnection,
+    contact: Contact,
+    *,
+    now: datetime,
+    source: str = "import",
+    regrant: bool = False,
+    rules: IdentityRules = DEFAULT,
 ) -> Upserted:
-    """Writes a contact: creates the customer or completes the one it matches by external id, email or phone.
+    """Writes a contact: creates the customer, or completes the one whom its external id, email or phone names.
 
-    Fields that the contact does not state stay; tags are added; properties are merged. A grant of consent does not
-    undo an earlier withdrawal unless `regrant` says that the person asked again.
+    Keys of several customers make one of them, the oldest; new keys become further names. Fields that the contact
+    does not state stay, and so do the address and the number that are written to; tags are added; properties are
+    merged. A grant of consent does not undo an earlier withdrawal unless `regrant` says that the person asked again.
 
     Raises:
-        ConflictingIdentity: two customers match, or a weaker identifier matches a customer with another stronger one.
+        ConflictingIdentity: others kept writing the same keys at this moment.
         WaymarkError: the contact has no identifier.
     """
     said = contact.columns()
@@ -96,57 +104,69 @@ async def upsert(
         raise WaymarkError(
             "The contact has nothing to know it by.", hint="Give an external id, an email address or a phone number."
         )
-    outcome: Literal["created", "updated", "unchanged"]
-    for _ in range(3):
-        row = await _match(db, said)
-        if row is not None:
-            customer_id = row.id
-            changed = await _complete(db, row, said, contact, because=source, now=now)
-            outcome = "updated" if changed else "unchanged"
-            break
-        created = await _create(db, said, contact, now=now)
-        if created is not None:
-            customer_id, outcome = created, "created"
-            break
-        # Somebody else created it in this moment: now it is there to be matched.
-    else:
-        raise ConflictingIdentity("Several others change this contact at this moment.", hint="Try again.")
+    keys = rules.keys(said)
+    merged = False
+    for _ in range(5):
+        found = await _whom(db, said, keys, source=source, now=now)
+        if found is None:
+            created = await _create(db, said, keys, contact, now=now)
+            if created is not None:
+                return await _declare(db, Upserted(created, "created"), contact, source, now, regrant)
+            continue
+        row, known, joined = found
+        merged |= joined
+        # Somebody else may have merged the customer away, or taken a key, in this moment: then all is asked anew.
+        if row is not None and await identities.claim(db, row.id, keys, now):
+            fresh = [key for key in keys if key not in known]
+            changed = await _complete(db, row, said, fresh, contact, because=source, now=now)
+            done = Upserted(row.id, "merged" if merged else "updated" if changed else "unchanged")
+            return await _declare(db, done, contact, source, now, regrant)
+    raise ConflictingIdentity("Several others change this contact at this moment.", hint="Try again.")
+
+
+async def _declare(
+    db: AsyncConnection, done: Upserted, contact: Contact, source: str, now: datetime, regrant: bool
+) -> Upserted:
     if not contact.consents:
-        return Upserted(customer_id, outcome)
-    written, withdrawn = await consents.declare(
-        db, customer_id, contact.consents, source=source, at=now, regrant=regrant
-    )
-    return Upserted(customer_id, "updated" if written and outcome == "unchanged" else outcome, withdrawn)
+        return done
+    written, withdrawn = await consents.declare(db, done.id, contact.consents, source=source, at=now, regrant=regrant)
+    return Upserted(done.id, "updated" if written and done.outcome == "unchanged" else done.outcome, withdrawn)
 
 
 async def find(db: AsyncConnection, reference: str) -> Customer:
-    """The customer with this id, external id, email or phone; `id:42` or `external_id:42` says which of them.
+    """The customer with this id, or any of its external ids, emails or phones; `id:42` or `external_id:42` says which.
+
+    The id of somebody who was merged into another one means the other one.
 
     Raises:
-        UnknownCustomer: there is none, or the reference means two different customers.
+        UnknownCustomer: there is none, or the reference means several customers.
     """
     kind, colon, rest = reference.strip().partition(":")
     named = kind in ("id", *IDENTIFIERS) and bool(colon)
     value = (rest if named else reference).strip()
-    tests = {
-        "id": customers.c.id == int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None,
-        "external_id": customers.c.external_id == value,
-        "email": customers.c.email == value.lower(),
-        "phone": customers.c.phone == value,
-    }
-    wanted = [test for name, test in tests.items() if test is not None and (not named or name == kind)]
-    found = (await db.execute(select(*shown(customers)).where(or_(*wanted)).limit(2))).all() if wanted else []
-    if not found:
+    kinds = [kind] if named else ["id", *IDENTIFIERS]
+    spelled = {kind: one_spelling(kind, value) for kind in kinds if kind != "id"}
+    tests = [(names.c.kind == kind) & (names.c.value == word) for kind, word in spelled.items()]
+    ways = [select(names.c.customer_id).where(or_(*tests))] if tests else []
+    # What is shared by several people names none of them, but may stand on one customer only.
+    ways += [select(customers.c.id).where(customers.c[kind] == word).limit(3) for kind, word in spelled.items()]
+    if "id" in kinds and value.isascii() and value.isdigit() and len(value) < 19:
+        ways.append(select(customers.c.id).where(customers.c.id == int(value)))
+        gone = (merges.c.gone_id == int(value), merges.c.undone_at.is_(None))
+        ways.append(select(merges.c.kept_id).where(*gone))
+    ids = sorted(set((await db.execute(union_all(*ways))).scalars())) if ways else []
+    if not ids:
         raise UnknownCustomer(
             f"No customer goes by {reference!r}.",
             hint="Give an id, an external id, an email address or a phone number.",
         )
-    if len(found) > 1:
-        raise UnknownCustomer(
-            f"{value!r} is the id of one customer and another name of a second one.",
-            hint=f"Write id:{value} or external_id:{value}.",
-        )
-    return Customer(**found[0]._mapping)
+    if len(ids) > 1:
+        if value.isdigit():
+            message, hint = "is the id of one customer and another name of a second one", f"id:{value} or external_id:"
+            raise UnknownCustomer(f"{value!r} {message}.", hint=f"Write {hint}{value}.")
+        which = ", ".join(f"id:{one}" for one in ids)
+        raise UnknownCustomer(f"{value!r} is a name of several customers.", hint=f"Write which of them: {which}.")
+    return await get(db, ids[0])
 
 
 async def get(db: AsyncConnection, customer_id: int) -> Customer:
@@ -177,12 +197,15 @@ async def set_fields(
     because: str | None,
     enrolment_id: int | None = None,
     now: datetime,
+    rules: IdentityRules = DEFAULT,
 ) -> list[str]:
     """Sets columns and properties; None clears one. Each change is kept with its reason. Returns what changed.
 
+    An address that is replaced stays a name of the customer; one that is cleared names nobody any more.
+
     Raises:
         UnknownCustomer: there is no such customer.
-        ConflictingIdentity: another customer has that identifier; the transaction is lost.
+        ConflictingIdentity: another customer has that identifier.
         WaymarkError: the field is not one that can be set, or the stage would be empty.
     """
     for name in values:
@@ -197,32 +220,52 @@ async def set_fields(
     if row is None:
         raise UnknownCustomer(f"There is no customer {customer_id}.")
     written, kept = changes.between(row._asdict(), columns, properties)
+    for kind in IDENTIFIERS:
+        if kind in written and written[kind] is None:
+            await identities.release(db, customer_id, (kind, row._mapping[kind]))
+    if not await identities.claim(db, customer_id, rules.keys(written), now):
+        raise ConflictingIdentity(
+            f"Customer {customer_id} cannot get this identifier: another customer has it.",
+            hint="Find the other one by it; if both are one person, `waymark customers merge` joins them.",
+        )
     await _update(db, customer_id, written, kept, because=because, enrolment_id=enrolment_id, now=now)
     return [change.name for change in kept]
 
 
-async def _match(db: AsyncConnection, said: Mapping[str, str]) -> Row[Any] | None:
-    names = [name for name in IDENTIFIERS if name in said]
-    query = select(customers).where(or_(*(customers.c[name] == said[name] for name in names)))
-    rows = (await db.execute(query.with_for_update(key_share=True))).all()
-    if len(rows) > 1:
-        ids = ", ".join(str(row.id) for row in rows)
-        raise ConflictingIdentity(
-            f"The contact names several customers at once: {ids}.",
-            hint="Correct its identifiers, or import each person as a contact of their own.",
-        )
-    row = rows[0] if rows else None
-    matched = next((name for name in names if row is not None and row._mapping[name] == said[name]), None)
-    for stronger in names[: names.index(matched)] if row is not None and matched else []:
-        if row is not None and row._mapping[stronger] is not None:
-            raise ConflictingIdentity(
-                f"The contact has the {matched} of customer {row.id} and another {stronger}.",
-                hint=f"Correct the {matched}, or change the {stronger} of customer {row.id} first.",
-            )
-    return row
+async def _whom(
+    db: AsyncConnection, said: Mapping[str, str], keys: list[Key], *, source: str, now: datetime
+) -> tuple[Row[Any] | None, Collection[Key], bool] | None:
+    """The customer whom the keys name, locked (None: gone in this moment), those of the keys that are known, and
+    whether several customers were merged. None when the keys name nobody.
+
+    A contact without any key that joins is whoever was written just so, with the same name, and has no key either.
+    """
+    if not keys:
+        plain = [customers.c[name] == said[name] for name in IDENTIFIERS if name in said]
+        plain += [customers.c[name].is_not_distinct_from(said.get(name)) for name in ("first_name", "last_name")]
+        key = "/".join(str(said.get(name)) for name in (*IDENTIFIERS, "first_name", "last_name"))
+        await db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"contact/{key}", 0))))
+        unnamed = ~select(names.c.kind).where(names.c.customer_id == customers.c.id).exists()
+        query = select(customers).where(*plain, unnamed).order_by(customers.c.id).limit(1)
+        same = (await db.execute(query.with_for_update(key_share=True))).one_or_none()
+        return None if same is None else (same, (), False)
+    known = await identities.owners(db, keys)
+    if not known:
+        return None
+    kept, *others = sorted(set(known.values()))
+    for gone in others:
+        because = " and ".join(f"{kind} {value}" for kind, value in keys)
+        try:
+            await merging.merge(db, kept, gone, by=source, because=f"one contact has {because}", now=now)
+        except (merging.NotMerged, UnknownCustomer):
+            return None, known, False
+    locked = select(customers).where(customers.c.id == kept).with_for_update(key_share=True)
+    return (await db.execute(locked)).one_or_none(), known, bool(others)
 
 
-async def _create(db: AsyncConnection, said: Mapping[str, str], contact: Contact, *, now: datetime) -> int | None:
+async def _create(
+    db: AsyncConnection, said: Mapping[str, str], keys: list[Key], contact: Contact, *, now: datetime
+) -> int | None:
     values = {
         **said,
         "tags": contact.stated_tags(),
@@ -230,19 +273,32 @@ async def _create(db: AsyncConnection, said: Mapping[str, str], contact: Contact
         "created_at": now,
         "updated_at": now,
     }
-    fresh = insert_unless_there(customers).values(values).on_conflict_do_nothing().returning(customers.c.id)
-    row = (await db.execute(fresh)).one_or_none()
-    return None if row is None else int(row.id)
+    made = await db.execute(insert(customers).values(values).returning(customers.c.id))
+    customer_id = int(made.scalar_one())
+    if await identities.claim(db, customer_id, keys, now):
+        return customer_id
+    # Somebody else created it in this moment: now it is there to be found.
+    await db.execute(delete(customers).where(customers.c.id == customer_id))
+    return None
 
 
 async def _complete(
-    db: AsyncConnection, row: Row[Any], said: Mapping[str, str], contact: Contact, *, because: str, now: datetime
+    db: AsyncConnection,
+    row: Row[Any],
+    said: Mapping[str, str],
+    fresh: Sequence[Key],
+    contact: Contact,
+    *,
+    because: str,
+    now: datetime,
 ) -> bool:
-    written, kept = changes.between(row._asdict(), said, contact.stated_properties())
+    news = {name: value for name, value in said.items() if name not in IDENTIFIERS or row._mapping[name] is None}
+    written, kept = changes.between(row._asdict(), news, contact.stated_properties())
     added = [word for word in contact.stated_tags() if word not in row.tags]
     if added:
         written["tags"] = [*row.tags, *added]
         kept += [Change("tag", word) for word in added]
+    kept += [Change("property", f"another {kind}", None, value) for kind, value in fresh if kind not in written]
     await _update(db, row.id, written, kept, because=because, enrolment_id=None, now=now)
     return bool(kept)
 
@@ -259,13 +315,7 @@ async def _update(
 ) -> None:
     if not kept:
         return
-    try:
-        await db.execute(update(customers).where(customers.c.id == customer_id).values(**written, updated_at=now))
-    except IntegrityError as error:
-        raise ConflictingIdentity(
-            f"Customer {customer_id} cannot get this identifier: another customer has it.",
-            hint="Find the other one by it, and correct one of the two.",
-        ) from error
+    await db.execute(update(customers).where(customers.c.id == customer_id).values(**written, updated_at=now))
     await changes.keep(db, customer_id, kept, because=because, enrolment_id=enrolment_id, at=now)
 
 

@@ -45,6 +45,17 @@ CREATE TABLE merges (
 CREATE INDEX ix_merges_kept_id ON merges (kept_id);
 CREATE INDEX ix_merges_gone_id ON merges (gone_id);
 
+-- What was said never changes; who said it does, when two records turn out to be one person. A withdrawal that only a
+-- merge wrote goes when the merge is undone.
+DROP TRIGGER consents_append_only ON consents;
+CREATE TRIGGER consents_append_only BEFORE UPDATE ON consents FOR EACH ROW
+    WHEN ((OLD.id, OLD.channel, OLD.granted, OLD.source, OLD.at)
+        IS DISTINCT FROM (NEW.id, NEW.channel, NEW.granted, NEW.source, NEW.at))
+    EXECUTE FUNCTION refuse_change();
+DROP TRIGGER consents_kept ON consents;
+CREATE TRIGGER consents_kept BEFORE DELETE ON consents FOR EACH ROW
+    WHEN (pg_trigger_depth() = 0 AND OLD.source <> 'merge: the stricter stands') EXECUTE FUNCTION refuse_change();
+
 -- A run keeps the workflow it was started as, also when its customer becomes another one.
 ALTER TABLE enrolments ADD COLUMN workflow TEXT;
 UPDATE enrolments SET workflow = 'journey/' || journey || '/' || customer_id || '/' || entry;
