@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import count
@@ -15,13 +16,19 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from journeys import attributes
+from journeys.instruction import QUEUE
+from journeys.workflow import SHAPE, CustomerJourney
 from tests.workflow.stage import Stage, staged
+from workers import versioning
 from workers.server.binary import find_binary
 from workers.server.devserver import DevServer
 
 _numbers = count(1)
+AHEAD = 3
+"""Namespaces made before they are asked for."""
 _TYPES = {"Keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD, "Int": IndexedValueType.INDEXED_VALUE_TYPE_INT}
 
 
@@ -32,10 +39,51 @@ async def server() -> AsyncIterator[DevServer]:
         yield server
 
 
+class Namespaces:
+    """Namespaces in which nothing has happened yet, made ready while tests run: a server takes one or two seconds to
+    learn of a namespace and of the shape that its runs begin with."""
+
+    def __init__(self, server: DevServer) -> None:
+        self._server = server
+        self._ready: deque[asyncio.Task[str]] = deque()
+
+    async def next(self) -> str:
+        """The name of one that nobody else is given."""
+        self._prepare(AHEAD + 1)
+        return await self._ready.popleft()
+
+    async def close(self) -> None:
+        for task in self._ready:
+            task.cancel()
+        await asyncio.gather(*self._ready, return_exceptions=True)
+
+    def _prepare(self, count: int) -> None:
+        while len(self._ready) < count:
+            self._ready.append(asyncio.create_task(self._make()))
+
+    async def _make(self) -> str:
+        name = await new_namespace(self._server)
+        client = await Client.connect(self._server.address, namespace=name)
+        async with Worker(
+            client, task_queue=QUEUE, workflows=[CustomerJourney], deployment_config=versioning.deployment(SHAPE),
+            workflow_runner=UnsandboxedWorkflowRunner(), graceful_shutdown_timeout=timedelta(),
+        ):  # fmt: skip
+            await versioning.take_over(client)
+        return name
+
+
+@pytest.fixture(scope="session")
+async def namespaces(server: DevServer) -> AsyncIterator[Namespaces]:
+    """Namespaces of this run's server."""
+    made = Namespaces(server)
+    yield made
+    await made.close()
+
+
 @pytest.fixture
-async def client(server: DevServer) -> Client:
+async def client(server: DevServer, namespaces: Namespaces) -> Client:
     """A client of a namespace that is this test's alone, so that no run of another test meets its worker."""
-    return await Client.connect(server.address, namespace=await new_namespace(server))
+    return await Client.connect(server.address, namespace=await namespaces.next())
 
 
 async def new_namespace(server: DevServer) -> str:

@@ -1,5 +1,5 @@
 """The Temporal server that workflow tests use, too."""
 
-from tests.temporal import client, server
+from tests.temporal import client, namespaces, server
 
-__all__ = ["client", "server"]
+__all__ = ["client", "namespaces", "server"]

@@ -1,4 +1,4 @@
-"""Real worker processes, killed by SIGKILL at each point of a delivery, hundreds of times in a run of 200 contacts."""
+"""Real worker processes, killed by SIGKILL at each point of a delivery, more than a hundred times in a run of 120 contacts."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from records.enrolments import OPEN, Enrolment
 from tests.faults.mortal_worker import POINTS
 from tests.workflow.stage import ROOT, Mailbox
 
-CONTACTS = 200
+CONTACTS = 120
 CHANCE = 0.2
-ENOUGH = 200
+ENOUGH = 120
 """Deaths after which workers are left alone."""
 JOURNEY = """
 journey: three_mails

@@ -16,15 +16,23 @@ from temporalio.client import Client, WorkflowExecutionDescription
 
 from journeys.workflow import SHAPE
 from records.enrolments import Enrolment
+from tests.temporal import new_namespace
 from tests.workflow.stage import Stage
 from workers import histories, versioning, worker
 from workers.histories import Kept
+from workers.server.devserver import DevServer
 from workers.versioning import DEPLOYMENT, NotAllowed, Shape
 
 DAY = timedelta(days=1)
 NEWER = SHAPE + 1
 DAYS = 12
 PATIENT = "journey: patient\ntitle: Patient\nenter: api\nsteps:\n" + "  - wait: 1d\n" * DAYS
+
+
+@pytest.fixture
+async def client(server: DevServer) -> Client:
+    """A client of a namespace that has never seen a worker."""
+    return await Client.connect(server.address, namespace=await new_namespace(server))
 
 
 async def execution(stage: Stage, run: Enrolment) -> WorkflowExecutionDescription:
