@@ -178,35 +178,40 @@ async def part_memberships(db: AsyncConnection, before: Before, kept_id: int, go
 
 async def join_values(db: AsyncConnection, kept_id: int, gone_id: int) -> Before:
     """What both have ordered, until the figures are made anew."""
-    query = select(customer_values).where(customer_values.c.customer_id.in_((kept_id, gone_id)))
-    json = func.to_jsonb(customer_values.table_valued())
-    found = {row.id: row.json for row in await db.execute(query.with_only_columns(
-        customer_values.c.customer_id.label("id"), json.label("json")))}  # fmt: skip
-    if gone_id in found and kept_id in found:
-        theirs = customer_values.alias("theirs")
-        sums = {name: customer_values.c[name] + theirs.c[name] for name in ("orders", "revenue")}
-        most = {name: func.greatest(customer_values.c[name], theirs.c[name]) for name in ("last_order_at", *"rfm")}
-        least = {"first_order_at": func.least(customer_values.c.first_order_at, theirs.c.first_order_at)}
-        joined = update(customer_values).where(
-            customer_values.c.customer_id == kept_id, theirs.c.customer_id == gone_id
-        )
-        await db.execute(joined.values(**sums, **most, **least))
-        await db.execute(delete(customer_values).where(customer_values.c.customer_id == gone_id))
-    elif gone_id in found:
-        mine = update(customer_values).where(customer_values.c.customer_id == gone_id)
-        await db.execute(mine.values(customer_id=kept_id))
-    return {"values": {"kept": found.get(kept_id), "gone": found.get(gone_id)}}
+    both = customer_values.c.customer_id.in_((kept_id, gone_id))
+    found = {row.customer_id: dict(row._mapping) for row in await db.execute(select(customer_values).where(both))}
+    kept, gone = found.get(kept_id), found.get(gone_id)
+    if gone is None:
+        return {"values": None}
+    joined = {name: value if kept is None else _joined(name, kept[name], value) for name, value in gone.items()}
+    await db.execute(delete(customer_values).where(both))
+    await db.execute(insert(customer_values).values({**joined, "customer_id": kept_id}))
+    said = {"kept": kept, "gone": gone, "joined": {**joined, "customer_id": kept_id}}
+    return {"values": {name: row and _as_text(row) for name, row in said.items()}}
 
 
 async def part_values(db: AsyncConnection, before: Before, kept_id: int, gone_id: int) -> None:
-    """Undo `join_values`, where there was anything to join."""
-    if before["values"]["gone"] is None:
+    """Undo `join_values`; figures that were made anew since stay until that happens again."""
+    if (rows := before["values"]) is None:
         return
-    await db.execute(delete(customer_values).where(customer_values.c.customer_id == kept_id))
     names = [column.name for column in customer_values.c]
-    for row in before["values"].values():
-        if row is not None:
-            await _insert(db, customer_values.name, names, row)
+    mine = customer_values.c.customer_id == kept_id
+    there = (await db.execute(select(customer_values).where(mine))).one_or_none()
+    if there is not None and _as_text(there._asdict()) == rows["joined"]:
+        await db.execute(delete(customer_values).where(mine))
+        if rows["kept"] is not None:
+            await _insert(db, customer_values.name, names, rows["kept"])
+    await _insert(db, customer_values.name, names, rows["gone"])
+
+
+def _joined(name: str, kept: Any, gone: Any) -> Any:
+    if name == "first_order_at":
+        return min(kept, gone)
+    return max(kept, gone) if name in ("last_order_at", "r", "f", "m") else kept + gone
+
+
+def _as_text(row: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in row.items()}
 
 
 async def join_holds(db: AsyncConnection, kept_id: int, gone_id: int) -> Before:
