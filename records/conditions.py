@@ -76,7 +76,8 @@ def compile_condition(
         case form.Locale(locale=locales):
             return known(or_(*(_speaks(locale) for locale in locales)))
         case form.Tagged(tag=words):
-            return customers.c.tags.overlap(cast(array(words), ARRAY(Text)))
+            any_of: ColumnElement[bool] = customers.c.tags.overlap(cast(array(words), ARRAY(Text)))
+            return any_of
         case form.Consented(consent=channel):
             return _consented(channel) if whole else _consents(channel)
         case form.FieldIs(field=test):
@@ -84,9 +85,8 @@ def compile_condition(
         case form.Happened(event=test):
             return _happened(test, now, whole)
         case form.Touched(touched=touch):
-            at = func.coalesce(touches.c.settled_at, touches.c.claimed_at)
             sent = [touches.c.message == touch.message, touches.c.status == touch.status]
-            recent = [at >= since(touch.within, now)] if touch.within else []
+            recent = [touched_at() >= since(touch.within, now)] if touch.within else []
             return exists().where(touches.c.customer_id == customers.c.id, *sent, *recent)
         case form.Opened(opened=message):
             return _receipt("email.opened", message)
@@ -103,6 +103,19 @@ def compile_condition(
 def needs_looking_up(condition: form.Condition) -> bool:
     """Whether the row of the customer does not answer it alone. What does comes first: it is answered sooner."""
     return any(isinstance(leaf, _ELSEWHERE) for leaf in form.leaves(condition))
+
+
+def without_looking_up(condition: form.Condition) -> form.Condition | None:
+    """What the rows of customers can say of it alone: whoever meets the condition meets this. None: anybody may."""
+    match condition:
+        case form.AllOf(all=parts):
+            sure = [one for part in parts if (one := without_looking_up(part)) is not None]
+            return form.AllOf(all=sure) if sure else None
+        case form.AnyOf(any=parts):
+            either = [without_looking_up(part) for part in parts]
+            return None if None in either else form.AnyOf(any=[one for one in either if one is not None])
+        case _:
+            return None if needs_looking_up(condition) else condition
 
 
 async def answers(
@@ -136,15 +149,15 @@ def _worth(test: form.WorthTest, now: datetime) -> list[ColumnElement[bool]]:
     c, tests = customer_values.c, []
     for name, wanted in test.parts().items():
         if name == "days_since_order":
-            tests += [c.last_order_at <= _days_ago(wanted.at_least, now)] if wanted.at_least is not None else []
-            tests += [c.last_order_at > _days_ago(wanted.below, now)] if wanted.below is not None else []
+            tests += [c.last_order_at <= days_ago(wanted.at_least, now)] if wanted.at_least is not None else []
+            tests += [c.last_order_at > days_ago(wanted.below, now)] if wanted.below is not None else []
         else:
             value = c.revenue - c.refunded if name == "lifetime_value" else cast(c[name], Numeric)
             tests.append(_range(value, wanted.at_least, wanted.below))
     return tests
 
 
-def _days_ago(days: float, now: datetime) -> datetime:
+def days_ago(days: float, now: datetime) -> datetime:
     """So many days of 24 hours before; the beginning of all time for more than there have been."""
     try:
         return now - timedelta(days=days)
@@ -284,8 +297,17 @@ def _often(count: int, counted: Sequence[ColumnElement[bool]], whole: bool) -> C
 
 
 def _receipt(event: str, message: str) -> ColumnElement[bool]:
-    of_message = events.c.properties.contains({"message": message})
-    return exists().where(events.c.customer_id == customers.c.id, events.c.name == event, of_message)
+    return exists().where(events.c.customer_id == customers.c.id, *received(event, message))
+
+
+def received(event: str, message: str) -> list[ColumnElement[bool]]:
+    """The tests of an event that says what became of a message."""
+    return [events.c.name == event, events.c.properties.contains({"message": message})]
+
+
+def touched_at() -> ColumnElement[datetime]:
+    """When a message was sent, or is being sent."""
+    return func.coalesce(touches.c.settled_at, touches.c.claimed_at)
 
 
 def since(length: Duration, now: datetime) -> datetime:

@@ -46,13 +46,15 @@ class UnknownSegment(WaymarkError):
 
 @dataclass(frozen=True, slots=True)
 class SegmentRow:
-    """A segment in force. `evaluated_at` is when its members were last worked out as a whole (UTC)."""
+    """A segment in force. `evaluated_at` is when all customers were last asked, `seen_at` when its members were last
+    brought up to date (UTC)."""
 
     name: str
     title: str
     definition: dict[str, Any]
     digest: str
     evaluated_at: datetime | None
+    seen_at: datetime | None
     members: int
 
 
@@ -82,7 +84,7 @@ async def put(db: AsyncConnection, name: str, title: str, definition: Mapping[st
     written = fresh.on_conflict_do_update(
         index_elements=["name"],
         set_={"title": fresh.excluded.title, "definition": fresh.excluded.definition, "digest": fresh.excluded.digest,
-              "evaluated_at": None},
+              "evaluated_at": None, "seen": None},
         where=segments.c.digest != fresh.excluded.digest,
     ).returning(segments.c.name)  # fmt: skip
     return (await db.execute(written)).one_or_none() is not None
@@ -96,7 +98,8 @@ async def remove(db: AsyncConnection, name: str) -> None:
 async def listing(db: AsyncConnection) -> list[SegmentRow]:
     """The segments in force, by name, with how many members they have."""
     count = select(func.count()).where(segment_members.c.segment == segments.c.name).scalar_subquery()
-    query = select(segments, count.label("members")).order_by(segments.c.name)
+    columns = [segments.c[name] for name in ("name", "title", "definition", "digest", "evaluated_at", "seen_at")]
+    query = select(*columns, count.label("members")).order_by(segments.c.name)
     return [SegmentRow(**row._mapping) for row in await db.execute(query)]
 
 

@@ -1,0 +1,109 @@
+"""Who could have come to meet a condition, or ceased to, since it was last asked: from indexes, not from everybody.
+
+Two things change an answer. Somebody wrote: rows carry the transaction that wrote them last, and those of all that had
+not ended when the last answer was given are looked at, so a transaction that took long is not missed. And time passed:
+what lay within a length of time then and does not now is found by when it happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ColumnElement, Select, Table, Text, cast, func, literal_column, select, union
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journeys import conditions as form
+from journeys.definition import ENTERED, LEFT
+from journeys.timing import Duration
+from records.conditions import days_ago, event_meets, received, since, touched_at
+from records.tables import Transaction, consents, customer_values, customers, events, touches
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far somebody has looked: at all that was written before the transaction `seen` of the server `server`, as of
+    the moment `at` (UTC)."""
+
+    seen: int
+    server: int
+    at: datetime
+
+    def reaches(self, present: Mark) -> bool:
+        """Whether what came between can be told. Where a dump was restored, the numbers of transactions that came with
+        it mean nothing."""
+        return self.server == present.server and self.seen <= present.seen
+
+
+async def look(db: AsyncConnection, at: datetime) -> Mark:
+    """How far this transaction sees at least, from its next statement on."""
+    oldest = cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text)
+    server = literal_column("(pg_control_system()).system_identifier", BigInteger)
+    seen, identifier = (await db.execute(select(oldest, server))).one()
+    return Mark(int(seen), int(identifier), at)
+
+
+async def changed(
+    db: AsyncConnection, condition: form.Condition, mark: Mark, now: datetime, *, limit: int
+) -> list[int] | None:
+    """The customers whose answer at `now` may be another than at the mark; None when they are more than `limit`."""
+    some = union(*_sources(condition, mark, now)).subquery()
+    most = select(some.c.customer_id).limit(limit + 1).subquery()
+    found = (await db.execute(select(func.array_agg(most.c.customer_id)))).scalar_one() or []
+    return list(found) if len(found) <= limit else None
+
+
+def _sources(condition: form.Condition, mark: Mark, now: datetime) -> Iterator[Select[int]]:
+    """Whose rows changed that the condition asks for, and whose moments have passed a bound of it."""
+    # Who is new may meet what asks for nothing; who was merged or parted has other rows than before.
+    yield select(customers.c.id.label("customer_id")).where(_written(customers, mark))
+    for leaf in form.leaves(condition):
+        match leaf:
+            case form.Consented(consent=channel):
+                yield _of(consents, _written(consents, mark), consents.c.channel == channel)
+            case form.Happened(event=test):
+                tests = [events.c.name == test.name, *event_meets(test.with_)]
+                if test.within is None:
+                    yield _of(events, *tests, _written(events, mark))
+                else:
+                    first, last = _bounds(test.within, mark, now)
+                    yield _of(events, *tests, _written(events, mark), events.c.occurred_at >= first)
+                    yield _of(events, *tests, events.c.occurred_at >= first, events.c.occurred_at < last)
+            case form.Touched(touched=touch):
+                yield _of(touches, touches.c.message == touch.message, _written(touches, mark))
+                if touch.within is not None:
+                    first, last = _bounds(touch.within, mark, now)
+                    sent = (touches.c.message == touch.message, touches.c.status == touch.status)
+                    yield _of(touches, *sent, touched_at() >= first, touched_at() < last)
+            case form.Opened(opened=message):
+                yield _of(events, *received("email.opened", message), _written(events, mark))
+            case form.Clicked(clicked=message):
+                yield _of(events, *received("email.clicked", message), _written(events, mark))
+            case form.InSegment(segment=names):
+                which = events.c.properties["segment"].astext.in_(names)
+                yield _of(events, events.c.name.in_((ENTERED, LEFT)), which, _written(events, mark))
+            case form.Worth(value=worth):
+                yield _of(customer_values, _written(customer_values, mark))
+                for days in _ages(worth):
+                    first, last = sorted((days_ago(days, mark.at), days_ago(days, now)))
+                    at = customer_values.c.last_order_at
+                    yield _of(customer_values, at >= first, at <= last)
+
+
+def _of(table: Table, *tests: ColumnElement[bool]) -> Select[int]:
+    return select(table.c.customer_id).where(*tests)
+
+
+def _written(table: Table, mark: Mark) -> ColumnElement[bool]:
+    return table.c.written >= cast(str(mark.seen), Transaction())
+
+
+def _bounds(length: Duration, mark: Mark, now: datetime) -> list[datetime]:
+    """Where a length of time began then and begins now, the earlier first: clocks of several workers differ."""
+    return sorted((since(length, mark.at), since(length, now)))
+
+
+def _ages(worth: form.WorthTest) -> list[float]:
+    asked = worth.days_since_order
+    return [days for days in (asked.at_least, asked.below) if days is not None] if asked is not None else []
