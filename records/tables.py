@@ -219,6 +219,7 @@ rulebooks = Table(
     Column("digest", Text, nullable=False),
     Column("published_at", Instant, nullable=False),
     Column("published_by", Text, nullable=False),
+    Column("applied_at", Instant),
 )
 
 fits = Table(

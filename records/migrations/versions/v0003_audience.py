@@ -157,6 +157,7 @@ CREATE TABLE rulebooks (
     digest TEXT NOT NULL,
     published_at timestamptz NOT NULL,
     published_by TEXT NOT NULL,
+    applied_at timestamptz,
     CONSTRAINT pk_rulebooks PRIMARY KEY (name)
 );
 ALTER TABLE customers ADD COLUMN fit INTEGER DEFAULT '0' NOT NULL;
