@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from activities.calling import compose_call
 from activities.channels.channel import Message
 from activities.links import Links
-from activities.rendering import CustomerView, Templates, Unrenderable
+from activities.rendering import CustomerView, Templates, Unrenderable, render_line
 from activities.taken import Taken
 from journeys.errors import WaymarkError
 from journeys.steps import Webhook
@@ -29,10 +31,10 @@ class Composer:
     """Composes messages; `fields` are the custom fields that templates may name."""
 
     def __init__(self, templates: Templates, links: Links, workspace: Workspace, fields: frozenset[str]) -> None:
-        self._templates = templates
-        self._links = links
+        self.templates = templates
+        self.links = links
+        self.fields = fields
         self._workspace = workspace
-        self._fields = fields
 
     def compose(self, taken: Taken, recipient: Recipient, key: str, at: datetime) -> Message:
         """The message of the send at which the run rests.
@@ -41,28 +43,49 @@ class Composer:
             Unrenderable: the template is missing, broken, or names what the customer does not have.
         """
         customer = Customer(**recipient.row)
-        send, channel = taken.send, taken.send.channel
+        send = taken.send
         if isinstance(send, Webhook):
             return compose_call(
                 send.webhook, customer, taken.standing.trigger or {}, journey=taken.journey.journey,
-                version=taken.version, step=taken.slot.step, key=key, at=at, fields=self._fields,
+                version=taken.version, step=taken.slot.step, key=key, at=at, fields=self.fields,
             )  # fmt: skip
-        name = send.send
-        unsubscribe = self._links.unsubscribe(customer_id=customer.id, channel=channel, touch_key=key)
+        context = {"journey": taken.journey, "event": taken.standing.trigger or {}}
+        return self.message(send.send, customer, recipient.address or "", key, at, context)
+
+    def message(
+        self,
+        name: str,
+        customer: Customer,
+        address: str,
+        key: str,
+        at: datetime,
+        about: Mapping[str, Any],
+        subject: str | None = None,
+    ) -> Message:
+        """A message to one customer; `about` is what templates know as `journey` and `event`, `subject` a template
+        that stands in place of the message's own.
+
+        Raises:
+            Unrenderable: the template is missing, broken, or names what the customer does not have.
+        """
+        channel = name.partition("/")[0]
+        unsubscribe = self.links.unsubscribe(customer_id=customer.id, channel=channel, touch_key=key)
         context = {
-            "customer": CustomerView.of(customer, self._fields),
+            **self.context(about),
+            "customer": CustomerView.of(customer, self.fields),
             "links": {"unsubscribe": unsubscribe},
-            "workspace": self._workspace,
-            "journey": taken.journey,
-            "event": taken.standing.trigger or {},
         }
-        address = recipient.address or ""
         try:
             if channel == "sms":
-                sms = self._templates.render_sms(name, customer.locale, context)
+                sms = self.templates.render_sms(name, customer.locale, context)
                 return Message(key, address, None, sms.text, None, sms.locale, at)
-            email = self._templates.render_email(name, customer.locale, context)
+            email = self.templates.render_email(name, customer.locale, context)
+            title = render_line(subject, context) if subject is not None else email.subject
         except WaymarkError as error:
             raise Unrenderable(error.message) from error
-        html = self._links.track(email.html, key)
-        return Message(key, address, email.subject, email.text, html, email.locale, at, unsubscribe, customer.name)
+        html = self.links.track(email.html, key)
+        return Message(key, address, title, email.text, html, email.locale, at, unsubscribe, customer.name)
+
+    def context(self, about: Mapping[str, Any]) -> dict[str, Any]:
+        """What templates know beside the customer and its links."""
+        return {"workspace": self._workspace, **about}

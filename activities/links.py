@@ -17,8 +17,8 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from journeys.errors import WaymarkError
 
-_ANCHOR = re.compile(r"""(<a\b[^>]*?\bhref\s*=\s*)("([^"]*)"|'([^']*)')""", re.IGNORECASE)
-_BODY_END = re.compile(r"</body\s*>", re.IGNORECASE)
+ANCHOR = re.compile(r"""(<a\b[^>]*?\bhref\s*=\s*)("([^"]*)"|'([^']*)')""", re.IGNORECASE)
+BODY_END = re.compile(r"</body\s*>", re.IGNORECASE)
 
 
 class BrokenLinkError(WaymarkError):
@@ -83,9 +83,9 @@ class Links:
                 return match[0]
             return f'{before}"{html.escape(self.click(found, touch_key))}"'
 
-        page = _ANCHOR.sub(tracked, page)
+        page = ANCHOR.sub(tracked, page)
         pixel = f'<img src="{html.escape(self.pixel(touch_key))}" width="1" height="1" alt="">'
-        end = list(_BODY_END.finditer(page))
+        end = list(BODY_END.finditer(page))
         at = end[-1].start() if end else len(page)
         return page[:at] + pixel + page[at:]
 

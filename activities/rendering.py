@@ -83,26 +83,26 @@ class Templates:
     def __init__(self, folder: Path, default_locale: str = "en") -> None:
         self.folder = Path(folder)
         self.default_locale = default_locale
-        self._sandbox = Sandbox(FileSystemLoader(self.folder))
+        self.sandbox = Sandbox(FileSystemLoader(self.folder))
 
     def render_email(self, message: str, locale: str | None, context: Mapping[str, Any]) -> RenderedEmail:
         """Fill in subject, HTML and text, in the best locale there is: zh-CN, then zh, then the default one.
 
         `context` holds `customer` (a `CustomerView`), `links`, `workspace`, `journey` and `event`.
         """
-        chosen = self._choose("email", message, locale)
+        chosen = self.choose("email", message, locale)
         folder = f"email/{_bare(message)}/{chosen}"
         subject, html, text = (self._render(f"{folder}/{file}", context) for file in EMAIL_FILES)
         subject = " ".join(subject.split())
         if not subject:
             raise WaymarkError(f"{self._shown(folder)}/subject.txt: the subject is empty")
-        return RenderedEmail(subject, html, _tidy(text), chosen)
+        return RenderedEmail(subject, html, tidy(text), chosen)
 
     def render_sms(self, message: str, locale: str | None, context: Mapping[str, Any]) -> RenderedSms:
         """Fill in a text message, in the best locale there is."""
-        chosen = self._choose("sms", message, locale)
+        chosen = self.choose("sms", message, locale)
         file = f"sms/{_bare(message)}/{chosen}.txt"
-        text = _tidy(self._render(file, context)).strip()
+        text = tidy(self._render(file, context)).strip()
         if not text:
             raise WaymarkError(f"{self._shown(file)}: the message is empty")
         return RenderedSms(text, chosen)
@@ -132,7 +132,7 @@ class Templates:
 
     def unguarded(self, message: str) -> dict[str, str]:
         """The fields of the customer that a message names in some locale without a default, each with its place."""
-        found = unguarded(self._sandbox, self._files(message))
+        found = unguarded(self.sandbox, self._files(message))
         return {name: f"{self.folder.name}/{place}" for name, place in found.items()}
 
     def problems(self, message: str, declared_fields: Iterable[str]) -> list[TemplateProblem]:
@@ -148,7 +148,7 @@ class Templates:
         return inspection.problems(self._files(message), view.fields, sample)
 
     def _inspection(self) -> Inspection:
-        return Inspection(self._sandbox, self.folder)
+        return Inspection(self.sandbox, self.folder)
 
     def _files(self, message: str) -> list[str]:
         kind, name = _kind(message), _bare(message)
@@ -156,7 +156,8 @@ class Templates:
             return [f"sms/{name}/{locale}.txt" for locale in self.locales(message)]
         return [f"email/{name}/{locale}/{file}" for locale in self.locales(message) for file in EMAIL_FILES]
 
-    def _choose(self, kind: str, message: str, locale: str | None) -> str:
+    def choose(self, kind: str, message: str, locale: str | None) -> str:
+        """The best locale there is of a message. Raises `WaymarkError` where there is none."""
         name = _bare(message)
         found = {entry.lower(): entry for entry in self.locales(f"{kind}/{name}")} if _NAME.fullmatch(name) else {}
         for candidate in _fallbacks(locale, self.default_locale):
@@ -169,7 +170,7 @@ class Templates:
 
     def _render(self, file: str, context: Mapping[str, Any]) -> str:
         try:
-            return self._sandbox.fill(self._sandbox.get_template(file), context)
+            return self.sandbox.fill(self.sandbox.get_template(file), context)
         except TemplateNotFound as error:
             raise WaymarkError(f"{self._shown(str(error.name))} is missing (wanted by {self._shown(file)})") from error
         except TemplateSyntaxError as error:
@@ -230,6 +231,6 @@ def _entries(folder: Path) -> list[Path]:
     return [entry for entry in folder.iterdir() if not entry.name.startswith(".")] if folder.is_dir() else []
 
 
-def _tidy(text: str) -> str:
+def tidy(text: str) -> str:
     """Blocks that were left out leave blank lines behind: never more than one in a row."""
     return _BLANK_LINES.sub("\n\n", text.strip()) + "\n"

@@ -66,7 +66,7 @@ class EmailChannel:
         try:
             async with self._pool.connection() as connection, _temporary_faults(self.relay):
                 secure = connection.client.get_transport_info("sslcontext") is not None
-                reply = await connection.command(b"MAIL", _path("FROM", self.sender))
+                reply = await connection.command(b"MAIL", path("FROM", self.sender))
                 await connection.command(b"RSET")
         except TryLater as error:
             raise WaymarkError(f"Email: {error.reason}", hint=error.hint) from error
@@ -93,17 +93,17 @@ class EmailChannel:
                 )
             options.append(b"SMTPUTF8")
         envelope: list[tuple[Stage, tuple[bytes, ...]]] = [
-            ("sender", (b"MAIL", _path("FROM", self.sender), *options)),
-            ("recipient", (b"RCPT", _path("TO", recipient))),
+            ("sender", (b"MAIL", path("FROM", self.sender), *options)),
+            ("recipient", (b"RCPT", path("TO", recipient))),
         ]
         for stage, words in envelope:
             reply = await connection.command(*words)
             if not 200 <= reply.code < 300:
-                return _failure(stage, reply)
+                return failure(stage, reply)
         reply = await connection.command(b"DATA")
         if reply.code != 354:
-            return _failure("data", reply)
-        await connection.write(_stuffed(content), self.timeouts.body)
+            return failure("data", reply)
+        await connection.write(stuffed(content), self.timeouts.body)
         connection.sent += 1
         try:
             reply = await connection.final_dot(self.timeouts.final)
@@ -112,21 +112,21 @@ class EmailChannel:
         if 200 <= reply.code < 300:
             return reply
         if 400 <= reply.code < 600:
-            return _failure("content", reply)
+            return failure("content", reply)
         raise Unknown(f"the relay {self.relay} took the whole message and answered nonsense: {reply}")
 
 
-def _failure(stage: Stage, reply: Reply) -> Refused | TryLater:
+def failure(stage: Stage, reply: Reply) -> Refused | TryLater:
     fault = meaning(stage, reply)
     assert isinstance(fault, (Refused, TryLater))
     return fault
 
 
-def _path(direction: str, mailbox: Mailbox) -> bytes:
+def path(direction: str, mailbox: Mailbox) -> bytes:
     return f"{direction}:<{mailbox.address}>".encode()
 
 
-def _stuffed(content: bytes) -> bytes:
+def stuffed(content: bytes) -> bytes:
     """Message data as it goes over the wire: leading dots doubled (RFC 5321, 4.5.2), ending with a line end."""
     return _DOT_FIRST.sub(b"..", content if content.endswith(b"\r\n") else content + b"\r\n")
 

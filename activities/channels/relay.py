@@ -163,7 +163,7 @@ class Pool:
         Raises `TryLater` when the relay cannot be reached, does not want us, or refuses the login.
         """
         async with self._places:
-            connection = await self._rested() or await self._open()
+            connection = await self._rested() or await self.open()
             try:
                 yield connection
             except BaseException:
@@ -198,7 +198,8 @@ class Pool:
             connection.abort()
         return None
 
-    async def _open(self) -> Connection:
+    async def open(self) -> Connection:
+        """A new connection, which is not the pool's to keep. Raises `TryLater`."""
         relay, wait = self.relay, self.timeouts
         client = aiosmtplib.SMTP(
             hostname=relay.host,
