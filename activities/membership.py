@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,9 +19,10 @@ from journeys.errors import WaymarkError
 from journeys.nearest import unknown_word
 from journeys.program import Program
 from journeys.segments import LoadedSegment, Segment, in_order, named_in
-from records import segments, versions
+from records import membership, segments, versions
 from records.events import StoredEvent
-from records.segments import Evaluated, UnknownSegment
+from records.membership import Evaluated
+from records.segments import UnknownSegment
 
 PAGE = 1000
 """How many changes of membership are looked at in one transaction."""
@@ -64,7 +65,7 @@ async def bring_into_force(
         became = ("changed" if one.name in before else "new") if fresh else "unchanged"
         done.append(PublishedSegment(one.name, became))
     for name in going:
-        await segments.empty(db, name, now)
+        await membership.empty(db, name, now)
         await segments.remove(db, name)
         done.append(PublishedSegment(name, "removed"))
     return done
@@ -85,8 +86,18 @@ class Membership:
         await self._tell_everybody(now, Pulse())
         return published
 
-    async def evaluate(self, now: datetime, only: Collection[str] = ()) -> list[Evaluated]:
+    async def evaluate(
+        self,
+        now: datetime,
+        only: Collection[str] = (),
+        *,
+        whole: bool = False,
+        told: Callable[[Evaluated], None] = lambda done: None,
+    ) -> list[Evaluated]:
         """Work out the members of all segments in force, or of these and those that they name, and tell journeys.
+
+        Those customers are asked whose answer could have changed; all of them where it is asked for (`whole`). `told`
+        hears of each segment that is done.
 
         Raises:
             UnknownSegment: one of these is not in force.
@@ -97,7 +108,8 @@ class Membership:
             done = []
             for one in wanted:
                 async with self._database.begin() as db:
-                    done.append(await segments.evaluate(db, one, now))
+                    done.append(await (membership.evaluate if whole else membership.catch_up)(db, one, now))
+                told(done[-1])
             await self._tell_everybody(now, pulse)
         return done
 
@@ -117,10 +129,10 @@ class Membership:
         changed: list[StoredEvent] = []
         for _ in wanted:
             async with self._database.begin() as db:
-                differing = await segments.differing(db, wanted, customer_id, now)
+                differing = await membership.differing(db, wanted, customer_id, now)
                 for one in wanted:
                     if one.segment in differing:
-                        await segments.evaluate(db, one, now, [customer_id])
+                        await membership.evaluate(db, one, now, [customer_id])
             if not differing:
                 break
             async with self._database.connect() as db:

@@ -12,18 +12,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
-    Text,
     and_,
     delete,
     exists,
     func,
-    literal,
     not_,
     or_,
     select,
-    text,
-    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import array
@@ -33,7 +28,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journeys.conditions import Condition
 from journeys.definition import ENTERED, LEFT
 from journeys.errors import WaymarkError
-from journeys.segments import Segment
 from records.conditions import compile_condition
 from records.enrolments import OPEN
 from records.events import StoredEvent
@@ -66,15 +60,6 @@ class Member:
     external_id: str | None
     email: str | None
     since: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluated:
-    """How many an evaluation let in and out."""
-
-    segment: str
-    entered: int
-    left: int
 
 
 async def put(db: AsyncConnection, name: str, title: str, definition: Mapping[str, Any], digest: str) -> bool:
@@ -110,7 +95,7 @@ async def definitions(db: AsyncConnection) -> dict[str, dict[str, Any]]:
 
 async def count(db: AsyncConnection, where: Condition, now: datetime) -> int:
     """How many customers meet a condition."""
-    query = select(func.count()).select_from(customers).where(compile_condition(where, now))
+    query = select(func.count()).select_from(customers).where(compile_condition(where, now, whole=True, exact=False))
     return int((await db.execute(query)).scalar_one())
 
 
@@ -135,89 +120,6 @@ async def members(db: AsyncConnection, segment: str, *, after: int = 0, limit: i
         .limit(limit)
     )
     return [Member(*row) for row in await db.execute(query)]
-
-
-async def evaluate(
-    db: AsyncConnection, segment: Segment, now: datetime, customer_ids: Sequence[int] | None = None
-) -> Evaluated:
-    """Let in whoever meets the condition at `now` and let out whoever does not: all customers, or these only.
-
-    The events `segment.entered` and `segment.left` are stored with it, for the router to take up.
-    """
-    await _lock(db, segment.segment)
-    mine = customers.c.id.in_(customer_ids) if customer_ids is not None else true()
-    meets = compile_condition(segment.where, now)
-    entered = await _enter(db, segment.segment, and_(mine, meets), now)
-    left = await _leave(db, segment.segment, and_(mine, not_(meets)), now)
-    if customer_ids is None:
-        await db.execute(update(segments).where(segments.c.name == segment.segment).values(evaluated_at=now))
-    return Evaluated(segment.segment, entered, left)
-
-
-async def empty(db: AsyncConnection, segment: str, now: datetime) -> int:
-    """Let everybody out of a segment, with their events; returns how many that were."""
-    await _lock(db, segment)
-    return await _leave(db, segment, true(), now)
-
-
-async def _lock(db: AsyncConnection, segment: str) -> None:
-    await db.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"segment/{segment}"})
-
-
-async def _enter(db: AsyncConnection, segment: str, who: ColumnElement[bool], now: datetime) -> int:
-    there = exists().where(segment_members.c.segment == segment, segment_members.c.customer_id == customers.c.id)
-    coming = select(literal(segment, Text), customers.c.id, literal(now, segment_members.c.since.type)).where(
-        who, not_(there)
-    )
-    columns = ["segment", "customer_id", "since"]
-    came = (
-        insert_unless_there(segment_members).from_select(columns, coming).on_conflict_do_nothing()
-        .returning(segment_members.c.customer_id, segment_members.c.since).cte("came")
-    )  # fmt: skip
-    return await _tell(db, segment, ENTERED, came, now)
-
-
-async def _leave(db: AsyncConnection, segment: str, who: ColumnElement[bool], now: datetime) -> int:
-    went = (
-        delete(segment_members)
-        .where(
-            segment_members.c.segment == segment,
-            segment_members.c.customer_id.in_(select(customers.c.id).where(who)),
-        )
-        .returning(segment_members.c.customer_id, segment_members.c.since)
-        .cte("went")
-    )
-    return await _tell(db, segment, LEFT, went, now)
-
-
-async def _tell(db: AsyncConnection, segment: str, event: str, who: Any, now: datetime) -> int:
-    """Store one event for each, under a key of the membership's own; returns how many memberships changed."""
-    word = event.removeprefix("segment.")
-    since = func.to_char(func.timezone("UTC", who.c.since), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-    key = func.concat_ws("/", literal("segment"), literal(segment), who.c.customer_id, literal(word), since)
-    told = select(
-        who.c.customer_id, literal(event), literal(now, events.c.occurred_at.type),
-        literal(now, events.c.received_at.type), key, func.jsonb_build_object(literal("segment"), literal(segment)),
-    )  # fmt: skip
-    columns = ["customer_id", "name", "occurred_at", "received_at", "key", "properties"]
-    statement = insert_unless_there(events).from_select(columns, told).on_conflict_do_nothing(index_elements=["key"])
-    stored = statement.cte("stored")
-    changed = select(func.count()).select_from(who).add_cte(stored)
-    return int((await db.execute(changed)).scalar_one())
-
-
-async def differing(db: AsyncConnection, wanted: Sequence[Segment], customer_id: int, now: datetime) -> list[str]:
-    """The segments in which a customer is and should not be, or should be and is not, by one query."""
-    if not wanted:
-        return []
-    columns = []
-    for one in wanted:
-        member = exists().where(
-            segment_members.c.segment == one.segment, segment_members.c.customer_id == customers.c.id
-        )
-        columns.append((member != compile_condition(one.where, now)).label(one.segment))
-    row = (await db.execute(select(*columns).where(customers.c.id == customer_id))).one_or_none()
-    return [name for name, differs in row._mapping.items() if differs] if row is not None else []
 
 
 async def unrouted(

@@ -11,9 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from journeys.segments import Segment
-from records import customers, enrolments, events, segments, tags, versions
+from records import customers, enrolments, events, membership, segments, tags, versions
 from records.customers import Contact
-from records.segments import Evaluated, UnknownSegment
+from records.membership import Evaluated
+from records.segments import UnknownSegment
 
 NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -44,7 +45,7 @@ async def people(engine: AsyncEngine) -> list[int]:
 
 async def evaluated(engine: AsyncEngine, one: Segment, now: datetime = NOW, ids: list[int] | None = None) -> Evaluated:
     async with engine.begin() as db:
-        return await segments.evaluate(db, one, now, ids)
+        return await membership.evaluate(db, one, now, ids)
 
 
 async def members(engine: AsyncEngine, name: str) -> list[int]:
@@ -131,9 +132,9 @@ async def test_only_the_segments_in_which_a_customer_is_wrongly_are_named(
     await evaluated(engine, VIPS)
     others = segment("others", {"not": {"segment": "vips"}})
     async with engine.connect() as db:
-        assert await segments.differing(db, [VIPS, others], people[0], NOW) == []
-        assert await segments.differing(db, [VIPS, others], people[2], NOW) == ["others"]
-        assert await segments.differing(db, [VIPS], 10**9, NOW) == []
+        assert await membership.differing(db, [VIPS, others], people[0], NOW) == []
+        assert await membership.differing(db, [VIPS, others], people[2], NOW) == ["others"]
+        assert await membership.differing(db, [VIPS], 10**9, NOW) == []
 
 
 async def test_erasing_a_customer_takes_it_out_of_every_segment(engine: AsyncEngine, people: list[int]) -> None:
@@ -173,7 +174,7 @@ async def test_changes_by_which_a_live_journey_is_entered_are_not_passed_over(
 async def test_emptying_a_segment_tells_everybody_who_was_in_it(engine: AsyncEngine, people: list[int]) -> None:
     await evaluated(engine, VIPS)
     async with engine.begin() as db:
-        assert await segments.empty(db, "vips", NOW + HOUR) == 2
+        assert await membership.empty(db, "vips", NOW + HOUR) == 2
     assert [name for name, _, _ in await told(engine)].count("segment.left") == 2
 
 

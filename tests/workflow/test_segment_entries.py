@@ -10,7 +10,8 @@ from activities import membership
 from activities.membership import PublishedSegment, SegmentInUse
 from journeys.segments import LoadedSegment, arranged, parse
 from records import segments, tags
-from records.segments import Evaluated, UnknownSegment
+from records.membership import Evaluated
+from records.segments import UnknownSegment
 from tests.workflow.stage import Stage
 
 DAY = timedelta(days=1)

@@ -14,7 +14,8 @@ from journeys.fields import load_fields
 from journeys.nearest import unknown_word
 from journeys.segments import LoadedSegment, load, load_all
 from records import segments
-from records.segments import Evaluated, Member, SegmentRow
+from records.membership import Evaluated
+from records.segments import Member, SegmentRow
 from workers.commands.shared import (
     AsJson,
     Clock,
