@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.audience import Audience
 from activities.links import Click, Unsubscribe
-from records import consents, customers, touches
+from records import consents, customers, identities, touches
 from records.touches import Touch
 
 STOP = {"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "stopp", "arret", "退订", "td", "t", "r"}
@@ -48,13 +48,13 @@ class Receipts:
     async def unsubscribed(self, link: Unsubscribe, at: datetime) -> None:
         """The owner of the address wants no more: consent is withdrawn, then `email.unsubscribed` (or `sms.`)."""
         async with self._database.begin() as db:
-            await customers.get(db, link.customer_id)
-            if await consents.granted(db, link.customer_id, link.channel):
+            customer = await identities.current(db, link.customer_id)
+            if await consents.granted(db, customer, link.channel):
                 source = f"unsubscribe link of {link.touch_key}"
-                await consents.record(db, link.customer_id, link.channel, False, source, at)
+                await consents.record(db, customer, link.channel, False, source, at)
             touch = await touches.by_key(db, link.touch_key)
         await self._audience.ingest(
-            link.customer_id,
+            customer,
             f"{link.channel}.unsubscribed",
             occurred_at=at,
             received_at=at,

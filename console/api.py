@@ -80,8 +80,9 @@ class _Api:
             if not contact.email and not contact.phone:
                 await self._must_be_known(db, contact.external_id)
             done = await customers.upsert(
-                db, contact, now=datetime.now(UTC), source="API", regrant=request.query_params.get("regrant") == "true"
-            )
+                db, contact, now=datetime.now(UTC), source="API", rules=self.parts.identity,
+                regrant=request.query_params.get("regrant") == "true",
+            )  # fmt: skip
             customer = await customers.get(db, done.id)
         answer = {"outcome": done.outcome, "still_withdrawn": done.still_withdrawn, "customer": customer}
         return JSONResponse(document(answer), 201 if done.outcome == "created" else 200)

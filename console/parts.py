@@ -8,6 +8,7 @@ from activities.audience import Audience
 from activities.links import Links
 from activities.receipts import Receipts
 from journeys.fields import Fields
+from journeys.identities import DEFAULT, IdentityRules
 
 
 @dataclass(frozen=True)
@@ -24,3 +25,4 @@ class Parts:
     locale: str
     api_key: str | None = None
     twilio_auth_token: str | None = None
+    identity: IdentityRules = DEFAULT

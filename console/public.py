@@ -17,7 +17,7 @@ from temporalio.service import RPCError
 from activities.links import BrokenLinkError, Unsubscribe
 from console import pages
 from console.parts import Parts
-from records import customers
+from records import customers, identities
 
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 """A transparent GIF of one pixel."""
@@ -81,7 +81,7 @@ class _Public:
     async def _language(self, request: Request, link: Unsubscribe) -> str:
         async with self.parts.database.connect() as db:
             try:
-                locale = (await customers.get(db, link.customer_id)).locale
+                locale = (await customers.get(db, await identities.current(db, link.customer_id))).locale
             except customers.UnknownCustomer:
                 locale = None
         return pages.language_of(locale, request.headers.get("accept-language"), self.parts.locale)

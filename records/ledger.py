@@ -15,7 +15,7 @@ from typing import Any, Literal
 from sqlalchemy import Select, and_, bindparam, delete, false, func, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from records.tables import consents, customers, enrolments, shown, suppressions, touches
+from records.tables import consents, customers, enrolments, identities, shown, suppressions, touches
 from records.tasks import held
 
 Settled = Literal["sent", "failed", "skipped", "uncertain"]
@@ -51,6 +51,8 @@ class Recipient:
     granted: bool | None
     suppressed: str | None
     with_sales: bool = False
+    elsewhere: str | None = None
+    """What closed another address of the same person for marketing: `unsubscribed` or `complained`."""
 
     def refusal(self, channel: str, rule: str | None, *, transactional: bool) -> str | None:
         """Why nothing may be sent to this customer on the channel, in words, or None when it may.
@@ -64,6 +66,8 @@ class Recipient:
             return f"the address is suppressed: {self.suppressed}"
         if transactional:
             return None
+        if self.elsewhere:
+            return f"another address of this person is suppressed: {self.elsewhere}"
         if self.granted is None and rule != "opt_out":
             return f"no consent to {channel}"
         if self.granted is False:
@@ -86,11 +90,25 @@ def recipients(channel: str) -> Select[Any]:
         .where(and_(suppressions.c.channel == channel, suppressions.c.address == address))
         .scalar_subquery()
     )
+    # A dead address is dead by itself; who wants no more is a person, whichever address said so.
+    elsewhere = (
+        select(suppressions.c.reason)
+        .join(identities, identities.c.value == suppressions.c.address)
+        .where(
+            identities.c.customer_id == customers.c.id,
+            identities.c.kind == ("email" if channel == "email" else "phone"),
+            suppressions.c.channel == channel,
+            suppressions.c.reason.in_(("complained", "unsubscribed")),
+        )
+        .limit(1)
+        .scalar_subquery()
+    )
     return select(
         *shown(customers),
         address.label("address_"),
         granted.label("granted_"),
         suppressed.label("suppressed_"),
+        elsewhere.label("elsewhere_"),
         held(customers.c.id).label("with_sales_"),
     )
 
@@ -100,7 +118,7 @@ _RECIPIENT = {
 }
 _CUSTOMER = select(
     *shown(customers), null().label("address_"), null().label("granted_"), null().label("suppressed_"),
-    false().label("with_sales_"),
+    null().label("elsewhere_"), false().label("with_sales_"),
 ).where(customers.c.id == bindparam("customer"))  # fmt: skip
 """What a channel needs that calls another system, and nobody's address."""
 
@@ -114,7 +132,7 @@ async def recipient(db: AsyncConnection, customer_id: int, channel: str) -> Reci
 def as_recipient(row: dict[str, Any]) -> Recipient:
     """A row of `recipients`, which loses what is no column of the customer."""
     address, granted, suppressed = row.pop("address_"), row.pop("granted_"), row.pop("suppressed_")
-    return Recipient(row, address, granted, suppressed, row.pop("with_sales_"))
+    return Recipient(row, address, granted, suppressed, row.pop("with_sales_"), row.pop("elsewhere_"))
 
 
 def _in(slot: Slot) -> Any:

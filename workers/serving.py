@@ -12,6 +12,7 @@ from activities.receipts import Receipts
 from console.app import create_app
 from console.parts import Parts
 from journeys.errors import WaymarkError
+from journeys.identities import load_identity
 from workers.child import announce, leave, until_told_to_stop
 from workers.composition import Composition, compose
 from workers.server.ports import port_is_free
@@ -27,6 +28,7 @@ def console_parts(parts: Composition) -> Parts:
         receipts=Receipts(parts.engine, parts.audience),
         links=parts.links,
         fields=parts.fields,
+        identity=load_identity(settings.definitions / "identity.yaml"),
         url=parts.links.base,
         workspace=settings.workspace_name,
         locale=settings.workspace_locale,
