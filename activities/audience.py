@@ -1,20 +1,21 @@
 """Who enters which journey, and which runs hear of what happens.
 
 Everything is written before it is acted upon: an event before it is routed, an enrolment before its workflow starts.
-What a crash leaves half done is finished by `sweep`, which does the same things again; each of them is idempotent.
+What a crash leaves half done is finished by `activities.sweeping`, which does the same things again; each of them is
+idempotent.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import (
     WorkflowIDConflictPolicy,
@@ -26,22 +27,19 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.calendar import Calendar
 from activities.entrance import Entrance
 from activities.programs import Programs
-from activities.questions import answer
+from activities.triggers import Triggers, Way
 from journeys import attributes
-from journeys.definition import Trigger
 from journeys.errors import WaymarkError
 from journeys.instruction import QUEUE, Event, Run
-from journeys.interpreter import Ask
-from journeys.program import Program
-from journeys.saying import holds
-from records import enrolments, events, orders, versions
+from records import enrolments, events
 from records.enrolments import Enrolment, NotEnrolled
-from records.events import StoredEvent
+from records.events import Concern, StoredEvent
 
 log = logging.getLogger(__name__)
-PAGE = 200
-PAGES = 10
-"""How many events or enrolments a sweep takes up at a time, and how many times: some minutes' work at most."""
+AT_ONCE = 8
+"""How many customers' events are carried to Temporal side by side."""
+SLICE = 64
+"""After how many customers those done are marked: what a crash does again."""
 
 
 class NotEnrollable(WaymarkError):
@@ -50,7 +48,7 @@ class NotEnrollable(WaymarkError):
 
 @dataclass
 class Routed:
-    """What became of an event: the runs it began and woke; or, in `away`, why Temporal could not be told of them."""
+    """What became of an event: the runs it began and woke; or, in `away`, why it is not routed yet."""
 
     event: StoredEvent
     enrolled: list[Enrolment] = field(default_factory=list)
@@ -64,6 +62,7 @@ class Router:
     def __init__(
         self, database: AsyncEngine, client: Client, programs: Programs, entrance: Entrance, calendar: Calendar
     ) -> None:
+        self.triggers = Triggers(programs)
         self._database = database
         self._client = client
         self._programs = programs
@@ -71,10 +70,9 @@ class Router:
         self._calendar = calendar
 
     async def route_all(self, stored: Iterable[StoredEvent]) -> None:
-        """Route events that an activity caused. What Temporal cannot take now is left to the sweep."""
+        """Route events that an activity caused, in their order. What Temporal cannot take now is left to the sweep."""
         for event in stored:
-            if (away := (await self.route(event)).away) is not None:
-                log.warning("event %s waits for Temporal: %s", event.id, away)
+            await self.route(event)
 
     async def follow_up(self, stored: Iterable[StoredEvent], entered: Iterable[Enrolment]) -> None:
         """Carry on what a turn caused: route its events, start the runs that it began."""
@@ -88,28 +86,72 @@ class Router:
     async def route(self, event: StoredEvent) -> Routed:
         """Enrol whom the event enrols and wake the runs that await it. Where Temporal does not answer, the event
         stays unrouted, and the sweep takes it up again."""
-        routed = Routed(event)
+        routed = await self.route_page([event], event.received_at)
+        return routed[0] if routed else Routed(event)
+
+    async def route_page(self, page: Sequence[StoredEvent], now: datetime) -> list[Routed]:
+        """Route many events at once; returns those that concern somebody, the others are only marked.
+
+        The events of one customer are taken in the order in which they occurred, those of several side by side. What
+        cannot be routed now stays unrouted, says so in `away`, and is taken up by the sweep.
+        """
+        return await self.route_numbers([one.id for one in page], now)
+
+    async def route_numbers(self, numbers: Sequence[int], now: datetime) -> list[Routed]:
+        """`route_page`, by the numbers of the events."""
         async with self._database.begin() as db:
-            routed.woken = await enrolments.concerned(db, event.customer_id, event.name)
-        async with self._database.begin() as db:
-            for program, version in await self._triggered(db, event):
-                entered = await self._entrance.enter_version(
-                    db, program, version, event.customer_id, source="event",
+            ways, awaited = await self.triggers.ways(db), await self.triggers.awaited(db)
+            looked_at = [(way.trigger.event, way.trigger.tests) for way in ways]
+            concerns = await events.concerning(db, numbers, awaited, looked_at, now)
+        of_customer: dict[int, list[Concern]] = {}
+        for concern in sorted(concerns, key=lambda one: (one.event.occurred_at, one.event.id)):
+            of_customer.setdefault(concern.event.customer_id, []).append(concern)
+        gate, chains, routed = asyncio.Semaphore(AT_ONCE), list(of_customer.values()), list[Routed]()
+
+        async def carry(chain: list[Concern]) -> list[Routed]:
+            async with gate:
+                return await self._carry(chain, ways)
+
+        for first in range(0, len(chains), SLICE):
+            done = [one for part in await asyncio.gather(*map(carry, chains[first : first + SLICE])) for one in part]
+            async with self._database.begin() as db:
+                began = [run.id for one in done if one.away is None for run in one.enrolled]
+                await enrolments.mark_launched(db, began, now)
+                await events.mark_routed(db, [one.event.id for one in done if one.away is None], now)
+            routed += done
+        return routed
+
+    async def _carry(self, chain: Sequence[Concern], ways: Sequence[Way]) -> list[Routed]:
+        """Route the events of one customer. One that fails does not keep those of others from their way."""
+        routed = [Routed(concern.event, woken=list(concern.awaiting)) for concern in chain]
+        try:
+            async with self._database.begin() as db:
+                for concern, one in zip(chain, routed, strict=True):
+                    one.enrolled = await self._enrol_by(db, concern, ways)
+            for one in routed:
+                for enrolment in one.enrolled:
+                    await self._start(enrolment)
+                for enrolment in one.woken:
+                    await self.wake(enrolment, Event(str(one.event.id), one.event.name, one.event.occurred_at))
+        except Exception as error:
+            # A sweep must get past an event that cannot be routed.
+            log.warning("the events of customer %s are not routed yet", chain[0].event.customer_id, exc_info=error)
+            for one in routed:
+                one.away = error.message if isinstance(error, RPCError) else str(error)[:200]
+        return routed
+
+    async def _enrol_by(self, db: AsyncConnection, concern: Concern, ways: Sequence[Way]) -> list[Enrolment]:
+        """Enrol the customer in every journey into which the event leads."""
+        entered: dict[str, Enrolment | NotEnrolled] = {}
+        event = concern.event
+        for way in (ways[number] for number in concern.ways):
+            journey = way.program.journey.journey
+            if journey not in entered and await way.welcomes(db, event):
+                entered[journey] = await self._entrance.enter_version(
+                    db, way.program, way.version, event.customer_id, source="event",
                     now=event.received_at, enrolled_at=event.occurred_at, event_id=event.id,
                 )  # fmt: skip
-                if isinstance(entered, Enrolment):
-                    routed.enrolled.append(entered)
-        try:
-            for enrolment in routed.enrolled:
-                await self.launch(enrolment)
-            for enrolment in routed.woken:
-                await self.wake(enrolment, Event(str(event.id), event.name, event.occurred_at))
-        except (RPCError, RuntimeError) as error:
-            routed.away = away(error)
-            return routed
-        async with self._database.begin() as db:
-            await events.mark_routed(db, [event.id], event.received_at)
-        return routed
+        return [one for one in entered.values() if isinstance(one, Enrolment)]
 
     async def enrol(
         self,
@@ -146,10 +188,13 @@ class Router:
         return replace(entered, launched_at=entered.begins_at)
 
     async def launch(self, enrolment: Enrolment) -> None:
-        """Start the run's workflow, once: a second start finds the first.
+        """Start the run's workflow, once: a second start finds the first."""
+        await self._start(enrolment)
+        async with self._database.begin() as db:
+            await enrolments.mark_launched(db, [enrolment.id], enrolment.begins_at)
 
-        A run that begins later than the present is started with that delay, on the server's clock.
-        """
+    async def _start(self, enrolment: Enrolment) -> None:
+        """A run that begins later than the present is started with that delay, on the server's clock."""
         async with self._database.connect() as db:
             program = await self._programs.get(db, enrolment.journey, enrolment.version)
         delay = self._calendar.to_server(enrolment.begins_at) - datetime.now(UTC)
@@ -167,8 +212,6 @@ class Router:
                 f"What happened and why: `waymark runs show {enrolment.id}`",
                 search_attributes=attributes.at_start(enrolment.journey, enrolment.version, enrolment.id),
             )
-        async with self._database.begin() as db:
-            await enrolments.mark_launched(db, [enrolment.id], enrolment.begins_at)
 
     async def wake(self, enrolment: Enrolment, event: Event) -> None:
         """Signal an event to a run. A run that has ended, or has not begun, needs no waking: it reads the records."""
@@ -181,58 +224,6 @@ class Router:
     def handle(self, enrolment: Enrolment) -> WorkflowHandle[Any, Any]:
         """The run's workflow."""
         return self._client.get_workflow_handle(enrolment.workflow)
-
-    @activity.defn(name="sweep")
-    async def sweep(self) -> int:
-        """Finish what a crash left half done: start enrolments without a workflow, route events that were stored only,
-        and wake runs that have not heard of what they were told to do.
-
-        Returns how many of both it took up. Those younger than a few seconds are left to whoever just wrote them.
-        """
-        settled = self._calendar.from_server(datetime.now(UTC)) - timedelta(seconds=10)
-        taken_up = 0
-        for _ in range(PAGES):
-            found = await self._sweep_page(settled)
-            taken_up += found
-            if found < PAGE:
-                break
-        return taken_up
-
-    async def _sweep_page(self, settled: datetime) -> int:
-        async with self._database.connect() as db:
-            waiting = [one for one in await enrolments.unlaunched(db, limit=PAGE) if one.begins_at < settled]
-            stored = await events.unrouted(db, limit=PAGE, older_than=settled)
-        async with self._database.begin() as db:
-            await orders.free_strays(db, settled)
-            told = await orders.pending_runs(db, limit=PAGE, before=settled)
-        for enrolment in waiting:
-            await self.launch(enrolment)
-        await self.route_all(stored)
-        for run in told:
-            await self.wake(run, Event(f"order/{run.id}/{settled.timestamp():.0f}", "orders", settled))
-        return len(waiting) + len(stored) + len(told)
-
-    async def _triggered(self, db: AsyncConnection, event: StoredEvent) -> list[tuple[Program, int]]:
-        """The live journeys that this event enrols its customer in, their conditions met."""
-        entered = []
-        for journey in await versions.listing(db):
-            if journey.status != "live":
-                continue
-            program = await self._programs.get(db, journey.journey, journey.live_version)
-            for way in program.journey.triggers:
-                if way.event == event.name and await self._welcome(db, way, event):
-                    entered.append((program, journey.live_version))
-                    break
-        return entered
-
-    async def _welcome(self, db: AsyncConnection, way: Trigger, event: StoredEvent) -> bool:
-        """Whether the event and the customer meet the conditions of this way in, at the time of the event."""
-        if not await events.meets(db, event.id, way.tests):
-            return False
-        if way.where is None:
-            return True
-        seen = await answer(db, event.customer_id, Ask((way.where,)), event.occurred_at)
-        return holds(way.where, seen)
 
 
 class Audience:
@@ -263,13 +254,15 @@ class Audience:
     ) -> Routed | None:
         """Store an event and route it; None when its key is there already."""
         async with self._database.begin() as db:
+            await events.keep_publications_out(db)
             event = await events.store(
                 db, customer_id=customer_id, name=name, occurred_at=occurred_at, received_at=received_at, key=key,
                 value=value, properties=dict(properties or {}), touch_id=touch_id,
+                routed=name not in await self.router.triggers.heard(db),
             )  # fmt: skip
         if event is None:
             return None
-        routed = await self.router.route(event)
+        routed = Routed(event) if event.routed_at is not None else await self.router.route(event)
         if self._afterwards is not None:
             await self._afterwards(customer_id, received_at)
         return routed

@@ -196,7 +196,8 @@ class Sweep:
     async def run(self) -> int:
         """How many enrolments and events were taken up."""
         taken_up: int = await workflow.execute_activity(
-            "sweep", result_type=int, start_to_close_timeout=timedelta(minutes=5),
-            retry_policy=RetryPolicy(maximum_attempts=3), summary="start and route what was left",
+            "sweep", result_type=int, retry_policy=RetryPolicy(maximum_attempts=3),
+            start_to_close_timeout=timedelta(hours=24), heartbeat_timeout=timedelta(seconds=30),
+            summary="start and route what was left",
         )  # fmt: skip
         return taken_up

@@ -300,6 +300,8 @@ async def lock(db: AsyncConnection, enrolment: int) -> Standing:
         UnknownRun: there is none of this number; its customer may have been erased.
     """
     row = (await db.execute(_LOCK, {"enrolment": enrolment})).one_or_none()
+    # Who waited here for a merge to end still sees the customer who is gone: asked again, the run has its new one.
+    row = row or (await db.execute(_LOCK, {"enrolment": enrolment})).one_or_none()
     if row is None:
         raise UnknownRun(f"run {enrolment} is not in the records", hint="its customer may have been erased")
     values = dict(row._mapping)
@@ -453,15 +455,21 @@ async def concerned(db: AsyncConnection, customer_id: int, event: str) -> list[E
     return [row for row in rows if event in row.awaiting]
 
 
-async def unlaunched(db: AsyncConnection, *, limit: int) -> list[Enrolment]:
-    """Enrolments whose workflow has not been started: a crash came between the row and the start."""
-    query = select(enrolments).where(enrolments.c.launched_at.is_(None)).order_by(enrolments.c.id).limit(limit)
-    return [Enrolment(**row._mapping) for row in await db.execute(query)]
+async def unlaunched(
+    db: AsyncConnection, *, limit: int, after: int = 0, before: datetime | None = None
+) -> list[Enrolment]:
+    """Enrolments whose workflow has not been started, by number above `after`: a crash came between the row and the
+    start. Those that begin at `before` or later are left out."""
+    query = select(enrolments).where(enrolments.c.launched_at.is_(None), enrolments.c.id > after)
+    if before is not None:
+        query = query.where(enrolments.c.begins_at < before)
+    return [Enrolment(**row._mapping) for row in await db.execute(query.order_by(enrolments.c.id).limit(limit))]
 
 
 async def mark_launched(db: AsyncConnection, enrolment_ids: Sequence[int], at: datetime) -> None:
     """Note that the workflows of these enrolments have been started."""
-    await db.execute(update(enrolments).where(enrolments.c.id.in_(enrolment_ids)).values(launched_at=at))
+    if enrolment_ids:
+        await db.execute(update(enrolments).where(enrolments.c.id.in_(enrolment_ids)).values(launched_at=at))
 
 
 async def due(db: AsyncConnection, by: datetime) -> list[int]:

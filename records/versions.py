@@ -194,6 +194,12 @@ async def listing(db: AsyncConnection) -> list[JourneyListing]:
     return [JourneyListing(**row._mapping) for row in await db.execute(query)]
 
 
+async def numbers(db: AsyncConnection) -> list[tuple[str, int]]:
+    """Every version that was ever published, by journey and number."""
+    query = select(journey_versions.c.journey, journey_versions.c.version)
+    return [(row.journey, row.version) for row in await db.execute(query.order_by(*query.selected_columns))]
+
+
 async def set_status(db: AsyncConnection, name: str, status: Status) -> None:
     """Lets a journey run, or puts it away. Raises `UnknownJourney`."""
     await _lock(db, name)

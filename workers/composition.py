@@ -36,6 +36,7 @@ from activities.links import Links
 from activities.membership import Membership
 from activities.programs import Programs
 from activities.rendering import Templates
+from activities.sweeping import Sweeping
 from activities.turns import Turns
 from journeys.errors import WaymarkError
 from journeys.fields import Fields, load_fields
@@ -70,6 +71,7 @@ class Composition:
     membership: Membership
     entering: Entering
     backfill: Backfill
+    sweeping: Sweeping
     activities: Mapping[str, Sequence[Callable[..., Any]]]
     """The activities of each task queue."""
     workflows: Sequence[type] = (CustomerJourney, Sweep, ScheduledEntry, DatedEntries, SegmentRefresh)
@@ -221,13 +223,14 @@ async def compose(
         router = Router(engine, client, programs, entrance, calendar)
         membership, herds = Membership(engine, router, programs), Herds(engine, router, entrance)
         audience = Audience(engine, router, membership.evaluate_for)
+        sweeping = Sweeping(engine, router, calendar)
         entering = Entering(engine, router, entrance, herds, programs, zone)
         turns = Turns(programs, Effects(Handoff(rule, names, zone), entrance, zone), gates, zone)
         composer = Composer(templates, maker, workspace, names)
         activities: dict[str, list[Callable[..., Any]]] = {
             QUEUE: [
                 Advance(engine, turns, router, calendar).advance,
-                audience.router.sweep,
+                sweeping.sweep,
                 membership.refresh,
                 entering.enter_dates,
                 entering.enter_scheduled,
@@ -240,5 +243,5 @@ async def compose(
             ]
         yield Composition(
             settings, engine, client, maker, fields, templates, channels, audience, membership, entering,
-            Backfill(engine, herds, programs), activities,
+            Backfill(engine, herds, programs), sweeping, activities,
         )  # fmt: skip

@@ -141,7 +141,8 @@ def _own() -> dict[str, Schedule]:
         "Finishes what crashes left half done. Pausing it loses nothing.",
     )  # fmt: skip
     assert isinstance(sweep.action, ScheduleActionStartWorkflow)
-    sweep.action.execution_timeout = timedelta(minutes=10)
+    # A backlog of an import may take hours; one that is stuck must not keep the next away for ever.
+    sweep.action.execution_timeout = timedelta(hours=25)
     return {
         SWEEP: sweep,
         DATES: every(

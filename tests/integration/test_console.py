@@ -25,9 +25,9 @@ from journeys.loading import parse
 from records import consents, customers, enrolments, ledger, tasks, timeline
 from records.contacts import Contact
 from records.ledger import Slot
-from tests.workflow.conftest import client, server
+from tests.workflow.conftest import client, namespaces, server
 
-__all__ = ["client", "server"]
+__all__ = ["client", "namespaces", "server"]
 
 URL = "http://waymark.test"
 TOKEN = "the-auth-token"

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from activities import audience
+from activities import sweeping
 from activities.audience import NotEnrollable
 from records import versions
 from tests.workflow.stage import Stage
@@ -167,22 +167,22 @@ async def test_an_event_that_was_stored_only_is_routed_by_the_sweep(stage: Stage
     await stage.publish(LEAVES)
     ann = await stage.customer()
     await stage.store(ann, "customer.signed_up", -DAY)
-    assert await stage.parts.audience.router.sweep() == 1
+    assert await stage.parts.sweeping.sweep() == 1
     await stage.pass_time(ann, NONE)
     assert len(await stage.runs(ann)) == 1
-    assert await stage.parts.audience.router.sweep() == 0
+    assert await stage.parts.sweeping.sweep() == 0
 
 
 async def test_after_a_long_outage_a_sweep_takes_up_page_after_page(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audience, "PAGE", 2)
+    monkeypatch.setattr(sweeping, "EVENTS", 2)
     await stage.publish(LEAVES)
     ann = await stage.customer()
     for day in range(5):
         await stage.store(ann, "weather.changed", -DAY * (day + 1))
-    assert await stage.parts.audience.router.sweep() == 5
-    assert await stage.parts.audience.router.sweep() == 0
+    assert await stage.parts.sweeping.sweep() == 5
+    assert await stage.parts.sweeping.sweep() == 0
 
 
 @pytest.mark.parametrize(("kind", "status"), [("sample", "finished"), ("box", "exited")])

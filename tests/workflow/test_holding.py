@@ -320,7 +320,7 @@ async def test_orders_that_nobody_told_the_runs_of_are_told_by_the_sweep(stage: 
             db, holds.covers("journey", "slow"), "exit", {"outcome": "stopped"}, by="mei",
             now=stage.start - DAY,
         )  # fmt: skip
-    await stage.parts.audience.router.sweep()
+    await stage.parts.sweeping.sweep()
     await stage.time.moved(runs)
     assert [(await stage.run(run.id)).outcome for run in runs] == ["stopped", "stopped"]
 
@@ -332,7 +332,7 @@ async def test_a_run_whose_turn_crossed_with_the_release_is_let_go_by_the_sweep(
     async with stage.engine.begin() as db:  # the hold is gone, and no order came of it
         await holds.release(db, "journey", "slow")
     held = await stage.run(run.id)
-    await stage.parts.audience.router.sweep()
+    await stage.parts.sweeping.sweep()
     await stage.time.moved([held])
     assert [touch.status for touch in await stage.touches(run.customer_id)] == ["sent"]
 
@@ -342,7 +342,7 @@ async def test_told_twice_a_run_does_it_once(stage: Stage, switch: Switch) -> No
     await switch.pause("journey", "slow", DAY)
     await stage.pass_time(run.customer_id, 3 * DAY)
     await switch.resume("journey", "slow", 4 * DAY, "skip", run)
-    await stage.parts.audience.router.sweep()
+    await stage.parts.sweeping.sweep()
     await stage.settled(run.customer_id)
     path = await stage.path(run.id)
     assert path.count(("resume", "wait-2d")) == 1

@@ -311,7 +311,7 @@ async def test_without_a_worker_the_order_stays_with_the_run_and_is_taken_when_o
         )
         assert steered.waiting == "no worker has taken it yet"
         async with working(stage.parts):
-            await stage.parts.audience.router.sweep()
+            await stage.parts.sweeping.sweep()
             assert await stage.handle(run).result() == "duplicate"
 
 
