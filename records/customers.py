@@ -16,6 +16,7 @@ from records import changes, consents, identities, merging
 from records.changes import Change
 from records.contacts import COLUMNS, IDENTIFIERS, Contact, clean_column, clean_property
 from records.identities import DEFAULT, IdentityRules, Key, UnknownCustomer
+from records.search import matching
 from records.tables import customers, merges, shown
 from records.tables import identities as names
 from records.tags import tag, untag
@@ -180,12 +181,14 @@ async def get(db: AsyncConnection, customer_id: int) -> Customer:
 async def list_page(
     db: AsyncConnection, *, after: int = 0, limit: int = 50, search: str | None = None
 ) -> list[Customer]:
-    """Customers in the order of their ids, those after the id `after`; `search` is a part of a name or identifier."""
-    query = select(*shown(customers)).where(customers.c.id > after).order_by(customers.c.id).limit(limit)
+    """Customers in the order of their ids, those after the id `after`; `search` is the beginning of a word of the
+    name, of an external id, an address or a number."""
+    query = select(*shown(customers)).order_by(customers.c.id)
     if search and search.strip():
-        full_name = func.concat_ws(" ", customers.c.first_name, customers.c.last_name)
-        places = (customers.c.email, customers.c.external_id, customers.c.phone, full_name)
-        query = query.where(or_(*(place.icontains(search.strip(), autoescape=True) for place in places)))
+        sought = matching(search, after=after, limit=limit)
+        query = query.join(sought, sought.c.id == customers.c.id)
+    else:
+        query = query.where(customers.c.id > after).limit(limit)
     return [Customer(**row._mapping) for row in await db.execute(query)]
 
 

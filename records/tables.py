@@ -103,6 +103,12 @@ def _one_of(column: str, *allowed: str) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({', '.join(repr(word) for word in allowed)})", name=column)
 
 
+WORDS = (
+    "to_tsvector('simple'::regconfig, translate((COALESCE(first_name, ''::text) || ' '::text) || "
+    "COALESCE(last_name, ''::text), '.@/-_&<>'::text, '        '::text))"
+)
+"""The words of a customer's names, as the index of the search has them, in PostgreSQL's own spelling."""
+
 customers = Table(
     "customers",
     metadata,
@@ -133,6 +139,7 @@ customers = Table(
     Index(None, "phone"),
     Index(None, "written"),
     Index(None, "lifecycle", postgresql_where=text("lifecycle IS NOT NULL")),
+    Index("ix_customers_words", text(WORDS), postgresql_using="gin"),
     Index(None, "tags", postgresql_using="gin"),
     Index(None, "properties", postgresql_using="gin", postgresql_ops={"properties": "jsonb_path_ops"}),
 )
@@ -141,7 +148,8 @@ identities = Table(
     "identities",
     metadata,
     Column("kind", Text, nullable=False),
-    Column("value", Text, nullable=False),
+    # Compared byte by byte, so that its key also answers what begins with something.
+    Column("value", Text(collation="C"), nullable=False),
     _customer(),
     Column("since", Instant, nullable=False),
     PrimaryKeyConstraint("kind", "value"),

@@ -8,7 +8,7 @@ down_revision: str | None = "0002"
 IDENTITY = """
 CREATE TABLE identities (
     kind TEXT NOT NULL,
-    value TEXT NOT NULL,
+    value TEXT COLLATE "C" NOT NULL,
     customer_id BIGINT NOT NULL,
     since timestamptz NOT NULL,
     CONSTRAINT pk_identities PRIMARY KEY (kind, value),
@@ -44,6 +44,10 @@ CREATE TABLE merges (
 );
 CREATE INDEX ix_merges_kept_id ON merges (kept_id);
 CREATE INDEX ix_merges_gone_id ON merges (gone_id);
+
+-- The words of names, told apart as the search does: PostgreSQL would take Anna.Li for the name of a machine.
+CREATE INDEX ix_customers_words ON customers USING gin (to_tsvector('simple',
+    translate(coalesce(first_name, '') || ' ' || coalesce(last_name, ''), '.@/-_&<>', '        ')));
 
 -- What was said never changes; who said it does, when two records turn out to be one person. A withdrawal that only a
 -- merge wrote goes when the merge is undone.
