@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Numeric,
+    Table,
     Text,
     and_,
     case,
@@ -23,6 +25,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    literal_column,
     not_,
     or_,
     select,
@@ -44,18 +47,28 @@ _ELSEWHERE = (
 )  # fmt: skip
 
 
+class Of(Enum):
+    """Of how many customers a condition is asked, which decides how its SQL is worded and never what it means."""
+
+    FEW = "few"
+    """What happened is looked up for each, in any case."""
+    SOME = "some"
+    """The server judges by the rest of the statement."""
+    ALL = "all"
+    """What happened is gone through once, for everybody."""
+
+
 def compile_condition(
-    condition: form.Condition, now: datetime, *, whole: bool = False, exact: bool = True
+    condition: form.Condition, now: datetime, *, of: Of = Of.SOME, exact: bool = True
 ) -> ColumnElement[bool]:
     """The condition as an expression over a row of `customers`; `within` counts back from `now`, in UTC days.
 
-    `whole` words it for all customers at once, so that what happened is gone through once instead of looked up for
-    each; it means the same. Without `exact` it may be null where it is not met, which only WHERE takes for false: the
-    server then goes by what it knows of the columns.
+    It means the same `of` however many it is asked. Without `exact` it may be null where it is not met, which only
+    WHERE takes for false: the server then goes by what it knows of the columns.
     """
 
     def inner(part: form.Condition, exact: bool = exact) -> ColumnElement[bool]:
-        return compile_condition(part, now, whole=whole, exact=exact)
+        return compile_condition(part, now, of=of, exact=exact)
 
     def known(test: ColumnElement[Any]) -> ColumnElement[bool]:
         return _known(test) if exact else test
@@ -79,25 +92,25 @@ def compile_condition(
             any_of: ColumnElement[bool] = customers.c.tags.overlap(cast(array(words), ARRAY(Text)))
             return any_of
         case form.Consented(consent=channel):
-            return _consented(channel) if whole else _consents(channel)
+            return _consented(channel) if of is Of.ALL else _consents(channel)
         case form.FieldIs(field=test):
             return _field(test)
         case form.Happened(event=test):
-            return _happened(test, now, whole)
+            return _happened(test, now, of)
         case form.Touched(touched=touch):
             sent = [touches.c.message == touch.message, touches.c.status == touch.status]
             recent = [touched_at() >= since(touch.within, now)] if touch.within else []
-            return exists().where(touches.c.customer_id == customers.c.id, *sent, *recent)
+            return _there(of, touches, *sent, *recent)
         case form.Opened(opened=message):
-            return _receipt("email.opened", message)
+            return _there(of, events, *received("email.opened", message))
         case form.Clicked(clicked=message):
-            return _receipt("email.clicked", message)
+            return _there(of, events, *received("email.clicked", message))
         case form.InSegment(segment=names):
-            return exists().where(segment_members.c.customer_id == customers.c.id, segment_members.c.segment.in_(names))
+            return _there(of, segment_members, segment_members.c.segment.in_(names))
         case form.InLifecycle(lifecycle=words):
             return known(customers.c.lifecycle.in_(words))
         case form.Worth(value=worth):
-            return exists().where(customer_values.c.customer_id == customers.c.id, *_worth(worth, now))
+            return _there(of, customer_values, *_worth(worth, now))
 
 
 def needs_looking_up(condition: form.Condition) -> bool:
@@ -198,8 +211,10 @@ def _consented(channel: str) -> ColumnElement[bool]:
 
 def _field(test: form.FieldTest) -> ColumnElement[bool]:
     if test.name in form.STANDARD_FIELDS:
-        return _passes(cast(customers.c[test.name], Text), test)
-    return _passes(customers.c.properties[test.name].astext, test)
+        column = customers.c[test.name]
+        return _passes(cast(column, Text), test, None if isinstance(column.type, Text) else cast(column, Numeric))
+    value = customers.c.properties[test.name]
+    return _passes(value.astext, test, _number_in(value))
 
 
 def event_meets(tests: Mapping[str, form.PropertyTest]) -> list[ColumnElement[bool]]:
@@ -213,16 +228,31 @@ def event_meets(tests: Mapping[str, form.PropertyTest]) -> list[ColumnElement[bo
     for name, test in tests.items():
         if isinstance(test, form.TiedTest) and test.tie:
             raise ValueError(f"{name} is tied to {test.tie}")
-        words: ColumnElement[Any] = events.c.properties[name].astext
+        value = events.c.properties[name]
+        words: ColumnElement[Any] = value.astext
+        number = _number_in(value)
         if name == "value":
+            number = case((words.is_(None), events.c.value), else_=number)
             words = func.coalesce(words, cast(events.c.value, Text))
-        found.append(_passes(words, test))
+        found.append(_passes(words, test, number))
     return found
 
 
-def _passes(words: ColumnElement[Any], test: form.ValueTest) -> ColumnElement[bool]:
-    """Whether a value, as text, passes a test."""
-    number = case((words.regexp_match(NUMBER), cast(words, Numeric)))
+def _number_in(value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The number that a property is, or spells. Most that are asked for are numbers: reading a text takes longer."""
+    is_number = func.jsonb_typeof(value) == literal_column("'number'")
+    return case((is_number, cast(value, Numeric)), else_=_number_of(value.astext))
+
+
+def _number_of(words: ColumnElement[Any]) -> ColumnElement[Any]:
+    return case((words.regexp_match(NUMBER), cast(words, Numeric)))
+
+
+def _passes(
+    words: ColumnElement[Any], test: form.ValueTest, number: ColumnElement[Any] | None = None
+) -> ColumnElement[bool]:
+    """Whether a value, as text, passes a test. `number` is the one that it spells, where that is known better."""
+    number = _number_of(words) if number is None else number
     day = case((words.regexp_match(DAY), func.left(words, 10)))
     tests: list[ColumnElement[bool]] = []
     if test.is_ is not None:
@@ -268,36 +298,39 @@ def _day(value: date) -> str:
     return value.isoformat()[:10]
 
 
-def _happened(test: form.EventTest, now: datetime, whole: bool) -> ColumnElement[bool]:
+def _happened(test: form.EventTest, now: datetime, of: Of) -> ColumnElement[bool]:
     counted = [events.c.name == test.name]
     if test.within:
         counted.append(events.c.occurred_at >= since(test.within, now))
     counted += event_meets(test.with_)
 
     def often(count: int) -> ColumnElement[bool]:
-        return _often(count, counted, whole)
+        return _often(count, counted, of)
 
     least = test.at_least if test.at_least is not None else int(test.at_most is None)
     bounds = [often(least)] if least else []
     return and_(*bounds, *([not_(often(test.at_most + 1))] if test.at_most is not None else []))
 
 
-def _often(count: int, counted: Sequence[ColumnElement[bool]], whole: bool) -> ColumnElement[bool]:
+def _often(count: int, counted: Sequence[ColumnElement[bool]], of: Of) -> ColumnElement[bool]:
     """Whether such events happened so often: seen at the first, counted up to the last that matters, or counted for
     everybody at once."""
-    mine = events.c.customer_id == customers.c.id
     if count == 1:
-        return exists().where(mine, *counted)
-    if whole:
+        return _there(of, events, *counted)
+    if of is Of.ALL:
         groups = select(events.c.customer_id).where(*counted).group_by(events.c.customer_id)
         found = groups.having(func.count() >= count).subquery()
         return exists().where(found.c.customer_id == customers.c.id)
+    mine = events.c.customer_id == customers.c.id
     some = select(literal(1)).select_from(events).where(mine, *counted).correlate(customers).limit(count).subquery()
     return select(func.count()).select_from(some).correlate(customers).scalar_subquery() >= count
 
 
-def _receipt(event: str, message: str) -> ColumnElement[bool]:
-    return exists().where(events.c.customer_id == customers.c.id, *received(event, message))
+def _there(of: Of, table: Table, *tests: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether a customer has such a row."""
+    rows = select(literal(1)).select_from(table).where(table.c.customer_id == customers.c.id, *tests)
+    # The server would rather read all such rows once than look up a few thousand. An offset keeps it from that.
+    return (rows.offset(literal_column("0")) if of is Of.FEW else rows).correlate(customers).exists()
 
 
 def received(event: str, message: str) -> list[ColumnElement[bool]]:

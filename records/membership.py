@@ -22,7 +22,6 @@ from sqlalchemy import (
     Text,
     cast,
     delete,
-    exists,
     func,
     literal,
     or_,
@@ -35,11 +34,11 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journeys.conditions import Condition
+from journeys.conditions import Condition, InSegment
 from journeys.definition import ENTERED, LEFT
 from journeys.segments import Segment
 from records import feed
-from records.conditions import compile_condition, needs_looking_up, without_looking_up
+from records.conditions import Of, compile_condition, needs_looking_up, without_looking_up
 from records.feed import Mark
 from records.planning import create_as
 from records.tables import Transaction, customers, events, segment_members, segments
@@ -135,10 +134,9 @@ async def _ask(db: AsyncConnection, segment: Segment, customer_ids: Sequence[int
 
 def _misplaced(segment: Segment, now: datetime) -> Select[tuple[int, bool]]:
     """Who is a member and should not be, or should be and is not."""
-    member = exists().where(
-        segment_members.c.segment == segment.segment, segment_members.c.customer_id == customers.c.id
-    )
-    return select(customers.c.id, member.label("member")).where(member != compile_condition(segment.where, now))
+    member = compile_condition(InSegment(segment=[segment.segment]), now, of=Of.FEW)
+    meets = compile_condition(segment.where, now, of=Of.FEW)
+    return select(customers.c.id, member.label("member")).where(member != meets)
 
 
 async def _ask_all(db: AsyncConnection, segment: Segment, now: datetime) -> Evaluated:
@@ -165,7 +163,7 @@ async def _ask_all(db: AsyncConnection, segment: Segment, now: datetime) -> Eval
 
 def question(where: Condition, now: datetime) -> Select[tuple[int]]:
     """The ids of all who meet a condition."""
-    return select(customers.c.id).where(compile_condition(where, now, whole=True, exact=False))
+    return select(customers.c.id).where(compile_condition(where, now, of=Of.ALL, exact=False))
 
 
 async def _few(db: AsyncConnection, segment: Segment, now: datetime) -> list[int] | None:
@@ -227,9 +225,7 @@ async def differing(db: AsyncConnection, wanted: Sequence[Segment], customer_id:
         return []
     columns = []
     for one in wanted:
-        member = exists().where(
-            segment_members.c.segment == one.segment, segment_members.c.customer_id == customers.c.id
-        )
+        member = compile_condition(InSegment(segment=[one.segment]), now)
         columns.append((member != compile_condition(one.where, now)).label(one.segment))
     row = (await db.execute(select(*columns).where(customers.c.id == customer_id))).one_or_none()
     return [name for name, differs in row._mapping.items() if differs] if row is not None else []

@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journeys.conditions import Condition
 from journeys.definition import ENTERED, LEFT
 from journeys.errors import WaymarkError
-from records.conditions import compile_condition
+from records.conditions import Of, compile_condition
 from records.enrolments import OPEN
 from records.events import StoredEvent
 from records.tables import customers, enrolments, events, segment_members, segments, shown
@@ -95,7 +95,7 @@ async def definitions(db: AsyncConnection) -> dict[str, dict[str, Any]]:
 
 async def count(db: AsyncConnection, where: Condition, now: datetime) -> int:
     """How many customers meet a condition."""
-    query = select(func.count()).select_from(customers).where(compile_condition(where, now, whole=True, exact=False))
+    query = select(func.count()).select_from(customers).where(compile_condition(where, now, of=Of.ALL, exact=False))
     return int((await db.execute(query)).scalar_one())
 
 
