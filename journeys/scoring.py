@@ -31,6 +31,8 @@ MILLION = 1_000_000
 FADED = 64.0
 """After so many half-lives nothing is left that could be counted."""
 SECONDS = 86_400
+MOST = 1_000_000_000
+"""Activity is at most so many points, up or down."""
 
 
 def _some(points: int) -> int:
@@ -154,7 +156,7 @@ def capped(total: int, cap: int | None) -> int:
 
 def whole(total: int) -> int:
     """Millionths as whole points, half away from zero."""
-    size = (abs(total) + MILLION // 2) // MILLION
+    size = min((abs(total) + MILLION // 2) // MILLION, MOST)
     return size if total >= 0 else -size
 
 

@@ -73,12 +73,14 @@ async def evaluate(
     return int((await db.execute(counted)).scalar_one())
 
 
-async def unrouted(db: AsyncConnection, customer_id: int) -> list[StoredEvent]:
-    """Moves of a customer that no journey has heard of yet, oldest first."""
-    waiting = select(*shown(events)).where(
-        events.c.customer_id == customer_id, events.c.name == CHANGED, events.c.routed_at.is_(None)
-    )
-    return [StoredEvent(**row._mapping) for row in await db.execute(waiting.order_by(events.c.id))]
+async def unrouted(
+    db: AsyncConnection, *, limit: int, after: int = 0, customer_ids: Sequence[int] | None = None
+) -> list[StoredEvent]:
+    """Moves that no journey has heard of yet, oldest first, those after the id `after`."""
+    query = select(*shown(events)).where(events.c.routed_at.is_(None), events.c.name == CHANGED, events.c.id > after)
+    if customer_ids is not None:
+        query = query.where(events.c.customer_id.in_(list(customer_ids)))
+    return [StoredEvent(**row._mapping) for row in await db.execute(query.order_by(events.c.id).limit(limit))]
 
 
 async def counts(db: AsyncConnection) -> dict[str | None, int]:

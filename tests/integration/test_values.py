@@ -125,7 +125,7 @@ async def test_days_are_those_of_the_calendar_also_when_clocks_change(engine: As
     async with engine.begin() as db:
         await placed(db, [("a", datetime(2026, 10, 25, 0, 1, tzinfo=BERLIN), None)])
         [line] = await report(db, midnight, BERLIN)
-    assert (line.recency_days, line.monetary) == (1, 0)
+    assert (line.recency_days, line.monetary) == (1, Decimal())
 
 
 async def test_whoever_has_no_external_id_goes_by_e_mail_else_by_our_id(engine: AsyncEngine) -> None:
@@ -168,7 +168,7 @@ async def test_between_two_nights_an_order_counts_at_once_and_takes_the_quintile
         assert await values.refresh_some(db, Orders(), [new, known["1"]], NOW, UTC_ZONE) == 1
         kept = await values.of(db, new)
         assert kept is not None
-        assert (kept.orders, kept.revenue, kept.r, kept.f, kept.m) == (1, 1000, 5, 1, 5)
+        assert (kept.orders, kept.revenue, kept.r, kept.f, kept.m) == (1, Decimal(1000), 5, 1, 5)
         await happen(db, known["1"], "order.placed", NOW, "10")
         assert await values.refresh_some(db, Orders(), [known["1"]], NOW, UTC_ZONE) == 1
 
@@ -251,7 +251,9 @@ async def test_a_move_is_an_event_and_stands_on_the_timeline_with_the_rule(
         [entry] = [one for one in await timeline(db, five["nurture"]) if one.kind == "stage"]
         assert entry.title == "lifecycle: nurture → at_risk"
         assert entry.detail["because"] == "days since the last order at least 90"
-        assert [one.properties["to"] for one in await lifecycle.unrouted(db, five["at_risk"])] == ["churned"]
+        assert [
+            one.properties["to"] for one in await lifecycle.unrouted(db, limit=9, customer_ids=[five["at_risk"]])
+        ] == ["churned"]
 
 
 async def test_a_first_order_moves_its_customer_out_of_the_first_stage(engine: AsyncEngine) -> None:

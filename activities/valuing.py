@@ -1,0 +1,76 @@
+"""What customers' orders come to and how far each has come: worked out for all by night, for one after an event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+
+from activities.audience import Router
+from activities.discretion import discreet
+from activities.pulse import Pulse
+from journeys.lifecycle import Lifecycle, Orders
+from records import clocks, lifecycle, values
+from records.values import EVALUATED
+
+PAGE = 1000
+"""How many moves between stages are carried to journeys at a time."""
+
+
+class Valuing:
+    """Keeps `customer_values` and the stages of the lifecycle. Without rules there are no stages, and orders are
+    `order.placed`."""
+
+    def __init__(self, database: AsyncEngine, router: Router, rules: Lifecycle | None, default_zone: str) -> None:
+        self._database = database
+        self._router = router
+        self._rules = rules
+        self._orders = rules.orders if rules is not None else Orders()
+        self._zone = ZoneInfo(default_zone)
+
+    async def refresh_all(self, now: datetime) -> int:
+        """Work out everybody's figures and stages at `now`, and tell journeys who moved; returns how many did."""
+        with Pulse() as pulse:
+            async with self._database.begin() as db:
+                await values.refresh(db, self._orders, now, self._zone)
+            moved = 0
+            if self._rules is not None:
+                async with self._database.begin() as db:
+                    moved = await lifecycle.evaluate(db, self._rules, now)
+            await self._tell(now, pulse)
+        return moved
+
+    @activity.defn(name="refresh_values")
+    async def refresh(self, now: datetime) -> int:
+        """Work out everybody's figures and stages; returns how many came to another stage."""
+        with discreet("refresh_values"):
+            return await self.refresh_all(now)
+
+    async def evaluate_for(self, customer_ids: Sequence[int], now: datetime) -> None:
+        """Work out the figures and stages of these customers, after something happened to them, and tell journeys.
+
+        Who is not in a stage yet is taken to come from the first, once everybody has been looked at.
+        """
+        async with self._database.begin() as db:
+            await values.refresh_some(db, self._orders, customer_ids, now, self._zone)
+            moved = 0
+            if self._rules is not None and EVALUATED in await clocks.read(db, EVALUATED):
+                first = self._rules.stages[0].stage
+                moved = await lifecycle.evaluate(db, self._rules, now, customer_ids, newcomers_from=first)
+        if moved:
+            await self._tell(now, Pulse(), customer_ids)
+
+    async def _tell(self, now: datetime, pulse: Pulse, customer_ids: Sequence[int] | None = None) -> None:
+        """Carry moves to journeys, page by page. Those that a crash leaves are carried by the sweep."""
+        last = 0
+        while True:
+            async with self._database.connect() as db:
+                page = await lifecycle.unrouted(db, after=last, limit=PAGE, customer_ids=customer_ids)
+            if not page:
+                return
+            last = page[-1].id
+            await self._router.route_page(page, now)
+            pulse.at(last)
