@@ -11,10 +11,23 @@ from sqlalchemy import ColumnElement, Select, Table, Text, case, cast, func, lit
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from records.tables import changes, consents, enrolments, events, score_entries, tasks, touches
+from records.tables import changes, consents, enrolments, events, merges, score_entries, tasks, touches
 
 Kind = Literal[
-    "entered", "event", "touch", "score", "stage", "property", "tag", "untag", "consent", "task", "task_done", "left"
+    "entered",
+    "event",
+    "touch",
+    "score",
+    "stage",
+    "property",
+    "tag",
+    "untag",
+    "consent",
+    "task",
+    "task_done",
+    "left",
+    "merged",
+    "unmerged",
 ]
 
 
@@ -54,6 +67,7 @@ def _parts(customer_id: int) -> list[Select[Any]]:
         title: ColumnElement[Any],
         detail: Mapping[str, Any],
         journey: ColumnElement[Any] | None = None,
+        whose: str = "customer_id",
     ) -> Select[Any]:
         pairs = [word for name, value in detail.items() for word in (name, value)]
         columns = (
@@ -65,7 +79,7 @@ def _parts(customer_id: int) -> list[Select[Any]]:
             func.jsonb_strip_nulls(func.jsonb_build_object(*pairs), type_=JSONB).label("detail"),
             (cast(null(), Text) if journey is None else journey).label("journey"),
         )
-        mine = table.c.customer_id == customer_id
+        mine = table.c[whose] == customer_id
         return select(*columns).where(mine, at.is_not(None)).order_by(at.desc(), table.c.id.desc())
 
     def journey_of(table: Table) -> ColumnElement[Any]:
@@ -73,6 +87,8 @@ def _parts(customer_id: int) -> list[Select[Any]]:
         return run.scalar_subquery()
 
     e, t, s, c, o, k, n = events.c, touches.c, score_entries.c, changes.c, consents.c, tasks.c, enrolments.c
+    m = merges.c
+    other = _name_of(m.before) + literal(" (customer ") + cast(m.gone_id, Text) + literal(")")
     points = case((s.points > 0, literal("+") + cast(s.points, Text)), else_=cast(s.points, Text))
     arrow = func.coalesce(c.old, "nothing") + literal(" → ") + func.coalesce(c.new, "nothing")
     said = case((o.granted, "given"), else_="withdrawn")
@@ -101,4 +117,15 @@ def _parts(customer_id: int) -> list[Select[Any]]:
         part(enrolments, 8, n.ended_at, "left", literal("left ") + n.journey + literal(": ")
              + func.coalesce(n.outcome, n.status),
              {"enrolment": n.id, "status": n.status, "outcome": n.outcome, "because": n.because}, n.journey),
+        part(merges, 9, m.at, "merged", literal("merged with ") + other,
+             {"merge": m.id, "customer": m.gone_id, "by": m.by, "because": m.because}, whose="kept_id"),
+        part(merges, 10, m.undone_at, "unmerged", literal("separated again from ") + other,
+             {"merge": m.id, "customer": m.gone_id, "by": m.undone_by}, whose="kept_id"),
     ]  # fmt: skip
+
+
+def _name_of(before: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What to call somebody who was merged away, from the row as it was."""
+    was = before["gone"]
+    full = func.nullif(func.concat_ws(" ", was["first_name"].astext, was["last_name"].astext), "")
+    return func.coalesce(full, *(was[name].astext for name in ("email", "phone", "external_id")), "somebody")

@@ -17,6 +17,7 @@ from records.contacts import Contact
 from records.identities import UnknownCustomer
 from records.merging import NotMerged
 from records.tables import metadata, shown
+from records.timeline import timeline
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
@@ -291,3 +292,20 @@ async def test_who_is_who_is_what_the_keys_connect(
     for one in everybody:
         assert one.external_id is None or ("external_id", one.external_id) in named[one.id]
         assert (one.email is None) == (not any(kind == "email" for kind, _ in named[one.id]))
+
+
+async def test_the_timeline_shows_both_histories_in_one_order_and_the_merge(engine: AsyncEngine) -> None:
+    async with engine.begin() as db:
+        kept, gone = await person(db, "a"), await person(db, "b", last_name="Li")
+        for number, who in enumerate((gone, kept, gone)):
+            at = NOW + number * HOUR
+            await events.store(db, customer_id=who, name=f"page.seen{number}", occurred_at=at, received_at=at)
+        merge = await merging.merge(db, kept, gone, by="mei", because="same phone", now=LATER)
+        entries = await timeline(db, kept)
+        assert [one.title for one in entries] == [
+            "page.seen0", "page.seen1", "page.seen2", f"merged with b Li (customer {gone})"
+        ]  # fmt: skip
+        assert entries[-1].detail == {"merge": merge, "customer": gone, "by": "mei", "because": "same phone"}
+        await merging.unmerge(db, merge, by="mei", now=LATER + HOUR)
+        told = [one.title for one in await timeline(db, kept)]
+        assert told == ["page.seen1", entries[-1].title, f"separated again from b Li (customer {gone})"]

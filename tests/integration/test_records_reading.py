@@ -35,6 +35,7 @@ async def _add(db: AsyncConnection, table: Any, **values: Any) -> int:
 
 async def _run(db: AsyncConnection, customer_id: int, **values: Any) -> int:
     fixed = {"journey": "welcome", "version": 1, "entry": 1, "source": "event", "enrolled_at": NOW, "begins_at": NOW}
+    fixed["workflow"] = f"journey/welcome/{customer_id}"
     return await _add(db, tables.enrolments, customer_id=customer_id, **{**fixed, **values})
 
 
