@@ -10,9 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Table, Text, cast, func, literal_column, select, union
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    Table,
+    Text,
+    and_,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    union_all,
+)
 
 from journeys import conditions as form
 from journeys.definition import ENTERED, LEFT
@@ -36,46 +51,29 @@ class Mark:
         return self.server == present.server and self.seen <= present.seen
 
 
-async def look(db: AsyncConnection, at: datetime) -> Mark:
-    """How far this transaction sees at least, from its next statement on."""
-    oldest = cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text)
-    server = literal_column("(pg_control_system()).system_identifier", BigInteger)
-    seen, identifier = (await db.execute(select(oldest, server))).one()
-    return Mark(int(seen), int(identifier), at)
+SEEN = cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text)
+"""Every transaction before this one has ended and is seen by this statement and those after it."""
+SERVER = literal_column("(pg_control_system()).system_identifier", BigInteger)
 
 
-async def changed(
-    db: AsyncConnection, condition: form.Condition, mark: Mark, now: datetime, *, limit: int
-) -> list[int] | None:
-    """The customers whose answer at `now` may be another than at the mark; None when they are more than `limit`."""
-    some = union(*_sources(condition, mark, now)).subquery()
-    most = select(some.c.customer_id).limit(limit + 1).subquery()
-    found = (await db.execute(select(func.array_agg(most.c.customer_id)))).scalar_one() or []
-    return list(found) if len(found) <= limit else None
-
-
-def _sources(condition: form.Condition, mark: Mark, now: datetime) -> Iterator[Select[int]]:
-    """Whose rows changed that the condition asks for, and whose moments have passed a bound of it."""
+def changed(condition: form.Condition, mark: Mark, now: datetime) -> CompoundSelect[Any]:
+    """The customers whose answer at `now` may be another than at the mark, some of them several times."""
     # Who is new may meet what asks for nothing; who was merged or parted has other rows than before.
-    yield select(customers.c.id.label("customer_id")).where(_written(customers, mark))
+    everybody = select(customers.c.id.label("customer_id")).where(_written(customers, mark))
+    return union_all(everybody, *_written_since(condition, mark, now), *_past_bounds(condition, mark, now))
+
+
+def _written_since(condition: form.Condition, mark: Mark, now: datetime) -> Iterator[Select[Any]]:
+    """Whose rows changed that the condition asks for."""
+    asked: dict[str, list[form.EventTest]] = {}
     for leaf in form.leaves(condition):
         match leaf:
             case form.Consented(consent=channel):
-                yield _of(consents, _written(consents, mark), consents.c.channel == channel)
+                yield _of(consents, consents.c.channel == channel, _written(consents, mark))
             case form.Happened(event=test):
-                tests = [events.c.name == test.name, *event_meets(test.with_)]
-                if test.within is None:
-                    yield _of(events, *tests, _written(events, mark))
-                else:
-                    first, last = _bounds(test.within, mark, now)
-                    yield _of(events, *tests, _written(events, mark), events.c.occurred_at >= first)
-                    yield _of(events, *tests, events.c.occurred_at >= first, events.c.occurred_at < last)
+                asked.setdefault(test.name, []).append(test)
             case form.Touched(touched=touch):
                 yield _of(touches, touches.c.message == touch.message, _written(touches, mark))
-                if touch.within is not None:
-                    first, last = _bounds(touch.within, mark, now)
-                    sent = (touches.c.message == touch.message, touches.c.status == touch.status)
-                    yield _of(touches, *sent, touched_at() >= first, touched_at() < last)
             case form.Opened(opened=message):
                 yield _of(events, *received("email.opened", message), _written(events, mark))
             case form.Clicked(clicked=message):
@@ -83,15 +81,42 @@ def _sources(condition: form.Condition, mark: Mark, now: datetime) -> Iterator[S
             case form.InSegment(segment=names):
                 which = events.c.properties["segment"].astext.in_(names)
                 yield _of(events, events.c.name.in_((ENTERED, LEFT)), which, _written(events, mark))
-            case form.Worth(value=worth):
+            case form.Worth():
                 yield _of(customer_values, _written(customer_values, mark))
+    for name, tests in asked.items():
+        yield _of(
+            events, events.c.name == name, or_(*(_counts(one, mark, now) for one in tests)), _written(events, mark)
+        )
+
+
+def _counts(test: form.EventTest, mark: Mark, now: datetime) -> ColumnElement[bool]:
+    """Whether an event counts for a test, now or then."""
+    young = [events.c.occurred_at >= _bounds(test.within, mark, now)[0]] if test.within is not None else []
+    return and_(true(), *event_meets(test.with_), *young)
+
+
+def _past_bounds(condition: form.Condition, mark: Mark, now: datetime) -> Iterator[Select[Any]]:
+    """Whose moments lie within a length of time at one of the two and not at the other."""
+    if mark.at == now:
+        return
+    for leaf in form.leaves(condition):
+        match leaf:
+            case form.Happened(event=test) if test.within is not None:
+                first, last = _bounds(test.within, mark, now)
+                passed = (events.c.occurred_at >= first, events.c.occurred_at < last)
+                yield _of(events, events.c.name == test.name, *event_meets(test.with_), *passed)
+            case form.Touched(touched=touch) if touch.within is not None:
+                first, last = _bounds(touch.within, mark, now)
+                sent = (touches.c.message == touch.message, touches.c.status == touch.status)
+                yield _of(touches, *sent, touched_at() >= first, touched_at() < last)
+            case form.Worth(value=worth):
                 for days in _ages(worth):
                     first, last = sorted((days_ago(days, mark.at), days_ago(days, now)))
                     at = customer_values.c.last_order_at
                     yield _of(customer_values, at >= first, at <= last)
 
 
-def _of(table: Table, *tests: ColumnElement[bool]) -> Select[int]:
+def _of(table: Table, *tests: ColumnElement[bool]) -> Select[Any]:
     return select(table.c.customer_id).where(*tests)
 
 

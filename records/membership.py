@@ -7,7 +7,7 @@ enters is told of once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy import (
     ColumnElement,
     MetaData,
     Select,
+    SelectBase,
     Table,
     Text,
     cast,
@@ -41,6 +42,7 @@ from records import feed
 from records.conditions import Of, compile_condition, needs_looking_up, without_looking_up
 from records.feed import Mark
 from records.planning import create_as
+from records.segments import UnknownSegment
 from records.tables import Transaction, customers, events, segment_members, segments
 
 FEW = 20_000
@@ -72,8 +74,9 @@ async def evaluate(
     """
     await _lock(db, segment.segment)
     if customer_ids is not None:
-        return await _ask(db, segment, customer_ids, now)
-    mark = await feed.look(db, now)
+        asked = await _ask(db, segment, select(func.unnest(_array(customer_ids)).label("customer_id")), now)
+        return asked if asked is not None else await _ask_all(db, segment, now)
+    mark, _, _ = await _marks(db, segment.segment, now)
     done = await _ask_all(db, segment, now)
     await _keep(db, segment.segment, mark, whole=True)
     return done
@@ -84,22 +87,16 @@ async def catch_up(db: AsyncConnection, segment: Segment, now: datetime) -> Eval
     segment means something else since, when they are many, and once a day."""
     # Should the machine lose this it loses all of it, and the next evaluation finds the same. What is done because of
     # it is written later, and kept only together with it.
-    await db.execute(text("SET LOCAL synchronous_commit = off"))
+    await db.execute(select(func.set_config("synchronous_commit", "off", True)))
     await _lock(db, segment.segment)
-    query = select(
-        segments.c.evaluated_at, cast(segments.c.seen, Text).label("seen"), segments.c.seen_at, segments.c.seen_on
-    )
-    last = (await db.execute(query.where(segments.c.name == segment.segment))).one_or_none()
-    if last is None:
-        return Evaluated(segment.segment, 0, 0, 0)
-    mark = await feed.look(db, now)
-    ids = None
-    if last.seen is not None and last.evaluated_at is not None and abs(now - last.evaluated_at) < WHOLE_EVERY:
-        before = Mark(int(last.seen), last.seen_on, last.seen_at)
-        if before.reaches(mark):
-            ids = await feed.changed(db, segment.where, before, now, limit=FEW)
-    done = await (_ask_all(db, segment, now) if ids is None else _ask(db, segment, ids, now))
-    await _keep(db, segment.segment, mark, whole=ids is None)
+    mark, last, whole_at = await _marks(db, segment.segment, now)
+    done = None
+    if last is not None and whole_at is not None and abs(now - whole_at) < WHOLE_EVERY and last.reaches(mark):
+        done = await _ask(db, segment, feed.changed(segment.where, last, now), now)
+    whole = done is None
+    if done is None:
+        done = await _ask_all(db, segment, now)
+    await _keep(db, segment.segment, mark, whole=whole)
     return done
 
 
@@ -113,6 +110,18 @@ async def _lock(db: AsyncConnection, segment: str) -> None:
     await db.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"segment/{segment}"})
 
 
+async def _marks(db: AsyncConnection, segment: str, now: datetime) -> tuple[Mark, Mark | None, datetime | None]:
+    """How far this evaluation looks, how far the last one looked, and when all customers were asked."""
+    c = segments.c
+    query = select(feed.SEEN, feed.SERVER, cast(c.seen, Text), c.seen_on, c.seen_at, c.evaluated_at)
+    row = (await db.execute(query.where(c.name == segment))).one_or_none()
+    if row is None:
+        raise UnknownSegment(f"The segment {segment!r} is not in force any more.")
+    seen, server, last_seen, last_server, last_at, whole_at = row
+    last = Mark(int(last_seen), last_server, last_at) if last_seen is not None else None
+    return Mark(int(seen), server, now), last, whole_at
+
+
 async def _keep(db: AsyncConnection, segment: str, mark: Mark, *, whole: bool) -> None:
     """Note how far this evaluation has looked."""
     seen = {"seen": cast(str(mark.seen), Transaction()), "seen_on": mark.server, "seen_at": mark.at}
@@ -120,32 +129,37 @@ async def _keep(db: AsyncConnection, segment: str, mark: Mark, *, whole: bool) -
     await db.execute(update(segments).where(segments.c.name == segment).values(**seen, **asked))
 
 
-async def _ask(db: AsyncConnection, segment: Segment, customer_ids: Sequence[int], now: datetime) -> Evaluated:
-    """Ask these customers, one by one."""
-    moving = _misplaced(segment, now).where(customers.c.id == func.any(_array(customer_ids)))
-    coming: list[int] = []
-    going: list[int] = []
-    for row in await db.execute(moving) if customer_ids else ():
-        (going if row.member else coming).append(row.id)
-    entered = await _enter(db, segment.segment, select(func.unnest(_array(coming))), now) if coming else 0
-    left = await _leave(db, segment.segment, select(func.unnest(_array(going))), now) if going else 0
-    return Evaluated(segment.segment, entered, left, len(customer_ids))
-
-
-def _misplaced(segment: Segment, now: datetime) -> Select[tuple[int, bool]]:
-    """Who is a member and should not be, or should be and is not."""
+async def _ask(db: AsyncConnection, segment: Segment, who: SelectBase, now: datetime) -> Evaluated | None:
+    """Ask these customers one by one; None when they are too many for that."""
+    some = select(who.subquery().c.customer_id).limit(FEW + 1).cte("some")
+    count = select(func.count()).select_from(some).scalar_subquery()
+    each = select(some.c.customer_id).distinct().subquery()
     member = compile_condition(InSegment(segment=[segment.segment]), now, of=Of.FEW)
     meets = compile_condition(segment.where, now, of=Of.FEW)
-    return select(customers.c.id, member.label("member")).where(member != meets)
+    moving = (
+        select(customers.c.id, member.label("member"))
+        .join_from(each, customers, customers.c.id == each.c.customer_id)
+        .where(count <= FEW, member != meets)
+        .subquery()
+    )
+    ids = func.array_agg(moving.c.id)
+    asked, coming, going = (
+        await db.execute(select(count, ids.filter(~moving.c.member), ids.filter(moving.c.member)).select_from(moving))
+    ).one()
+    if asked > FEW:
+        return None
+    entered = await _enter(db, segment.segment, select(func.unnest(_array(coming))), now) if coming else 0
+    left = await _leave(db, segment.segment, select(func.unnest(_array(going))), now) if going else 0
+    return Evaluated(segment.segment, entered, left, asked)
 
 
 async def _ask_all(db: AsyncConnection, segment: Segment, now: datetime) -> Evaluated:
     """Ask all customers at once; or one by one when few are left to ask."""
     await db.execute(text(f"SET LOCAL work_mem = '{MEMORY}'"))
-    few = await _few(db, segment, now)
-    if few is not None:
-        done = await _ask(db, segment, few, now)
-        return Evaluated(done.segment, done.entered, done.left)
+    few = _few(segment, now)
+    done = await _ask(db, segment, few, now) if few is not None else None
+    if done is not None:
+        return replace(done, asked=None)
     meets = question(segment.where, now).subquery("meets")
     mine = select(segment_members.c.customer_id).where(segment_members.c.segment == segment.segment)
     members = mine.subquery("members")
@@ -166,16 +180,13 @@ def question(where: Condition, now: datetime) -> Select[tuple[int]]:
     return select(customers.c.id).where(compile_condition(where, now, of=Of.ALL, exact=False))
 
 
-async def _few(db: AsyncConnection, segment: Segment, now: datetime) -> list[int] | None:
-    """Those whom it concerns when they are few: who may meet it by what their rows say, and who is a member."""
+def _few(segment: Segment, now: datetime) -> SelectBase | None:
+    """Who is a member, and who may meet it by what the rows of customers say; None where they say nothing, or all."""
     sure = without_looking_up(segment.where)
     if sure is None or not needs_looking_up(segment.where):
         return None
     members = select(segment_members.c.customer_id).where(segment_members.c.segment == segment.segment)
-    may = select(customers.c.id).where(compile_condition(sure, now, exact=False))
-    most = union_all(members, may).limit(FEW + 1).subquery()
-    found = (await db.execute(select(func.array_agg(most.c.customer_id)))).scalar_one() or []
-    return list({*found}) if len(found) <= FEW else None
+    return union_all(members, select(customers.c.id).where(compile_condition(sure, now, exact=False)))
 
 
 def _array(ids: Sequence[int]) -> ColumnElement[list[int]]:
