@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
 from typing import Any
 from zoneinfo import available_timezones
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
+from activities.places import country_code, language_tag, near_country
+from activities.shortcuts import plain_email, plain_phone
 from journeys.fields import Fields, yes_or_no
 from journeys.nearest import unknown_word
 from records.contacts import Contact
@@ -41,9 +42,11 @@ ALIASES = {
 }
 _BY_ALIAS = {alias: name for name, aliases in ALIASES.items() for alias in aliases.split()}
 _LOCALE = re.compile(r"^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-[A-Za-z0-9]{5,8})*$")
+_AREAS = {"Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
 SHORTEST_PHONE = 8
 """Characters of a number in E.164, the + included; shorter ones are services, not people."""
-_LONGEST = {"external_id": 200, "first_name": 200, "last_name": 200, "stage": 60}
+LONGEST = {"external_id": 200, "first_name": 200, "last_name": 200, "stage": 60}
+"""Characters of a value, by column."""
 
 
 class InvalidContactError(ValueError):
@@ -105,7 +108,7 @@ def read_contact(
             elif name.startswith("consent_") and name in COLUMNS:
                 consents[name.removeprefix("consent_")] = value if isinstance(value, bool) else yes_or_no(str(value))
             elif name in COLUMNS:
-                text = _plain(value, _LONGEST.get(name, 320))
+                text = plain_text(value, LONGEST.get(name, 320))
                 columns[name] = readers[name](text) if name in readers else text
             else:
                 problems[name] = unknown_word(name, [*COLUMNS, *fields], "is no field of a contact")
@@ -120,6 +123,8 @@ def read_contact(
 
 def read_email(text: str) -> str:
     """A mail address by its form, in lower case; whether its domain exists is not asked. Raises ValueError."""
+    if plain := plain_email(text):
+        return plain
     try:
         return validate_email(text, check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
@@ -128,10 +133,14 @@ def read_email(text: str) -> str:
 
 def read_phone(text: str, country: str | None = None) -> str:
     """A phone number in E.164; without `+` it is one of `country` (ISO 3166-1 alpha-2). Raises ValueError."""
-    if not text.startswith(("+", "00")) and country is None:
+    if text.startswith("00"):
+        text = "+" + text[2:]
+    if plain := plain_phone(text, country):
+        return plain
+    if not text.startswith("+") and country is None:
         raise ValueError(f"{text!r} has no country: write it with + and the country's code, or fill in country")
     try:
-        number = phonenumbers.parse("+" + text[2:] if text.startswith("00") else text, country)
+        number = phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:
         raise ValueError(f"{text!r} is no phone number: write it like +49 30 901820") from None
     found = str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
@@ -142,19 +151,20 @@ def read_phone(text: str, country: str | None = None) -> str:
 
 
 def read_country(text: str) -> str:
-    """A country's code of two letters (ISO 3166-1), from the code or its English name. Raises ValueError."""
-    codes = _countries()
-    code = codes.get(text.strip().lower())
+    """A country's code of two letters (ISO 3166-1), from a code or a name in any language. Raises ValueError."""
+    code = country_code(text)
     if code is None:
-        near = get_close_matches(text.strip().lower(), codes, n=1)
-        meant = f"; did you mean {codes[near[0]]} ({near[0].title()})?" if near and len(text) > 3 else ""
+        near = near_country(text)
+        meant = f"; did you mean {near[1]} ({near[0]})?" if near else ""
         raise ValueError(f"{text!r} is no country: write two letters (ISO 3166-1), such as CN or DE{meant}")
     return code
 
 
 def read_locale(text: str) -> str:
-    """A language tag (BCP 47) such as en or zh-CN; `zh_CN` is read too. Raises ValueError."""
-    tag = text.strip().replace("_", "-")
+    """A language tag (BCP 47) such as en or zh-CN; `zh_CN` and `German` are read too. Raises ValueError."""
+    if named := language_tag(text):
+        return named
+    tag = text.strip().partition(".")[0].replace("_", "-")
     if not _LOCALE.match(tag):
         raise ValueError(f"{text!r} is no language tag (BCP 47): write it like en or zh-CN")
     language, *rest = tag.split("-")
@@ -165,7 +175,7 @@ def read_locale(text: str) -> str:
 def read_time_zone(text: str) -> str:
     """A time zone of the IANA database, such as Asia/Shanghai. Raises ValueError."""
     zones = _zones()
-    word = text.strip().replace(" ", "_").lower()
+    word = re.sub(r"\s*/\s*", "/", text.strip()).replace(" ", "_").lower()
     if word not in zones:
         near = get_close_matches(word, zones, n=1)
         meant = f"; did you mean {zones[near[0]]}?" if near else ": write it like Europe/Berlin"
@@ -182,27 +192,25 @@ def read_tags(value: object) -> tuple[str, ...]:
     return tags
 
 
-def _plain(value: object, longest: int) -> str:
+def plain_text(value: object, longest: int) -> str:
+    """Text of one line and not too long, without blanks around it. Raises ValueError."""
     if isinstance(value, bool | float | list | dict):
         raise ValueError(f"must be text, found {value!r}")
     text = str(value).strip()
     if len(text) > longest:
         raise ValueError(f"has {len(text):,} characters; at most {longest:,}")
-    if any(ord(character) < 32 for character in text):
+    if not text.isprintable() and any(ord(character) < 32 for character in text):
         raise ValueError("holds line breaks or control characters")
     return text
 
 
 @cache
-def _countries() -> dict[str, str]:
-    found = {"uk": "GB"}
-    for line in (files("tzdata") / "zoneinfo" / "iso3166.tab").read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            code, name = line.split("\t")
-            found |= {code.lower(): code, name.lower(): code}
-    return found
-
-
-@cache
 def _zones() -> dict[str, str]:
-    return {name.lower(): name for name in available_timezones()}
+    zones = {name.lower(): name for name in available_timezones()}
+    # A city that is in one zone only names it: Berlin.
+    cities: dict[str, set[str]] = {}
+    for name in zones.values():
+        area, _, city = name.rpartition("/")
+        if area in _AREAS:
+            cities.setdefault(city.lower(), set()).add(name)
+    return {city: next(iter(names)) for city, names in cities.items() if len(names) == 1} | zones

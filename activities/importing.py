@@ -1,142 +1,160 @@
-"""Customers from a CSV file: each row checked, written, and, where it cannot be taken, reported with its line."""
+"""Customers from a CSV file: read as a stream, written page by page, resumed where a crash has cut it off.
+
+Each page is one transaction, in which the import also writes down how far it has come. What was rejected is not written
+down: it follows from the file, which is read again from its beginning when an import is resumed.
+"""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import asyncio
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
-from itertools import islice
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from activities.contacts import COLUMNS, InvalidContactError, column_name, nearest_column, read_contact
-from activities.tabular import Form, Record, UnreadableTable, read_table
+from activities.chunks import chunks
+from activities.contacts import COLUMNS, read_country
+from activities.encodings import PIECE, UnreadableTable, survey
+from activities.mapping import propose
+from activities.parsing import Parsed, Parser, Reading, parse, prepare
+from activities.rejects import Rejection, Rejects
+from activities.tabular import Form, detect_delimiter, read_records
+from journeys.errors import WaymarkError
 from journeys.fields import Fields
-from records import customers
+from journeys.identities import DEFAULT, IdentityRules
+from records import importing, intake
 from records.contacts import Contact
+from records.importing import Job
+from records.pages import Done, Page
 
-BATCH = 500
-"""Rows in one transaction."""
+__all__ = ["CustomerFile", "ImportReport", "Rejection", "Rejects", "Row", "import_customers"]
+
+SMALL = 2 * PIECE
+"""Bytes up to which a file is parsed in this process: starting others takes a second."""
+_IN_FLIGHT = 2
+"""Pages a process has ready or under way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A row that can be taken, with the line it begins on."""
 
     line: int
     contact: Contact
-    cells: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A row that was not taken: where it stands, the first field that is wrong, everything that is wrong with it."""
-
-    line: int
-    field: str | None
-    error: str
-    row: list[str]
 
 
 @dataclass
-class ImportReport:
-    """What became of a file. `unknown_columns` maps each column that was left out to the nearest known one."""
+class ImportReport(Done):
+    """What became of a file; each row counts once. `still_withdrawn` counts the contacts for whom the file grants a
+    consent that they withdrew before; the withdrawal stands."""
 
     rows: int = 0
-    created: int = 0
-    updated: int = 0
-    merged: int = 0
-    unchanged: int = 0
-    rejected: list[Rejection] = field(default_factory=list)
+    rejected: Rejects = field(default_factory=Rejects)
+    mapping: dict[str, str | None] = field(default_factory=dict)
+    """Each column and the field it is; None where it is left out."""
+    guessed: dict[str, str] = field(default_factory=dict)
     unknown_columns: dict[str, str | None] = field(default_factory=dict)
-    still_withdrawn: int = 0
-    """Contacts for whom the file grants a consent that they withdrew before; the withdrawal stands."""
+    """Each column that nobody knows, and the nearest field."""
     header: list[str] = field(default_factory=list)
     encoding: str = ""
     delimiter: str = ""
+    resumed_after: int = 0
+    """The rows that an earlier import, which was cut off, had written."""
+    share: float = 0.0
+    """How much of the file has been read, from 0 to 1."""
+
+    def count(self, done: Done) -> None:
+        """Add what became of a page."""
+        for name, figure in asdict(done).items():
+            setattr(self, name, getattr(self, name) + figure)
+
+    def figures(self) -> dict[str, int]:
+        """What became of the rows that are written."""
+        return {name: getattr(self, name) for name in asdict(Done())}
 
 
 class CustomerFile:
     """A CSV file of customers, opened: its header is read, its rows are read as they are asked for.
 
-    Raises UnreadableTable when the file is no table, or has no column that names an address.
+    Raises UnreadableTable when the file is no table, has no column that names an address, or `mapping` (column →
+    field) or `country` (whose numbers those without + are) say what cannot be.
     """
 
     def __init__(
-        self, path: Path, fields: Fields, *, relative_to: date | None = None, encoding: str | None = None
+        self,
+        path: Path,
+        fields: Fields,
+        *,
+        relative_to: date | None = None,
+        encoding: str | None = None,
+        mapping: Mapping[str, str] | None = None,
+        country: str | None = None,
     ) -> None:
-        self.form: Form
-        self.form, self._records = read_table(path, encoding=encoding)
-        self._fields = fields
-        self._relative_to = relative_to
-        self.header, self.columns, self.unknown = self._read_header(path)
+        self.path = path
+        try:
+            self.survey = survey(path, encoding)
+            self.form = Form(self.survey.encoding, detect_delimiter(path, self.survey.encoding))
+        except (LookupError, UnicodeError) as error:
+            raise UnreadableTable(
+                f"{path} is not text in {encoding}: {error}", hint="Leave --encoding out, or save it as CSV in UTF-8."
+            ) from None
+        line, header = self._header(fields)
+        self.mapping = propose(header, fields, mapping or {}, f"{path}:{line}")
+        self.header, self.columns, self.unknown = header, self.mapping.columns, self.mapping.unknown
+        try:
+            home = read_country(country) if country else None
+        except ValueError as error:
+            raise UnreadableTable(f"--country: {error}") from None
+        named = max(at for at, cell in enumerate(header, 1) if cell.strip())
+        self.reading = Reading(self.form.delimiter, line, self.columns, fields, named, home, relative_to)
 
     def __iter__(self) -> Iterator[Row | Rejection]:
-        seen = _Seen()
-        for record in self._records:
-            outcome = self._row(record)
-            if isinstance(outcome, Row) and (twice := seen.clash(outcome)):
-                outcome = Rejection(record.line, twice[0], twice[1], record.cells)
-            yield outcome
+        parser = Parser(self.reading)
+        for chunk in chunks(self.path, self.form.encoding):
+            parsed = parser.parse(chunk)
+            found: list[Row | Rejection] = [
+                Row(line, _contact(parsed.page, at)) for at, line in enumerate(parsed.page.lines)
+            ]
+            found += parsed.rejected
+            found.sort(key=lambda one: one.line)
+            yield from found
 
-    def _read_header(self, path: Path) -> tuple[list[str], list[str | None], dict[str, str | None]]:
-        first = next(self._records, None)
-        if first is None:
-            raise UnreadableTable(f"{path} is empty.", hint="A CSV file begins with a line of column names.")
-        columns = [column_name(cell, self._fields) for cell in first.cells]
-        if first.error or any("@" in cell for cell in first.cells):
-            raise UnreadableTable(
-                f"{path}:{first.line}: this line is no header: {first.error or 'it holds a mail address'}",
-                hint="The first line names the columns: " + ", ".join([*COLUMNS, *self._fields]),
-            )
-        known = [column for column in columns if column]
-        if twice := next((column for column in known if known.count(column) > 1), None):
-            said = [cell for cell, column in zip(first.cells, columns, strict=True) if column == twice]
-            raise UnreadableTable(
-                f"{path}:{first.line}: {' and '.join(map(repr, said))} both mean {twice}", hint="Keep one of them."
-            )
-        if not {"email", "phone"} & set(known):
-            raise UnreadableTable(
-                f"{path}:{first.line}: no column is an email or a phone; found {', '.join(first.cells)[:200]}",
-                hint="Name one of them email or phone.",
-            )
-        unknown = {
-            cell.strip(): nearest_column(cell, self._fields)
-            for cell, column in zip(first.cells, columns, strict=True)
-            if column is None and cell.strip()
+    def options(self, rules: IdentityRules) -> dict[str, Any]:
+        """What decides, beside the content, what an import of this file does."""
+        return {
+            "form": [self.form.encoding, self.form.delimiter],
+            "columns": self.columns,
+            "country": self.reading.country,
+            "relative_to": self.reading.relative_to and self.reading.relative_to.isoformat(),
+            "fields": {name: one.type for name, one in self.reading.fields.items()},
+            "join_by": sorted(rules.join_by),
+            "shared": {kind: sorted(values) for kind, values in sorted(rules.shared.items())},
         }
-        return first.cells, columns, unknown
 
-    def _row(self, record: Record) -> Row | Rejection:
-        if record.error:
-            return Rejection(record.line, None, record.error, record.cells)
-        values = {column: cell for column, cell in zip(self.columns, record.cells, strict=False) if column}
-        try:
-            contact = read_contact(values, self._fields, relative_to=self._relative_to)
-        except InvalidContactError as error:
-            return Rejection(record.line, next(iter(error.problems)), str(error), record.cells)
-        return Row(record.line, contact, record.cells)
+    def _header(self, fields: Fields) -> tuple[int, list[str]]:
+        for chunk in chunks(self.path, self.form.encoding):
+            for record in read_records(chunk, self.form.delimiter, 0):
+                if record.error or any("@" in cell for cell in record.cells):
+                    raise UnreadableTable(
+                        f"{self.path}:{record.line}: this line is no header: "
+                        f"{record.error or 'it holds a mail address'}",
+                        hint="The first line names the columns: " + ", ".join([*COLUMNS, *fields]),
+                    )
+                return record.line, record.cells
+        raise UnreadableTable(f"{self.path} is empty.", hint="A CSV file begins with a line of column names.")
 
 
-class _Seen:
-    """The identifiers of the rows before, so that a file which contradicts itself is told where."""
-
-    def __init__(self) -> None:
-        self._email_of: dict[str, tuple[str | None, int]] = {}
-        self._id_of: dict[str, tuple[str | None, int]] = {}
-
-    def clash(self, row: Row) -> tuple[str, str] | None:
-        external_id, email = row.contact.external_id, row.contact.email
-        if external_id and email:
-            earlier, line = self._email_of.setdefault(external_id, (email, row.line))
-            if earlier != email:
-                return "external_id", f"external_id {external_id!r} stands on line {line} with another email"
-            other, line = self._id_of.setdefault(email, (external_id, row.line))
-            if other != external_id:
-                return "email", f"email {email!r} stands on line {line} with another external_id"
-        return None
+def _contact(page: Page, at: int) -> Contact:
+    columns, tags, properties, consents = page.said(at)
+    return Contact(**columns, tags=tags, properties=properties, consents=consents)
 
 
 async def import_customers(
@@ -147,57 +165,139 @@ async def import_customers(
     now: datetime,
     relative_to: date | None = None,
     encoding: str | None = None,
+    mapping: Mapping[str, str] | None = None,
+    country: str | None = None,
+    rules: IdentityRules = DEFAULT,
     dry_run: bool = False,
     progress: Callable[[ImportReport], None] = lambda report: None,
+    page_bytes: int = PIECE,
 ) -> ImportReport:
-    """Take all rows of a file that can be taken, in transactions of some hundred; the same file again changes nothing.
+    """Take all rows of a file that can be taken, page by page; the same file again changes nothing.
 
-    `relative_to` allows dates such as `+40d`. A dry run writes nothing and reports the same. `progress` is called
-    after each batch. Raises UnreadableTable when the file is no table of customers.
+    `relative_to` allows dates such as `+40d`; `rules` say who is the same person. A dry run writes nothing and reports
+    the same. `progress` is called after each page.
+
+    Raises:
+        UnreadableTable: the file is no table of customers, or `mapping` or `country` cannot be.
+        AlreadyImporting: the same content is being imported at this moment.
     """
-    table = CustomerFile(path, fields, relative_to=relative_to, encoding=encoding)
+    file = CustomerFile(
+        path, fields, relative_to=relative_to, encoding=encoding, mapping=mapping, country=country
+    )  # fmt: skip
     report = ImportReport(
-        unknown_columns=table.unknown,
-        header=table.header,
-        encoding=table.form.encoding,
-        delimiter=table.form.delimiter,
+        mapping=file.mapping.shown(),
+        guessed=file.mapping.guessed,
+        unknown_columns=file.unknown,
+        header=file.header,
+        encoding=file.form.encoding,
+        delimiter=file.form.delimiter,
     )
-    rows = iter(table)
-    async with engine.connect() as db:
-        while batch := list(islice(rows, BATCH)):
-            await _write(db, batch, report, now=now, source=f"import of {path.name}")
-            if not dry_run:
-                await db.commit()
+    async with AsyncExitStack() as stack:
+        db = await stack.enter_async_context(engine.connect())
+        job: Job | None = None
+        if dry_run:
+            # One transaction that is never committed: later rows see what earlier ones would have written.
+            await stack.enter_async_context(_undone(db))
+        else:
+            await stack.enter_async_context(importing.alone(db, file.survey.digest, path.name))
+            async with db.begin():
+                job = await importing.begin(
+                    db, "customers", digest=file.survey.digest, file=path.name, size=file.survey.size,
+                    options=file.options(rules), now=now,
+                )  # fmt: skip
+            report.count(Done(**{name: job.report[name] for name in report.figures() if name in job.report}))
+            report.resumed_after = job.rows_done
+        pages = await stack.enter_async_context(_Pages(file, page_bytes))
+        async for parsed in pages:
+            await _take(db, job, parsed, report, rules, now, f"import of {path.name}")
+            report.share = min(1.0, parsed.end / file.survey.size)
             progress(report)
-        await db.rollback()
-    report.rejected.sort(key=lambda rejection: rejection.line)
+        if job is not None:
+            async with db.begin():
+                await importing.finish(db, job, now)
     return report
 
 
-async def _write(
-    db: AsyncConnection, batch: list[Row | Rejection], report: ImportReport, *, now: datetime, source: str
+async def _take(
+    db: AsyncConnection,
+    job: Job | None,
+    parsed: Parsed,
+    report: ImportReport,
+    rules: IdentityRules,
+    now: datetime,
+    source: str,
 ) -> None:
-    for row in batch:
-        report.rows += 1
-        if isinstance(row, Rejection):
-            report.rejected.append(row)
-            continue
+    for rejection in parsed.rejected:
+        report.rejected.add(rejection)
+    report.rows += parsed.rows
+    done_before = job.rows_done if job is not None else 0
+    if not parsed.rows or report.rows <= done_before:
+        return
+    # The rows of this page that an earlier import had written, if it was cut into other pages.
+    page = parsed.page.after(job.report["line"]) if job is not None and job.report else parsed.page
+
+    async def write() -> Done:
+        done = await intake.write(db, page, rules, now=now, source=source) if page.lines else Done()
+        if job is not None:
+            sums = {name: figure + getattr(done, name) for name, figure in report.figures().items()}
+            await importing.note(db, job, report.rows, {**sums, "line": parsed.line})
+        return done
+
+    report.count(await importing.in_turn(db, write, alone=job is not None))
+
+
+class _undone:  # noqa: N801
+    """A transaction that leaves nothing behind."""
+
+    def __init__(self, db: AsyncConnection) -> None:
+        self._db = db
+
+    async def __aenter__(self) -> None:
+        await self._db.begin()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._db.rollback()
+
+
+class _Pages:
+    """The pages of a file in its order; those of a large file are parsed by other processes, beside the writing."""
+
+    def __init__(self, file: CustomerFile, page_bytes: int) -> None:
+        self._file = file
+        self._chunks = chunks(file.path, file.form.encoding, page_bytes)
+        self._pool: ProcessPoolExecutor | None = None
+
+    async def __aenter__(self) -> AsyncIterator[Parsed]:
+        if self._file.survey.size <= SMALL:
+            return self._here()
+        # The database has work for one processor.
+        count = max(1, min(4, (os.cpu_count() or 1) - 1))
+        self._pool = ProcessPoolExecutor(
+            count, multiprocessing.get_context("spawn"), prepare, (self._file.reading,)
+        )  # fmt: skip
+        return self._elsewhere(self._pool, count * _IN_FLIGHT + 1)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    async def _here(self) -> AsyncIterator[Parsed]:
+        parser = Parser(self._file.reading)
+        for chunk in self._chunks:
+            yield parser.parse(chunk)
+
+    async def _elsewhere(self, pool: ProcessPoolExecutor, most: int) -> AsyncIterator[Parsed]:
+        loop = asyncio.get_running_loop()
+        waiting: deque[asyncio.Future[Parsed]] = deque()
         try:
-            done = await customers.upsert(db, row.contact, now=now, source=source)
-        except customers.ConflictingIdentity as error:
-            report.rejected.append(Rejection(row.line, "external_id", error.message, row.cells))
-            continue
-        setattr(report, done.outcome, getattr(report, done.outcome) + 1)
-        report.still_withdrawn += bool(done.still_withdrawn)
-
-
-def write_rejects(path: Path, report: ImportReport) -> None:
-    """The rejected rows as a CSV file with their line and error in front, to be corrected and imported again."""
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["line", "error", *report.header])
-        writer.writerows([rejection.line, rejection.error, *map(_safe, rejection.row)] for rejection in report.rejected)
-
-
-def _safe(cell: str) -> str:
-    return cell.encode("utf-8", "replace").decode().replace("\x00", "")
+            for chunk in self._chunks:
+                waiting.append(loop.run_in_executor(pool, parse, chunk))
+                if len(waiting) >= most:
+                    yield await waiting.popleft()
+            while waiting:
+                yield await waiting.popleft()
+        except BrokenProcessPool:
+            raise WaymarkError(
+                "The import was cut off: a process that reads the file was ended.",
+                hint="Import the same file again: it goes on where it stood.",
+            ) from None

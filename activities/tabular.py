@@ -5,43 +5,25 @@ The file is read as a stream. A record that cannot be read is told with its line
 
 from __future__ import annotations
 
-import codecs
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple
 
-from journeys.errors import WaymarkError
+from activities.chunks import LONGEST_LINE, MOST_LINES, Chunk, chunks
+from activities.encodings import UnreadableTable, survey
 
-LONGEST_LINE = 1_000_000
-"""Characters."""
-MOST_LINES = 50
-"""Lines that one record with line breaks inside quotes may have; a quote that stays open longer is broken."""
+__all__ = ["Form", "Record", "UnreadableTable", "detect_delimiter", "read_records", "read_table"]
+
 DELIMITERS = (",", ";", "\t", "|")
-_CHUNK = 1 << 20
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_FOREIGN = {
-    b"PK\x03\x04": "an Excel workbook or a ZIP archive",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook",
-    b"%PDF": "a PDF",
-}
-_HIGH = re.compile(rb"[\x80-\xff]+")
+_SEPARATOR = re.compile(r"^\ufeff?\"?sep=(.)\"?\s*$")
 
 
-class UnreadableTable(WaymarkError):
-    """A file that is no table at all. Save it again as CSV in UTF-8."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record: the line it begins on (the first line of the file is 1) and its cells, or what is wrong with it."""
 
     line: int
@@ -62,107 +44,126 @@ def read_table(path: Path, *, encoding: str | None = None) -> tuple[Form, Iterat
 
     Raises UnreadableTable when it is missing, empty or no text.
     """
+    name = encoding or "text"
     try:
-        found = encoding or detect_encoding(path)
-        with _open(path, found) as file:
-            delimiter = _delimiter(file.readline(LONGEST_LINE), file.readline(LONGEST_LINE))
-    except OSError as error:
-        raise UnreadableTable(f"{path} cannot be read: {error.strerror}", hint="Check the name of the file.") from None
+        name = survey(path, encoding).encoding
+        form = Form(name, detect_delimiter(path, name))
     except (LookupError, UnicodeError) as error:
-        raise UnreadableTable(f"{path} is not text in {found}: {error}", hint="Save it as CSV in UTF-8.") from None
-    form = Form(found, delimiter)
+        raise UnreadableTable(f"{path} is not text in {name}: {error}", hint="Save it as CSV in UTF-8.") from None
     return form, _records(path, form)
 
 
-def detect_encoding(path: Path) -> str:
-    """The encoding of the file: by its byte order mark, else UTF-8, else GB18030 or Latin-1 by how its bytes pair.
-
-    Reads the whole file once, in pieces. Raises UnreadableTable when it is empty or plainly something else.
-    """
-    with path.open("rb") as file:
-        begin = file.read(8)
-        if not begin:
-            raise UnreadableTable(f"{path} is empty.", hint="A CSV file begins with a line of column names.")
-        for magic, what in _FOREIGN.items():
-            if begin.startswith(magic):
-                raise UnreadableTable(f"{path} is {what}, not CSV.", hint="Open it and save it as CSV in UTF-8.")
-        for mark, name in _BOMS:
-            if begin.startswith(mark):
-                return name
-        file.seek(0)
-        utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-        chinese: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("gb18030")()
-        good = bad = paired = single = 0
-        while chunk := file.read(_CHUNK):
-            for character in utf8.decode(chunk):
-                if character >= "\x80":
-                    broken = "\udc80" <= character <= "\udcff"
-                    good, bad = good + (not broken), bad + broken
-            for run in _HIGH.findall(chunk):
-                paired, single = paired + (len(run) > 1), single + (len(run) == 1)
-            try:
-                if chinese is not None:
-                    chinese.decode(chunk)
-            except UnicodeDecodeError:
-                chinese = None
-    if bad <= good // 2:
-        return "utf-8"
-    # Chinese stands in runs of double bytes; accented letters stand alone between plain ones.
-    return "gb18030" if chinese is not None and paired > single else "cp1252"
-
-
-def _open(path: Path, encoding: str) -> TextIO:
-    errors = "surrogateescape" if encoding.startswith("utf-8") else "replace"
-    return path.open(encoding=encoding, errors=errors, newline=None)
-
-
-def _delimiter(first: str, second: str) -> str:
-    if match := re.match(r"^\ufeff?sep=(.)\s*$", first):
+def detect_delimiter(path: Path, encoding: str) -> str:
+    """What stands between the cells: what the file says (`sep=;`), else the mark that cuts its first lines best."""
+    first = next(chunks(path, encoding), None)
+    lines = [line for line in (first.text if first else "").split("\n", 50)[:50] if line.strip()][:2]
+    head, second = (*lines, "", "")[:2]
+    if match := _SEPARATOR.match(head):
         return match[1]
-    plain = re.sub(r'"[^"]*"', "", first)
+    plain = re.sub(r'"[^"]*"', "", head)
     best = max(DELIMITERS, key=lambda mark: (plain.count(mark), second.count(mark)))
     return best if plain.count(best) else ","
 
 
+def read_records(chunk: Chunk, delimiter: str, width: int, least: int = 0) -> Iterator[Record]:
+    """The records of a chunk, blank ones left out; `width` is the number of columns of the header, 0 while unknown.
+
+    A record may end after `least` columns, when those that follow have no name.
+    """
+    least = least or width
+    text = chunk.text
+    found = None if not width or _odd(text) else _at_once(text, delimiter, width)
+    if found is None:
+        yield from _one_by_one(text.removesuffix("\n").split("\n"), chunk.line, delimiter, width, least)
+        return
+    for number, cells in found:
+        if any(map(str.strip, cells)):
+            yield Record(chunk.line + number, cells, None if len(cells) == width else _width_error(cells, width, least))
+
+
 def _records(path: Path, form: Form) -> Iterator[Record]:
-    with _open(path, form.encoding) as file:
-        lines = _Lines(file)
-        width = 0
-        while (first := lines.next()) is not None:
-            number, text = first
-            if not text.strip() or (number == 1 and text.startswith("sep=")):
-                continue
-            record = _record(lines, number, text, form.delimiter, width)
-            if not any(cell.strip() for cell in record.cells):
-                continue
+    width = 0
+    for chunk in chunks(path, form.encoding):
+        for record in read_records(chunk, form.delimiter, width):
             width = width or len(record.cells)
             yield record
 
 
-def _record(lines: _Lines, number: int, text: str, delimiter: str, width: int) -> Record:
+def _odd(text: str) -> bool:
+    """Whether something in it has to be looked at record by record."""
+    if text.isascii():
+        return "\x00" in text or len(text) > LONGEST_LINE
+    return re.search("[\x00\ufffd\udc80-\udcff]", text) is not None or len(text) > LONGEST_LINE
+
+
+def _at_once(text: str, delimiter: str, width: int) -> Iterable[tuple[int, list[str]]] | None:
+    """All records at the speed of the csv module, each with the line it begins on; None unless all are in order."""
+    if '"' not in text:
+        return enumerate(line.split(delimiter) for line in text.removesuffix("\n").split("\n"))
+    found: list[tuple[int, list[str]]] = []
+    reader = csv.reader(StringIO(text, newline="\n"), delimiter=delimiter, strict=True)
+    number = 0
+    try:
+        for cells in reader:
+            if (lines := reader.line_num - number) > 1 and (lines > MOST_LINES or len(cells) != width):
+                return None
+            found.append((number, cells))
+            number = reader.line_num
+    except csv.Error:
+        return None
+    return found
+
+
+def _one_by_one(lines: list[str], first: int, delimiter: str, width: int, least: int) -> Iterator[Record]:
+    waiting = _Lines(lines, first)
+    while (taken := waiting.next()) is not None:
+        number, text = taken
+        if not text.strip() or (number == 1 and _SEPARATOR.match(text)):
+            continue
+        record = _record(waiting, number, text, delimiter, width, least or width)
+        if any(map(str.strip, record.cells)):
+            width = width or len(record.cells)
+            yield record
+
+
+def _record(lines: _Lines, number: int, text: str, delimiter: str, width: int, least: int) -> Record:
     taken = [text]
     while True:
         joined = "\n".join(taken)
         cells = _cells(joined, delimiter)
         if cells is not None and (len(taken) == 1 or not width or len(cells) == width):
-            return Record(number, cells, _damage(joined, cells, width))
+            return Record(number, cells, _damage(joined, cells, width, least))
         more = lines.next() if cells is None and _open_quote(joined, delimiter) and len(taken) < MOST_LINES else None
         if more is None:
             # The quote swallowed what follows: give those lines back and lose this one only.
             lines.back(number, taken[1:])
-            return Record(number, text.split(delimiter), 'a quote (") is opened or closed in the wrong place')
+            return Record(number, text.split(delimiter), _unreadable(text))
         taken.append(more[1])
 
 
-def _damage(text: str, cells: list[str], width: int) -> str | None:
+def _unreadable(text: str) -> str:
+    if len(text) > csv.field_size_limit():
+        return f"has a cell of more than {csv.field_size_limit():,} characters"
+    return 'a quote (") is opened or closed in the wrong place'
+
+
+def _damage(text: str, cells: list[str], width: int, least: int) -> str | None:
     if "\x00" in text:
         return "holds NUL bytes: the file is damaged here, or is UTF-16 without its mark"
     if any("\udc80" <= character <= "\udcff" for character in text):
         return "holds bytes that are not UTF-8, unlike the rest of the file"
+    if "\ufffd" in text:
+        return "holds characters that were lost when the file was converted (U+FFFD)"
     if len(text) >= LONGEST_LINE:
         return f"is longer than {LONGEST_LINE:,} characters"
+    return _width_error(cells, width, least)
+
+
+def _width_error(cells: list[str], width: int, least: int) -> str | None:
+    if least <= len(cells) < width:
+        cells += [""] * (width - len(cells))
     if width and len(cells) != width:
-        if len(cells) > width and not any(cell.strip() for cell in cells[width:]):
+        if len(cells) > width and not any(map(str.strip, cells[width:])):
             del cells[width:]
             return None
         return f"has {len(cells)} columns where the header has {width}"
@@ -199,24 +200,13 @@ def _open_quote(text: str, delimiter: str) -> bool:
 
 
 class _Lines:
-    """The lines of a file with their numbers, some of which may be given back."""
+    """Lines with their numbers, some of which may be given back."""
 
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-        self._number = 0
-        self._back: deque[tuple[int, str]] = deque()
+    def __init__(self, lines: list[str], first: int) -> None:
+        self._waiting = deque(enumerate(lines, first))
 
     def next(self) -> tuple[int, str] | None:
-        if self._back:
-            return self._back.popleft()
-        text = self._file.readline(LONGEST_LINE)
-        if not text:
-            return None
-        self._number += 1
-        rest = text
-        while rest and not rest.endswith("\n"):
-            rest = self._file.readline(LONGEST_LINE)
-        return self._number, text.removesuffix("\n")
+        return self._waiting.popleft() if self._waiting else None
 
     def back(self, number: int, taken: list[str]) -> None:
-        self._back.extendleft((number + offset, text) for offset, text in reversed([*enumerate(taken, 1)]))
+        self._waiting.extendleft((number + offset, text) for offset, text in reversed([*enumerate(taken, 1)]))

@@ -18,6 +18,7 @@ from activities.membership import bring_into_force
 from activities.publishing import load_all, publish
 from journeys import segments
 from journeys.fields import load_fields
+from journeys.identities import load_identity
 from records import reports
 from workers import running
 from workers.commands.importing import show as show_import
@@ -108,7 +109,10 @@ async def _prepare(parts: Composition, of: Settings, start: datetime) -> None:
     samples = shipped("samples")
     fields = load_fields(of.definitions / "fields.yaml")
     contacts = samples / "customers.csv"
-    report = await import_customers(parts.engine, contacts, fields, now=start, relative_to=start.date())
+    rules = load_identity(of.definitions / "identity.yaml")
+    report = await import_customers(
+        parts.engine, contacts, fields, now=start, relative_to=start.date(), rules=rules
+    )  # fmt: skip
     show_import(report, contacts)
     async with parts.engine.begin() as db:
         await bring_into_force(db, segments.load_all(of.definitions / "segments", fields), start)

@@ -18,6 +18,7 @@ from activities.publishing import publish
 from console.rehearsal import Line, Rehearsed
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
+from journeys.identities import load_identity
 from journeys.loading import LoadedJourney
 from journeys.segments import LoadedSegment
 from journeys.steps import Send, Start, Webhook
@@ -127,14 +128,15 @@ async def _prepare(parts: Composition, plan: Plan) -> tuple[ImportReport, list[R
     """Bring in the contacts and what happened to them before; publish the journeys."""
     fields = load_fields(parts.settings.definitions / "fields.yaml")
     imported = await import_customers(
-        parts.engine, plan.customers, fields, now=plan.start, relative_to=plan.start.date()
-    )
+        parts.engine, plan.customers, fields, now=plan.start, relative_to=plan.start.date(),
+        rules=load_identity(parts.settings.definitions / "identity.yaml"),
+    )  # fmt: skip
     async with parts.engine.connect() as db:
         who = await rehearsed.contacts(db)
     if not who:
         raise NothingToRehearse(
             f"{plan.customers} has no contact that can be read: {len(imported.rejected)} rows were rejected.",
-            hint=f"The first: line {imported.rejected[0].line}: {imported.rejected[0].error}" if imported.rejected
+            hint=f"The first: line {imported.rejected.first[0].line}: {imported.rejected.first[0].error}" if imported.rejected
             else "Put one contact a line below the header.",
         )  # fmt: skip
     happenings = Happenings()

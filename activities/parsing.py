@@ -1,0 +1,221 @@
+"""From chunks of a list to pages of contacts: every cell tidied, read and checked, in this process or in others.
+
+The rules for a value are those of `activities.contacts`, which the API uses too; here they meet what lists look like.
+A value that many rows share is read once.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from typing import Any, NamedTuple
+
+from activities import cells
+from activities.chunks import Chunk
+from activities.contacts import (
+    COLUMNS,
+    LONGEST,
+    plain_text,
+    read_country,
+    read_email,
+    read_locale,
+    read_phone,
+    read_tags,
+    read_time_zone,
+)
+from activities.rejects import Rejection
+from activities.tabular import Record, read_records
+from journeys.fields import Field, Fields, yes_or_no
+from records.contacts import COLUMNS as STORED
+from records.pages import Page, as_line
+
+_REMEMBERED = 20_000
+"""Values of one column that are remembered."""
+_PLACES = {name: at for at, name in enumerate(STORED)}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a list is to be read: its form, what its columns mean, and what its values may be."""
+
+    delimiter: str
+    header_line: int
+    columns: list[str | None]
+    fields: Fields
+    named: int = 0
+    """The columns up to the last one that has a name."""
+    country: str | None = None
+    """Whose phone numbers those without + are, where the row names no country."""
+    relative_to: date | None = None
+
+
+class Parsed(NamedTuple):
+    """What a chunk came to: the rows that can be taken, those that cannot, how many there were, and the last line."""
+
+    page: Page
+    rejected: list[Rejection]
+    rows: int
+    line: int
+    end: int
+
+
+class Parser:
+    """Reads chunks of one list."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._width = len(reading.columns)
+        self._named = reading.named
+        known = [(at, name) for at, name in enumerate(reading.columns) if name]
+        # The country comes first, because a phone number is read by it.
+        self._plan = [(at, name, self._reader(name)) for at, name in sorted(known, key=lambda one: one[1] != "country")]
+        self._order = {name: at for at, name in known}
+
+    def parse(self, chunk: Chunk) -> Parsed:
+        """The page of a chunk."""
+        page = Page([], [], [], [], [], [], [], [], [])
+        rejected: list[Rejection] = []
+        rows = line = 0
+        for record in read_records(chunk, self._reading.delimiter, self._width, self._named):
+            if record.line <= self._reading.header_line:
+                continue
+            rows, line = rows + 1, record.line
+            rejection = self.take(record, page)
+            if rejection is not None:
+                rejected.append(rejection)
+        return Parsed(page, rejected, rows, line, chunk.end)
+
+    def take(self, record: Record, page: Page) -> Rejection | None:
+        """Add a row to the page, or say what is wrong with it."""
+        line, texts, error = record
+        if error:
+            return Rejection(line, None, error, texts)
+        columns: list[str | None] = [None] * len(STORED)
+        properties: dict[str, Any] = {}
+        consents: dict[str, bool] = {}
+        tags: tuple[str, ...] = ()
+        problems: dict[str, str] | None = None
+        country = self._reading.country
+        for at, name, read in self._plan:
+            text = texts[at]
+            if not text:
+                continue
+            try:
+                value = read(text, country)
+            except ValueError as wrong:
+                problems = problems or {}
+                problems[name] = str(wrong)
+                continue
+            if value is None:
+                continue
+            if (place := _PLACES.get(name)) is not None:
+                columns[place] = value
+                if name == "country":
+                    country = value
+            elif name == "tags":
+                tags = value
+            elif name in COLUMNS:
+                consents[name.removeprefix("consent_")] = value
+            else:
+                properties[name] = value
+        external_id, email, phone, *others = columns
+        if email is None and phone is None and not (problems and ("email" in problems or "phone" in problems)):
+            problems = problems or {}
+            problems["email"] = "and phone are both missing: there is no address to reach this contact"
+        if problems:
+            names = sorted(problems, key=lambda name: self._order.get(name, -1))
+            return Rejection(line, names[0], "; ".join(f"{name} {problems[name]}" for name in names), texts)
+        page.lines.append(line)
+        page.external_ids.append(external_id)
+        page.emails.append(email)
+        page.phones.append(phone)
+        page.others.append(tuple(others))
+        page.tags.append(tags)
+        page.properties.append(properties)
+        page.consents.append(consents)
+        page.copies.append(as_line(columns, tags, properties))
+        return None
+
+    def _reader(self, name: str) -> Callable[[str, str | None], Any]:
+        fields = self._reading.fields
+        if name == "email":
+            return _email
+        if name == "phone":
+            return _phone
+        if name == "external_id":
+            return _external_id
+        read: Callable[[str], Any]
+        if name in fields:
+            read = partial(_property, fields[name], self._reading.relative_to)
+        elif name.startswith("consent_"):
+            read = yes_or_no
+        elif name == "tags":
+            read = read_tags
+        elif name in _READERS:
+            read = _READERS[name]
+        else:
+            read = partial(plain_text, longest=LONGEST.get(name, 320))
+        remembered: dict[str, Any] = {}
+        called = name in ("first_name", "last_name")
+
+        def look(text: str, country: str | None) -> Any:
+            if text in remembered:
+                return remembered[text]
+            plain = cells.tidy(text, name=called)
+            value = None if plain is None else read(plain)
+            if len(remembered) < _REMEMBERED and len(text) < 200:
+                remembered[text] = value
+            return value
+
+        return look
+
+
+_READERS: Mapping[str, Callable[[str], str]] = {
+    "country": lambda text: read_country(cells.tidy_key(text)),
+    "locale": lambda text: read_locale(cells.tidy_key(text)),
+    "time_zone": lambda text: read_time_zone(cells.tidy_key(text)),
+}
+
+
+def _email(text: str, country: str | None) -> str | None:
+    plain = cells.tidy(text)
+    return None if plain is None else read_email(cells.tidy_email(plain))
+
+
+def _phone(text: str, country: str | None) -> str | None:
+    plain = cells.tidy(text)
+    return None if plain is None else read_phone(cells.tidy_phone(plain), country)
+
+
+def _external_id(text: str, country: str | None) -> str | None:
+    plain = cells.tidy(text)
+    return None if plain is None else plain_text(cells.tidy_external_id(plain), LONGEST["external_id"])
+
+
+def _property(field: Field, relative_to: date | None, text: str) -> Any:
+    if field.type == "date":
+        text = cells.tidy_date(text)
+    elif field.type == "number":
+        text = cells.tidy_number(text)
+    elif field.type == "datetime":
+        text = cells.tidy_moment(text)
+    return field.read(text, relative_to=relative_to)
+
+
+_parser: Parser | None = None
+
+
+def prepare(reading: Reading) -> None:
+    """Make this process one that parses. Ctrl-C is the business of the process that started it."""
+    global _parser
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _parser = Parser(reading)
+
+
+def parse(chunk: Chunk) -> Parsed:
+    """The page of a chunk, in a process that was prepared."""
+    assert _parser is not None
+    return _parser.parse(chunk)

@@ -1,0 +1,62 @@
+"""The rows of a list that were not taken: however many there are, only a few of them are held in memory."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from activities.mapping import REPORTED
+
+_HELD = 1 << 20
+"""Bytes that are held before the rest goes to a temporary file."""
+
+
+class Rejection(NamedTuple):
+    """A row that was not taken: where it begins, the first field that is wrong, all that is wrong, and its cells."""
+
+    line: int
+    field: str | None
+    error: str
+    row: list[str]
+
+
+class Rejects:
+    """Rejected rows in the order of the file, to be counted and gone through as often as needed."""
+
+    def __init__(self) -> None:
+        self.first: list[Rejection] = []
+        """Some of them, for people."""
+        self._count = 0
+        self._file = tempfile.SpooledTemporaryFile(_HELD, "w+", encoding="utf-8", newline="\n")  # noqa: SIM115
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Rejection]:
+        self._file.seek(0)
+        for line in self._file:
+            yield Rejection(*json.loads(line))
+        self._file.seek(0, 2)
+
+    def add(self, rejection: Rejection, *, shown: int = 20) -> None:
+        """Take one more."""
+        if self._count < shown:
+            self.first.append(rejection)
+        self._count += 1
+        self._file.write(json.dumps(rejection) + "\n")
+
+    def write(self, path: Path, header: list[str]) -> None:
+        """All of them as a CSV file with line, field and reason in front, to be corrected and imported again."""
+        with path.open("w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow([*REPORTED, *header])
+            for one in self:
+                writer.writerow([one.line, one.field or "", one.error, *map(_safe, one.row)])
+
+
+def _safe(cell: str) -> str:
+    return cell.encode("utf-8", "replace").decode().replace("\x00", "")

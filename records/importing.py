@@ -1,0 +1,125 @@
+"""Imports under way and those that are done: what was read of which file, so that a crash is resumed, not repeated."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+from psycopg import errors
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journeys.errors import WaymarkError
+from records.intake import Overtaken
+from records.tables import imports
+
+Result = TypeVar("Result")
+TRIES = 10
+"""How often a page is tried that others keep coming in the way of."""
+_OVERTAKEN = (
+    errors.UniqueViolation, errors.ForeignKeyViolation, errors.DeadlockDetected, errors.SerializationFailure,
+)  # fmt: skip
+
+
+class AlreadyImporting(WaymarkError):
+    """The same content is being imported by somebody else at this moment. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One import of one file: how many rows are done for good, and the report as far as these go."""
+
+    id: int
+    rows_done: int
+    report: dict[str, Any]
+
+    @property
+    def resumed(self) -> bool:
+        """Whether an earlier try did a part of it."""
+        return self.rows_done > 0
+
+
+@asynccontextmanager
+async def alone(db: AsyncConnection, digest: str, file: str) -> AsyncIterator[None]:
+    """Be the only one who imports this content, for the length of the block; a lock of the connection's session.
+
+    Raises:
+        AlreadyImporting: somebody else does.
+    """
+    key = func.hashtextextended(f"waymark import {digest}", 0)
+    taken = (await db.execute(select(func.pg_try_advisory_lock(key)))).scalar_one()
+    await db.commit()
+    if not taken:
+        raise AlreadyImporting(
+            f"{file} is being imported already, here or elsewhere; nothing was written.",
+            hint="Wait until that import has ended; then the same file changes nothing.",
+        )
+    try:
+        yield
+    finally:
+        # Where the connection is lost the lock is, too.
+        if not db.invalidated and not db.closed:
+            await db.rollback()
+            await db.execute(select(func.pg_advisory_unlock(key)))
+            await db.commit()
+
+
+async def begin(
+    db: AsyncConnection,
+    kind: Literal["customers", "events"],
+    *,
+    digest: str,
+    file: str,
+    size: int,
+    options: Mapping[str, Any],
+    now: datetime,
+) -> Job:
+    """The import to go on with: one of the same content and options that was cut off, or a new one."""
+    same = (imports.c.kind == kind, imports.c.digest == digest, imports.c.finished_at.is_(None))
+    query = select(imports.c.id, imports.c.rows_done, imports.c.report).where(*same, imports.c.options == dict(options))
+    row = (await db.execute(query.order_by(imports.c.id.desc()).limit(1))).one_or_none()
+    if row is not None:
+        return Job(row.id, row.rows_done, row.report)
+    fresh = insert(imports).values(
+        kind=kind, digest=digest, file=file, size=size, options=dict(options), started_at=now
+    )  # fmt: skip
+    return Job((await db.execute(fresh.returning(imports.c.id))).scalar_one(), 0, {})
+
+
+async def in_turn(db: AsyncConnection, write: Callable[[], Awaitable[Result]], *, alone: bool) -> Result:
+    """Write a page in a transaction of its own (within the one that is open, unless `alone`), again where somebody
+    else came in the way. Imports of different files take turns, page by page.
+
+    Raises:
+        AlreadyImporting: others kept coming in the way.
+    """
+    for _ in range(TRIES):
+        try:
+            async with db.begin() if alone else db.begin_nested():
+                if alone:
+                    await db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("waymark intake", 0))))
+                return await write()
+        except (Overtaken, *_OVERTAKEN):
+            continue
+        except DBAPIError as error:
+            if not isinstance(error.orig, _OVERTAKEN):
+                raise
+    raise AlreadyImporting(
+        "Others keep writing the same customers at this moment; the pages before are written.",
+        hint="Import the same file again: it goes on where it stood.",
+    )
+
+
+async def note(db: AsyncConnection, job: Job, rows_done: int, report: Mapping[str, Any]) -> None:
+    """Write down how far the import has come, in the transaction that wrote these rows."""
+    done = update(imports).where(imports.c.id == job.id)
+    await db.execute(done.values(rows_done=rows_done, report=dict(report)))
+
+
+async def finish(db: AsyncConnection, job: Job, now: datetime) -> None:
+    """Write down that the whole file is done: the next import of it is one of its own."""
+    await db.execute(update(imports).where(imports.c.id == job.id).values(finished_at=now))

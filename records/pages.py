@@ -1,0 +1,59 @@
+"""A page of an import: some thousand rows that were read and checked, on their way into the records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from records.contacts import COLUMNS
+from records.copying import NOTHING, escaped, texts
+from records.folding import NEW_STAGE, Said
+
+
+class Page(NamedTuple):
+    """Rows of an import, column by column: lines, the three keys, what else each row says, and all of it as a line of
+    COPY (`as_line`)."""
+
+    lines: list[int]
+    external_ids: list[str | None]
+    emails: list[str | None]
+    phones: list[str | None]
+    others: list[tuple[str | None, ...]]
+    """The values of `records.folding.OTHERS`."""
+    tags: list[tuple[str, ...]]
+    properties: list[dict[str, Any]]
+    consents: list[dict[str, bool]]
+    copies: list[str]
+
+    def after(self, line: int) -> Page:
+        """The rows that begin behind this line."""
+        start = next((at for at, one in enumerate(self.lines) if one > line), len(self.lines))
+        return Page._make(column[start:] for column in self) if start else self
+
+    def said(self, at: int) -> Said:
+        """What one row says."""
+        names = (self.external_ids[at], self.emails[at], self.phones[at], *self.others[at])
+        stated = {name: value for name, value in zip(COLUMNS, names, strict=True) if value is not None}
+        return stated, self.tags[at], self.properties[at], self.consents[at]
+
+
+@dataclass
+class Done:
+    """What became of the rows of a page."""
+
+    created: int = 0
+    updated: int = 0
+    merged: int = 0
+    unchanged: int = 0
+    still_withdrawn: int = 0
+
+
+def as_line(columns: Sequence[str | None], tags: Sequence[str] = (), properties: dict[str, Any] | None = None) -> str:
+    """What a row says as COPY takes it: the values of `records.contacts.COLUMNS`, tags, properties."""
+    words = [NOTHING if value is None else escaped(value) for value in columns]
+    if columns[-1] is None:
+        words[-1] = NEW_STAGE
+    stored = escaped(json.dumps(properties, ensure_ascii=False, allow_nan=False)) if properties else "{}"
+    return "\t".join((*words, texts(tags) if tags else "{}", stored))
