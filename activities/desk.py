@@ -1,42 +1,230 @@
-"""What sales does with a task, where it concerns more than the task itself."""
+"""What sales does with tasks: claim, snooze, hand on, work on the deal, finish. Each in one transaction, with what it
+means for the customer; the task's workflow is told after the commit."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities.audience import Router
-from records import events, tasks
-from records.tasks import Outcome, Task
+from activities.outcomes import affect
+from activities.promises import Promises
+from journeys.errors import WaymarkError
+from journeys.nearest import unknown_word
+from journeys.sales import NOBODY, Outcome, Sales, rule_of
+from journeys.timing import require_aware
+from journeys.zones import zone_of
+from records import assignments, events, tasks
+from records.tasks import OPEN, Task, TaskFinished
+
+MOST = Decimal(10) ** 12
+"""Amounts below it are believed."""
+LONGEST_SNOOZE = timedelta(days=366)
+FARTHEST_CLOSE = timedelta(days=3660)
+NEEDS_REASON = ("lost", "bad_lead")
+"""Outcomes of which somebody will want to know why."""
 
 
-async def finish_task(
-    database: AsyncEngine,
-    router: Router,
-    task_id: int,
-    *,
-    rep: str,
-    outcome: Outcome,
-    note: str | None,
-    now: datetime,
-) -> Task:
-    """Finish a task and tell the journeys by the event `task.done`; the same outcome again changes nothing.
+class Desk:
+    """Where reps work. `sales` may be None: then anybody may be a rep."""
 
-    Both are written in one transaction; what Temporal cannot take now is left to the sweep. Raises UnknownTask,
-    TaskTaken or TaskFinished.
-    """
-    async with database.begin() as db:
-        task = await tasks.finish(db, task_id, rep, outcome, note, now)
-        event = await events.store(
-            db,
-            customer_id=task.customer_id,
-            name="task.done",
-            occurred_at=now,
-            received_at=now,
-            key=f"task.done/{task_id}",
-            properties={"task": task_id, "queue": task.queue, "outcome": outcome},
+    def __init__(
+        self, database: AsyncEngine, router: Router, promises: Promises, sales: Sales | None, default_zone: str
+    ) -> None:
+        self._database = database
+        self._router = router
+        self._promises = promises
+        self._sales = sales
+        self._default_zone = default_zone
+
+    async def claim(self, task_id: int, rep: str, now: datetime) -> Task:
+        """Give the task to `rep`, who becomes the owner of a customer without one. Raises as `records.tasks.claim`,
+        and WaymarkError for an unknown rep."""
+        self._known(rep)
+        async with self._database.begin() as db:
+            before = await tasks.lock(db, task_id)
+            task = await tasks.claim(db, task_id, rep, now)
+            if before.status == "open":
+                await assignments.note(db, task_id, "claimed", rep=rep, at=now)
+            await assignments.own(db, task.customer_id, rep, because=f"claimed task {task_id}", now=now)
+        await self._promises.wake(task)
+        return task
+
+    async def finish(
+        self,
+        task_id: int,
+        rep: str,
+        outcome: Outcome,
+        *,
+        now: datetime,
+        reason: str | None = None,
+        amount: Decimal | None = None,
+        note: str | None = None,
+    ) -> Task:
+        """Record how it ended and what that does to the customer, and tell the journeys by the event `task.done`; the
+        same outcome again changes nothing.
+
+        Raises:
+            UnknownTask, TaskTaken, TaskFinished: as `records.tasks.finish`.
+            WaymarkError: the rep or the outcome is unknown, the reason is missing, or the amount is none.
+        """
+        self._known(rep)
+        reason = (reason or "").strip() or None
+        if outcome in NEEDS_REASON and reason is None:
+            raise WaymarkError(f"{outcome} needs a reason.", hint="Say why: it is what can be learnt from it.")
+        if amount is not None and outcome != "won":
+            raise WaymarkError(f"{outcome} has no amount.", hint="Only what is won is worth something.")
+        async with self._database.begin() as db:
+            before = await tasks.lock(db, task_id)
+            task = await tasks.finish(db, task_id, rep, outcome, note, now, reason=reason, amount=amount)
+            event = None
+            if before.status != "done":
+                await self._affect(db, task, now)
+                event = await self._done(db, task, now)
+        await self._promises.wake(task)
+        if event is not None:
+            await self._router.route(event)
+        return task
+
+    async def snooze(self, task_id: int, rep: str, until: datetime, now: datetime) -> Task:
+        """Let the task rest until a moment; all that is due about it moves by as much. Raises WaymarkError."""
+        self._known(rep)
+        until = require_aware(until)
+        if until <= now:
+            raise WaymarkError(f"{until:%Y-%m-%d %H:%M} UTC is past.", hint="Snooze until a moment to come.")
+        if until - now > LONGEST_SNOOZE:
+            raise WaymarkError("A task rests for a year at most.", hint="Finish it as nurture: the journey goes on.")
+        async with self._database.begin() as db:
+            task = await self._mine(db, task_id, rep)
+            values: dict[str, Any] = {"snoozed_until": until, "reminded_at": None, "escalated_at": None}
+            if task.due_at is not None:
+                values["due_at"] = until + max(task.due_at - now, timedelta())
+                rule = rule_of(self._sales, task.rule)
+                if rule is not None and rule.expire_after is not None and self._sales is not None:
+                    week = self._sales.week(self._sales.rep(task.claimed_by or task.assigned_to), self._default_zone)
+                    values["expires_at"] = week.after(values["due_at"], rule.expire_after)
+            task = await tasks.change(db, task_id, **values)
+            because = f"until {until:%Y-%m-%d %H:%M} UTC"
+            await assignments.note(db, task_id, "snoozed", rep=rep, because=because, at=now)
+        await self._promises.wake(task)
+        return task
+
+    async def reassign(self, task_id: int, to: str, because: str | None, now: datetime) -> Task:
+        """Give the task to somebody else, who has yet to claim it. Raises UnknownTask, TaskFinished, WaymarkError."""
+        self._known(to)
+        async with self._database.begin() as db:
+            await self._open(db, task_id)
+            task = await tasks.change(
+                db, task_id, assigned_to=to, assigned_at=now, status="open", claimed_by=None, claimed_at=None,
+                reminded_at=None,
+            )  # fmt: skip
+            await assignments.note(db, task_id, "reassigned", rep=to, because=because or "by hand", at=now)
+        await self._promises.wake(task)
+        return task
+
+    async def update(self, task_id: int, rep: str, given: Mapping[str, Any], now: datetime) -> Task:
+        """Work on the deal: `stage`, `amount` and `close` (the day on which it is expected to), those that are given.
+
+        Raises:
+            UnknownTask, TaskTaken, TaskFinished: it is not there, not theirs, or done.
+            WaymarkError: nothing is given, or it cannot be.
+        """
+        self._known(rep)
+        values: dict[str, Any] = {}
+        if given.get("stage") is not None:
+            values["pipeline"] = self._stage(str(given["stage"]))
+        if given.get("amount") is not None:
+            values["amount"] = read_amount(given["amount"])
+        if given.get("close") is not None:
+            today = now.astimezone(zone_of(None, None, self._default_zone)).date()
+            values["expected_close"] = read_close(given["close"], today)
+        if not values:
+            raise WaymarkError("Nothing is given to update.", hint="Give a stage, an amount, or the day of the close.")
+        async with self._database.begin() as db:
+            await self._mine(db, task_id, rep)
+            task = await tasks.change(db, task_id, **values)
+            because = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
+            await assignments.note(db, task_id, "updated", rep=rep, because=because, at=now)
+        await self._promises.wake(task)
+        return task
+
+    async def _affect(self, db: AsyncConnection, task: Task, now: datetime) -> None:
+        """A task that a rule made changes the customer as the rule says; after one of a map, the map goes on."""
+        rule = rule_of(self._sales, task.rule)
+        if rule is not None and task.outcome is not None:
+            said = f": {task.reason}" if task.reason else ""
+            because = f"sales: {task.outcome}{said}"
+            await affect(db, task.customer_id, getattr(rule.outcomes, task.outcome), because, now, rule.again_below)
+        if task.outcome == "won" and task.done_by is not None:
+            await assignments.own(db, task.customer_id, task.done_by, because=f"won task {task.id}", now=now)
+
+    async def _done(self, db: AsyncConnection, task: Task, now: datetime) -> events.StoredEvent | None:
+        worth = task.amount if task.outcome == "won" else None
+        said = {"reason": task.reason, "amount": float(worth) if worth is not None else None}
+        return await events.store(
+            db, customer_id=task.customer_id, name="task.done", occurred_at=now, received_at=now,
+            key=f"task.done/{task.id}", value=worth,
+            properties={
+                "task": task.id, "queue": task.queue, "outcome": task.outcome,
+                **{name: value for name, value in said.items() if value is not None},
+            },
+        )  # fmt: skip
+
+    async def _open(self, db: AsyncConnection, task_id: int) -> Task:
+        task = await tasks.lock(db, task_id)
+        if task.status not in OPEN:
+            how = f"{task.done_by} recorded {task.outcome}" if task.status == "done" else "nobody took it in time"
+            raise TaskFinished(f"Task {task_id} is {task.status}: {how}.", hint="Nothing about it changes any more.")
+        return task
+
+    async def _mine(self, db: AsyncConnection, task_id: int, rep: str) -> Task:
+        task = await self._open(db, task_id)
+        if task.claimed_by is not None:
+            tasks.refuse_others(task, rep)
+        return task
+
+    def _known(self, rep: str) -> None:
+        if self._sales is not None and self._sales.reps and self._sales.rep(rep) is None:
+            manager = self._sales.manager
+            if manager is None or manager.name != rep:
+                names = [one.name for one in self._sales.reps]
+                raise WaymarkError(unknown_word(rep, names, "is no rep"), hint="Say who with --rep NAME.")
+
+    def _stage(self, stage: str) -> str:
+        known = [one.stage for one in (self._sales or NOBODY).pipeline]
+        if stage not in known:
+            raise WaymarkError(
+                unknown_word(stage, known, "is no stage of the pipeline"),
+                hint="The stages stand in definitions/handoff.yaml; what is won or lost is said by `tasks done`.",
+            )
+        return stage
+
+
+def read_amount(value: object) -> Decimal:
+    """An amount of money. Raises WaymarkError for what is none: text, negative, huge, infinite, NaN."""
+    try:
+        amount = Decimal(str(value).strip())
+    except InvalidOperation:
+        raise WaymarkError(f"{str(value)[:40]!r} is no amount.", hint="Write a number such as 1200 or 99.50.") from None
+    if isinstance(value, bool) or not amount.is_finite() or not 0 <= amount < MOST:
+        raise WaymarkError(
+            f"{str(value)[:40]!r} is no amount.", hint="An amount is a number from 0 up to a million millions."
         )
-    if event is not None:
-        await router.route(event)
-    return task
+    return amount.quantize(Decimal("0.01")) if amount.as_tuple().exponent < -2 else amount  # type: ignore[operator]
+
+
+def read_close(value: object, today: date) -> date:
+    """The day on which a deal is expected to close. Raises WaymarkError for what is none, is past, or far off."""
+    try:
+        day = value if isinstance(value, date) else date.fromisoformat(str(value))
+    except ValueError:
+        raise WaymarkError(f"{str(value)[:40]!r} is no day.", hint="Write YYYY-MM-DD.") from None
+    if day < today:
+        raise WaymarkError(f"{day} is past.", hint="Say when the deal is expected to close.")
+    if day - today > FARTHEST_CLOSE:
+        raise WaymarkError(f"{day} is more than ten years away.", hint="Say when the deal is expected to close.")
+    return day

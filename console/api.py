@@ -13,15 +13,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from activities.contacts import InvalidContactError, read_contact
-from activities.desk import finish_task
+from activities.desk import read_amount
 from console.control import Control
 from console.documents import document
 from console.parts import Parts
 from console.problems import Problem, problem_of, read_json
 from journeys.fields import read_datetime, read_number
-from records import customers, reports, tasks
+from journeys.sales import Outcome
+from records import assignments, customers, reports, tasks
 from records.customers import UnknownCustomer
-from records.tasks import Outcome, Status
+from records.tasks import Status
 from records.timeline import timeline
 
 EVENT_NAME = re.compile(r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$")
@@ -50,7 +51,11 @@ def routes(parts: Parts) -> list[Route]:
         route("/journeys", api.journeys, "GET"),
         route("/journeys/{journey}/enrolments", api.enrol, "POST"),
         route("/tasks", api.tasks, "GET"),
+        route("/tasks/{id:int}", api.task, "GET"),
         route("/tasks/{id:int}/claim", api.claim, "POST"),
+        route("/tasks/{id:int}/snooze", api.snooze, "POST"),
+        route("/tasks/{id:int}/reassign", api.reassign, "POST"),
+        route("/tasks/{id:int}/update", api.update, "POST"),
         route("/tasks/{id:int}/done", api.done, "POST"),
         route("/holds", control.holds, "GET"),
         route("/holds", control.act, "POST"),
@@ -182,32 +187,65 @@ class _Api:
         return JSONResponse({"enrolment": document(shown)}, 201)
 
     async def tasks(self, request: Request) -> Response:
-        """Tasks in the order to work on them, by queue and status."""
+        """Tasks in the order to work on them, by queue, rep and status."""
         status = request.query_params.get("status")
         if status is not None and status not in get_args(Status):
             raise Problem(422, f"status {status!r} is not known.", hint=f"One of {', '.join(get_args(Status))}.")
+        overdue = datetime.now(UTC) if request.query_params.get("overdue") == "true" else None
         async with self.parts.database.connect() as db:
             found = await tasks.listing(
-                db, request.query_params.get("queue"), cast("Status | None", status), _limit(request, 100)
-            )
+                db, request.query_params.get("queue"), cast("Status | None", status), _limit(request, 100),
+                rep=request.query_params.get("rep"), overdue_at=overdue,
+            )  # fmt: skip
         return JSONResponse({"tasks": document(found)})
+
+    async def task(self, request: Request) -> Response:
+        """One task, with what became of it on its way."""
+        async with self.parts.database.connect() as db:
+            task = await tasks.get(db, request.path_params["id"])
+            steps = await assignments.history(db, task.id)
+        return JSONResponse(document({"task": task, "history": steps}))
 
     async def claim(self, request: Request) -> Response:
         """Take a task; 409 names whoever was faster."""
         rep = _rep(_object(await read_json(request)))
-        async with self.parts.database.begin() as db:
-            task = await tasks.claim(db, request.path_params["id"], rep, datetime.now(UTC))
+        task = await self.parts.desk.claim(request.path_params["id"], rep, datetime.now(UTC))
+        return JSONResponse({"task": document(task)})
+
+    async def snooze(self, request: Request) -> Response:
+        """Let a task rest until a moment."""
+        body = _object(await read_json(request))
+        try:
+            until = read_datetime(str(body.get("until")))
+        except ValueError as error:
+            raise Problem(422, f"until {error}", hint='Send {"rep": "mei", "until": "2026-12-01T09:00:00Z"}.') from None
+        task = await self.parts.desk.snooze(request.path_params["id"], _rep(body), until, datetime.now(UTC))
+        return JSONResponse({"task": document(task)})
+
+    async def reassign(self, request: Request) -> Response:
+        """Give a task to somebody else."""
+        body = _object(await read_json(request))
+        because = _text(body, "because")
+        task = await self.parts.desk.reassign(request.path_params["id"], _rep(body), because, datetime.now(UTC))
+        return JSONResponse({"task": document(task)})
+
+    async def update(self, request: Request) -> Response:
+        """Work on the deal: stage, amount, close."""
+        body = _object(await read_json(request))
+        given = {name: body.get(name) for name in ("stage", "amount", "close")}
+        task = await self.parts.desk.update(request.path_params["id"], _rep(body), given, datetime.now(UTC))
         return JSONResponse({"task": document(task)})
 
     async def done(self, request: Request) -> Response:
         """Finish a task with its outcome; the journey goes on accordingly."""
         body = _object(await read_json(request))
-        outcome, note = body.get("outcome"), body.get("note")
-        if outcome not in get_args(Outcome) or not isinstance(note, str | None):
-            raise Problem(422, "outcome must be one of " + ", ".join(get_args(Outcome)) + "; note is text or left out.")
-        task = await finish_task(
-            self.parts.database, self.parts.audience.router, request.path_params["id"],
-            rep=_rep(body), outcome=cast("Outcome", outcome), note=note, now=datetime.now(UTC),
+        outcome = body.get("outcome")
+        if outcome not in get_args(Outcome):
+            raise Problem(422, "outcome must be one of " + ", ".join(get_args(Outcome)) + ".")
+        amount = read_amount(body["amount"]) if body.get("amount") is not None else None
+        task = await self.parts.desk.finish(
+            request.path_params["id"], _rep(body), cast("Outcome", outcome), now=datetime.now(UTC),
+            reason=_text(body, "reason"), amount=amount, note=_text(body, "note"),
         )  # fmt: skip
         return JSONResponse({"task": document(task)})
 
@@ -223,6 +261,13 @@ def _rep(body: Mapping[str, Any]) -> str:
     if not isinstance(rep, str) or not rep.strip() or len(rep) > 200:
         raise Problem(422, "rep is missing.", hint='Say who works on the task: {"rep": "mei"}.')
     return rep.strip()
+
+
+def _text(body: Mapping[str, Any], name: str) -> str | None:
+    given = body.get(name)
+    if not isinstance(given, str | None) or len(given or "") > 2000:
+        raise Problem(422, f"{name} is text of at most 2,000 characters, or left out.")
+    return given
 
 
 def _limit(request: Request, usual: int) -> int:

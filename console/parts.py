@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.audience import Audience
+from activities.desk import Desk
 from activities.links import Links
 from activities.receipts import Receipts
 from journeys.fields import Fields
@@ -20,6 +21,7 @@ class Parts:
     receipts: Receipts
     links: Links
     fields: Fields
+    desk: Desk
     url: str
     workspace: str
     locale: str

@@ -13,9 +13,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.errors import WaymarkError
+from journeys.sales import Outcome
 from records.tables import customers, tasks
 
-Outcome = Literal["won", "lost", "nurture", "bad_lead"]
 Status = Literal["open", "claimed", "done", "expired"]
 
 
@@ -98,8 +98,15 @@ async def create(
     enrolment_id: int | None = None,
     step: str | None = None,
     visit: int | None = None,
+    rule: str | None = None,
+    assigned_to: str | None = None,
+    expires_at: datetime | None = None,
+    marketing: Literal["stop", "go_on"] = "go_on",
 ) -> int | None:
-    """Puts a task into a queue and returns its id; None when this visit of this step has made its task already."""
+    """Puts a task into a queue and returns its id; None when this visit of this step has made its task already.
+
+    One made by a `rule` of the handoff is kept by a workflow of its own, which `unlaunched` tells of.
+    """
     row = {
         "customer_id": customer_id,
         "queue": queue,
@@ -112,6 +119,11 @@ async def create(
         "enrolment_id": enrolment_id,
         "step": step,
         "visit": visit,
+        "rule": rule,
+        "assigned_to": assigned_to,
+        "assigned_at": now if assigned_to is not None else None,
+        "expires_at": expires_at,
+        "marketing": marketing,
     }
     statement = insert(tasks).values(row).on_conflict_do_nothing(index_elements=["enrolment_id", "step", "visit"])
     made = (await db.execute(statement.returning(tasks.c.id))).one_or_none()
@@ -119,15 +131,67 @@ async def create(
 
 
 async def listing(
-    db: AsyncConnection, queue: str | None = None, status: Status | None = None, limit: int = 100
+    db: AsyncConnection,
+    queue: str | None = None,
+    status: Status | None = None,
+    limit: int = 100,
+    *,
+    rep: str | None = None,
+    overdue_at: datetime | None = None,
 ) -> list[Task]:
-    """The tasks in the order to work on them: the highest priority, then the earliest due, first."""
+    """The tasks in the order to work on them: the highest priority, then the earliest due, first.
+
+    `rep` has claimed them or was given them; `overdue_at` asks for those that were due before that moment and are not
+    done.
+    """
     query = _tasks().order_by(tasks.c.priority.desc(), tasks.c.due_at, tasks.c.id).limit(limit)
     if queue is not None:
         query = query.where(tasks.c.queue == queue)
     if status is not None:
         query = query.where(tasks.c.status == status)
+    if rep is not None:
+        query = query.where(whose() == rep)
+    if overdue_at is not None:
+        query = query.where(tasks.c.status.in_(OPEN), tasks.c.due_at < overdue_at)
     return [Task(**row._mapping) for row in await db.execute(query)]
+
+
+def whose() -> ColumnElement[str]:
+    """Who has a task: who claimed it, else who was given it."""
+    return func.coalesce(tasks.c.claimed_by, tasks.c.assigned_to)
+
+
+async def lock(db: AsyncConnection, task_id: int) -> Task:
+    """One task, held for the rest of the transaction. Raises `UnknownTask`."""
+    await db.execute(select(tasks.c.id).where(tasks.c.id == task_id).with_for_update())
+    return await get(db, task_id)
+
+
+async def change(db: AsyncConnection, task_id: int, **values: Any) -> Task:
+    """Write columns of a task that the caller has locked, and return it as it is then."""
+    await db.execute(update(tasks).where(tasks.c.id == task_id).values(values))
+    return await get(db, task_id)
+
+
+async def unlaunched(db: AsyncConnection, *, limit: int, before: datetime, customer: int | None = None) -> list[int]:
+    """The tasks made by a rule up to `before` that no workflow keeps yet, oldest first."""
+    query = select(tasks.c.id).where(tasks.c.launched_at.is_(None), tasks.c.rule.is_not(None))
+    query = query.where(tasks.c.created_at <= before).order_by(tasks.c.id).limit(limit)
+    if customer is not None:
+        query = query.where(tasks.c.customer_id == customer)
+    return list((await db.execute(query)).scalars())
+
+
+async def mark_launched(db: AsyncConnection, task_id: int, at: datetime) -> None:
+    """Note that the task's workflow has been started."""
+    started = update(tasks).where(tasks.c.id == task_id, tasks.c.launched_at.is_(None))
+    await db.execute(started.values(launched_at=at))
+
+
+async def last_rule(db: AsyncConnection, customer_id: int) -> str | None:
+    """The rule by which the customer went to sales last."""
+    mine = select(tasks.c.rule).where(tasks.c.customer_id == customer_id, tasks.c.rule.is_not(None))
+    return (await db.execute(mine.order_by(tasks.c.id.desc()).limit(1))).scalar_one_or_none()
 
 
 async def get(db: AsyncConnection, task_id: int) -> Task:
@@ -142,7 +206,7 @@ async def claim(db: AsyncConnection, task_id: int, rep: str, now: datetime) -> T
     """Gives the task to `rep`; of two who claim at once one gets it. Claiming one's own task again changes nothing.
 
     Raises:
-        TaskTaken: somebody else has it or has done it; the message names them.
+        TaskTaken: somebody else has it or has done it, or it has expired; the message says which.
         UnknownTask: there is no such task.
     """
     is_open = update(tasks).where(tasks.c.id == task_id, tasks.c.status == "open")
@@ -150,14 +214,24 @@ async def claim(db: AsyncConnection, task_id: int, rep: str, now: datetime) -> T
     task = await get(db, task_id)
     if task.status == "done":
         raise TaskTaken(f"Task {task_id} is done: {task.done_by} recorded {task.outcome}.")
-    _refuse_others(task, rep)
+    if task.status == "expired":
+        raise TaskTaken(f"Task {task_id} has expired.", hint="Nobody took it in time; look at the customer first.")
+    refuse_others(task, rep)
     return task
 
 
 async def finish(
-    db: AsyncConnection, task_id: int, rep: str, outcome: Outcome, note: str | None, now: datetime
+    db: AsyncConnection,
+    task_id: int,
+    rep: str,
+    outcome: Outcome,
+    note: str | None,
+    now: datetime,
+    *,
+    reason: str | None = None,
+    amount: Decimal | None = None,
 ) -> Task:
-    """Records the outcome of a task that is open or claimed by `rep`; the same outcome again changes nothing.
+    """Records the outcome of a task that is open, expired or claimed by `rep`; the same outcome again changes nothing.
 
     Raises:
         TaskTaken: somebody else has claimed it.
@@ -177,11 +251,14 @@ async def finish(
         "done_at": now,
         "claimed_by": func.coalesce(tasks.c.claimed_by, rep),
         "claimed_at": func.coalesce(tasks.c.claimed_at, now),
+        "reason": reason,
+        "amount": tasks.c.amount if amount is None else amount,
+        "pipeline": outcome if outcome in ("won", "lost") else None,
     }
     await db.execute(unfinished.values(done))
     task = await get(db, task_id)
     if task.status != "done":
-        _refuse_others(task, rep)
+        refuse_others(task, rep)
     if task.outcome != outcome:
         raise TaskFinished(
             f"Task {task_id} is done: {task.done_by} recorded {task.outcome}.",
@@ -190,12 +267,17 @@ async def finish(
     return task
 
 
-def _refuse_others(task: Task, rep: str) -> None:
+def refuse_others(task: Task, rep: str) -> None:
+    """Raises `TaskTaken` where somebody else has claimed the task."""
     if task.claimed_by != rep:
         raise TaskTaken(f"Task {task.id} belongs to {task.claimed_by}.", hint="Take the next one in the queue.")
 
 
+def full_name() -> ColumnElement[str]:
+    """What to call a task's customer."""
+    name = func.nullif(func.concat_ws(" ", customers.c.first_name, customers.c.last_name), "")
+    return func.coalesce(name, customers.c.email, customers.c.phone, customers.c.external_id, "")
+
+
 def _tasks() -> Select[Any]:
-    full_name = func.nullif(func.concat_ws(" ", customers.c.first_name, customers.c.last_name), "")
-    name = func.coalesce(full_name, customers.c.email, customers.c.phone, customers.c.external_id, "")
-    return select(tasks, name.label("customer")).join_from(tasks, customers)
+    return select(tasks, full_name().label("customer")).join_from(tasks, customers)

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from activities.handoff import HandoffRule
 from journeys.conditions import (
     AllOf,
     AnyOf,
@@ -33,6 +32,7 @@ from journeys.conditions import (
 )
 from journeys.interpreter import Ask, Do, Passed, Person, Rest, Walk, go_on, questions, start
 from journeys.program import Program
+from journeys.sales import Rule
 from journeys.saying import holds, say
 from journeys.sending import SendingRules, Window, cap_since, next_open
 from journeys.spreading import held_out, spread
@@ -78,7 +78,7 @@ class Walker:
 
     contact: Contact
     programs: Sequence[Program]
-    handoff: HandoffRule
+    handoff: Rule
     rules: SendingRules
     ways: Counter[tuple[str, str, str]]
     runs: list[Run] = field(default_factory=list)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_args
 
-from activities.desk import finish_task
+from activities.desk import NEEDS_REASON
 from activities.links import Unsubscribe
 from activities.receipts import Receipts
+from journeys.sales import Outcome
 from records import consents, customers, suppressions, tasks, touches
 from records.suppressions import Reason
-from records.tasks import Outcome
 from records.touches import Touch
 from workers.composition import Composition
 
@@ -95,13 +95,17 @@ class Actors:
         rep, outcome = REPS[customer % len(REPS)], properties.get("outcome", "nurture")
         if outcome not in OUTCOMES:
             raise Impossible(f"a task ends as {', '.join(OUTCOMES)}, not as {outcome!r}")
-        async with self._parts.engine.begin() as db:
+        async with self._parts.engine.connect() as db:
             found = await tasks.listing(db, status="open", limit=100_000)
             mine = [task for task in found if task.customer_id == customer]
             if not mine:
                 raise Impossible("there is no open task about this customer")
-            await tasks.claim(db, mine[-1].id, rep, at)
-        await finish_task(
-            self._parts.engine, self._parts.audience.router, mine[-1].id,
-            rep=rep, outcome=outcome, note=properties.get("note"), now=at,
+        task, desk, sales = mine[-1].id, self._parts.desk, self._parts.sales
+        if sales is not None and sales.reps:
+            rep = mine[-1].assigned_to or sales.reps[customer % len(sales.reps)].name
+        await desk.claim(task, rep, at)
+        reason = str(properties.get("reason") or properties.get("note") or "not said")
+        await desk.finish(
+            task, rep, outcome, now=at, note=properties.get("note"),
+            reason=reason if outcome in NEEDS_REASON else None,
         )  # fmt: skip

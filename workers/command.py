@@ -29,6 +29,7 @@ from workers.commands import (
     reporting,
     running,
     segments,
+    selling,
     setup,
     tasks,
 )
@@ -85,6 +86,8 @@ app.command("enrol")(enrolling.enrol)
 publishing.app.command("entries")(entries.entries)
 app.add_typer(publishing.app, name="journeys")
 app.add_typer(segments.app, name="segments")
+reporting.app.command("forecast")(selling.forecast)
+reporting.app.command("sales-day")(selling.sales_day)
 app.add_typer(reporting.app, name="report")
 app.command("pause")(holding.pause)
 app.command("resume")(holding.resume)

@@ -28,6 +28,7 @@ def console_parts(parts: Composition) -> Parts:
         receipts=Receipts(parts.engine, parts.audience),
         links=parts.links,
         fields=parts.fields,
+        desk=parts.desk,
         identity=load_identity(settings.definitions / "identity.yaml"),
         url=parts.links.base,
         workspace=settings.workspace_name,

@@ -134,7 +134,7 @@ def _not_allowed(client: Client, shape: int, because: str) -> NotAllowed:
 
 async def _pinned(client: Client, shape: str) -> int:
     query = f"TemporalWorkerDeploymentVersion = '{DEPLOYMENT}:{shape}' AND ExecutionStatus = 'Running'"
-    return (await client.count_workflows(f"{query} AND WorkflowType = 'CustomerJourney'")).count
+    return (await client.count_workflows(f"{query} AND WorkflowType IN ('CustomerJourney', 'SalesTask')")).count
 
 
 async def _describe(client: Client) -> DescribeWorkerDeploymentResponse:

@@ -32,8 +32,8 @@ GRACE = timedelta(seconds=20)
 
 log = logging.getLogger(__name__)
 
-WORKFLOW_MODULE = "workflow"
-"""The one module of `journeys` that the sandbox runs anew for each workflow."""
+WORKFLOW_MODULES = ("journeys.workflow", "journeys.salestask")
+"""The modules of `journeys` that the sandbox runs anew for each workflow."""
 
 
 def sandbox() -> SandboxedWorkflowRunner:
@@ -43,7 +43,7 @@ def sandbox() -> SandboxedWorkflowRunner:
     replayed run would cost three times the replay.
     """
     pure = [f"journeys.{module.name}" for module in pkgutil.iter_modules(journeys.__path__)]
-    passed = [name for name in pure if name != f"journeys.{WORKFLOW_MODULE}"]
+    passed = [name for name in pure if name not in WORKFLOW_MODULES]
     return SandboxedWorkflowRunner(
         restrictions=SandboxRestrictions.default.with_passthrough_modules(
             *passed, "activities", "records", "pydantic", "pydantic_core", "sqlalchemy", "ruamel"
@@ -136,7 +136,7 @@ async def main(settings: Settings) -> None:
             await temporal.ensure_search_attributes(parts.client)
         except WaymarkError as error:
             log.warning("%s %s", error.message, error.hint)
-        await schedules.ensure(parts.client)
+        await schedules.ensure(parts.client, parts.settings.workspace_time_zone)
         await run(parts, until_told_to_stop, ready=announce)
 
 

@@ -13,9 +13,11 @@ from temporalio.client import Client
 from activities.audience import Audience, Router
 from activities.calendar import Calendar
 from activities.channels.signature import HEADER, sign
+from activities.desk import Desk
 from activities.entrance import Entrance
 from activities.links import Links
 from activities.programs import Programs
+from activities.promises import Promises
 from activities.publishing import publish
 from activities.receipts import Receipts
 from console.app import create_app
@@ -44,13 +46,16 @@ steps:
 @pytest.fixture
 async def parts(engine: AsyncEngine, client: Client) -> Parts:
     programs = Programs()
-    audience = Audience(engine, Router(engine, client, programs, Entrance(programs, "UTC"), Calendar()))
+    router = Router(engine, client, programs, Entrance(programs, "UTC"), Calendar())
+    audience = Audience(engine, router)
+    promises = Promises(engine, client, router, None, Calendar(), "UTC")
     return Parts(
         database=engine,
         audience=audience,
         receipts=Receipts(engine, audience),
         links=LINKS,
         fields={"plan": Field("plan", "text", "Plan"), "renewal_date": Field("renewal_date", "date", "Renewal date")},
+        desk=Desk(engine, router, promises, None, "UTC"),
         url=URL,
         workspace="Acme & Co",
         locale="en",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHistory
 
 from activities.channels.email import EmailChannel
-from activities.desk import finish_task
 from journeys.attributes import KINDS
 from records.enrolments import Enrolment
 from tests.relay import ScriptedRelay, relay
@@ -135,10 +135,9 @@ async def test_a_run_that_sells_shows_nothing_of_the_person(stage: Stage) -> Non
     first, _ = await stage.tasks()
     await stage.time.meet(customer, stage.start + DAY, "task.done")
     waiting = await stage.run(run.id)
-    await finish_task(
-        stage.engine, stage.parts.audience.router, first.id, rep="Rae", outcome="won",
-        note="Zenobia is nice", now=stage.start + DAY,
-    )  # fmt: skip
+    await stage.parts.desk.finish(
+        first.id, "Rae", "won", note="Zenobia is nice", now=stage.start + DAY, amount=Decimal(900)
+    )
     await stage.time.moved([waiting])
     await stage.pass_time(customer, 30 * DAY)
     assert (await stage.run(run.id)).outcome == "sold"

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from activities.desk import finish_task
 from records import customers
 from tests.workflow.stage import Stage
 
@@ -233,9 +232,9 @@ async def test_a_qualified_lead_becomes_one_task_and_goes_on_by_its_outcome(
     if said is not None:
         await stage.time.meet(ann, stage.start + 2 * DAY, "task.done")
         for _ in range(2):
-            await finish_task(
-                stage.engine, stage.parts.audience.router, task.id, rep="Rae", outcome=said,  # type: ignore[arg-type]
-                note=None, now=stage.start + 2 * DAY,
+            await stage.parts.desk.finish(
+                task.id, "Rae", said, now=stage.start + 2 * DAY,  # type: ignore[arg-type]
+                reason="chose another" if said == "lost" else None,
             )  # fmt: skip
         await stage.time.moved([waiting])
     else:

@@ -18,9 +18,8 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from activities import handoff
 from activities.channels.channel import Channel
-from journeys import attributes
+from journeys import attributes, sales
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.instruction import QUEUE, channel_queue
@@ -113,7 +112,7 @@ async def _definitions(of: Settings) -> list[Finding]:
     findings: list[Finding] = []
     try:
         fields = load_fields(of.definitions / "fields.yaml")
-        rule = handoff.load(of.definitions)
+        rule = sales.load(of.definitions, fields)
         journeys = checked(of, None)
     except InvalidFile as error:
         return [Finding("definitions", "wrong", str(one), "Correct the file.") for one in error.problems]

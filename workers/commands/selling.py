@@ -1,0 +1,126 @@
+"""`report forecast` and `report sales-day`: what is expected, and what a day brought."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.markup import escape
+
+from activities.salesday import Day, person_of, read_day
+from activities.salesmail import money
+from journeys import sales
+from journeys.errors import WaymarkError
+from journeys.fields import load_fields
+from journeys.sales import NOBODY, Sales
+from records import pipeline, salesdays
+from records.pipeline import Month
+from records.salesdays import Line
+from workers.commands.shared import AsJson, Clock, notice, out, print_json, print_lines, records, run, settings, table
+from workers.settings import Settings
+
+WIDTH = 30
+"""Characters of the longest bar."""
+
+
+def forecast(as_json: AsJson = False) -> None:
+    """Show what the deals under way are worth by the month in which they are expected to close.
+
+    The weighted amount counts each deal by the chance of its stage, as definitions/handoff.yaml states it.
+    """
+    team = _team(settings())
+
+    async def load() -> list[Month]:
+        async with records() as engine, engine.connect() as db:
+            return await pipeline.forecast(db, {one.stage: one.chance for one in team.pipeline})
+
+    months = run(load())
+    if as_json:
+        print_lines(months)
+        return
+    if not months:
+        notice("There are no deals under way: `waymark tasks update` gives one a stage, an amount and a day.")
+        return
+    most = max(*(one.amount for one in months), Decimal(1))
+    shown = table("month", "deals", "amount", "weighted", "", right=("deals", "amount", "weighted"))
+    for one in months:
+        bar = "█" * round(WIDTH * one.weighted / most)
+        rest = "░" * (round(WIDTH * one.amount / most) - len(bar))
+        shown.add_row(one.month or "no day", f"{one.count:,}", money(one.amount), money(one.weighted), bar + rest)
+    out.print(shown)
+    weighted, amount = (
+        sum((one.weighted for one in months), Decimal(0)),
+        sum((one.amount for one in months), Decimal(0)),
+    )
+    notice(f"{money(weighted)} weighted, of {money(amount)}.")
+
+
+def sales_day(
+    rep: Annotated[str | None, typer.Option(help="Only this rep. Default: all of sales.", metavar="NAME")] = None,
+    day: Annotated[str | None, typer.Option("--date", help="The day. Default: today.", metavar="DAY")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a day brought in sales, what is late and what comes: what its mail at the end of the day says."""
+    of = settings()
+    team = _team(of)
+    wanted = _day(day) if day is not None else None
+
+    async def load() -> Day:
+        async with records() as engine, engine.connect() as db:
+            now = datetime.now(UTC)
+            zone = team.week(person_of(team, rep, await salesdays.sellers(db)), of.workspace_time_zone).zone
+            today = now.astimezone(zone).date()
+            if wanted is not None and wanted > today:
+                raise WaymarkError(f"{wanted} is still to come.", hint="Name a day that has begun.")
+            return await read_day(db, team, rep, wanted or today, now, of.workspace_time_zone)
+
+    found = run(load())
+    if as_json:
+        print_json(found)
+        return
+    clock = Clock(of)
+    out.print(f"{found.day:%A, %d %B %Y} ({ZoneInfo(found.time_zone).key})", style="bold")
+    if found.whole is not None:
+        numbers = ("new", "claimed", "done", "won", "open", "overdue")
+        shown = table("rep", *numbers, right=numbers)
+        for one in found.whole.reps:
+            won = money(one.won_amount) if one.won else "0"
+            shown.add_row(escape(one.rep), *map(str, (one.new, one.claimed, one.done, won, one.open, one.overdue)))
+        out.print(shown)
+        _lines("Nobody has", found.whole.unassigned, clock)
+        _lines("Escalated", found.whole.escalated, clock)
+        _lines("Expired", found.whole.expired, clock)
+    _lines("Overdue", found.overdue, clock)
+    _lines(f"Due by the end of {found.next_day:%A}", found.due_next, clock)
+    _lines("New", found.new, clock)
+    _lines("Claimed", found.claimed, clock)
+    _lines("Done", found.done, clock)
+    for deal in found.pipeline:
+        out.print(f"{deal.stage}: {deal.count}, {money(deal.amount)} (weighted {money(deal.weighted)})", markup=False)
+    if found.is_empty:
+        notice("Nothing happened, and nothing waits.")
+
+
+def _lines(title: str, lines: list[Line], clock: Clock) -> None:
+    if not lines:
+        return
+    out.print(f"\n{title} ({len(lines)})", markup=False, style="bold")
+    for one in lines:
+        what = one.outcome or f"due {clock(one.due_at)}"
+        worth = f", {money(one.amount)}" if one.amount is not None else ""
+        who = f", {one.rep}" if one.rep else ""
+        out.print(f"  {one.id}  {one.title} ({one.customer}{who}): {what}{worth}", markup=False, soft_wrap=True)
+
+
+def _team(of: Settings) -> Sales:
+    return sales.load(of.definitions, load_fields(of.definitions / "fields.yaml")) or NOBODY
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise WaymarkError(f"--date: {text[:40]!r} is no day.", hint="Write YYYY-MM-DD.") from None
