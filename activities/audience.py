@@ -68,6 +68,8 @@ class Router:
         self._programs = programs
         self._entrance = entrance
         self._calendar = calendar
+        self.afterwards: Callable[[Iterable[StoredEvent]], Awaitable[None]] | None = None
+        """Hears of what turns have caused, once it is committed: the tasks of sales get their workflows."""
 
     async def route_all(self, stored: Iterable[StoredEvent]) -> None:
         """Route events that an activity caused, in their order. What Temporal cannot take now is left to the sweep."""
@@ -76,6 +78,9 @@ class Router:
 
     async def follow_up(self, stored: Iterable[StoredEvent], entered: Iterable[Enrolment]) -> None:
         """Carry on what a turn caused: route its events, start the runs that it began."""
+        stored = list(stored)
+        if self.afterwards is not None:
+            await self.afterwards(stored)
         await self.route_all(stored)
         for enrolment in entered:
             try:

@@ -14,10 +14,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from activities import handoff
+from activities.admission import Admission
 from activities.advance import Advance
 from activities.audience import Audience, Router
 from activities.backfilling import Backfill
+from activities.broadcasting import Broadcasting
 from activities.calendar import Calendar
 from activities.channels.channel import Channel
 from activities.channels.email import EmailChannel
@@ -25,6 +26,7 @@ from activities.channels.sms import SmsChannel
 from activities.channels.webhook import WebhookChannel
 from activities.composing import Composer, Workspace
 from activities.delivery import Delivery
+from activities.desk import Desk
 from activities.effects import Effects
 from activities.entering import Entering
 from activities.entrance import Entrance
@@ -35,18 +37,32 @@ from activities.herds import Herds
 from activities.links import Links
 from activities.membership import Membership
 from activities.programs import Programs
+from activities.promises import Promises
 from activities.rendering import Templates
+from activities.salesmail import SalesMails
+from activities.scoring import Scoring
+from activities.selling import Selling
+from activities.studio import Studio
 from activities.sweeping import Sweeping
 from activities.turns import Turns
+from activities.upkeep import Upkeep
+from activities.valuing import Valuing
+from journeys import lifecycle, sales
+from journeys.broadcasting import BroadcastRun
 from journeys.errors import WaymarkError
 from journeys.fields import Fields, load_fields
+from journeys.figures import NightlyFigures, Rescoring
 from journeys.instruction import QUEUE, channel_queue
+from journeys.sales import Sales
+from journeys.salestask import SalesDay, SalesSweep, SalesTask
 from journeys.sending import SendingRules
 from journeys.timetable import DatedEntries, ScheduledEntry, SegmentRefresh
 from journeys.workflow import CustomerJourney, Sweep
 from records import migration
 from records.database import create_engine
 from workers import running, temporal
+from workers.content import shipped
+from workers.salesdays import SalesDays
 from workers.schedules import Timetable
 from workers.server.postgres import EmbeddedPostgres
 from workers.settings import Settings, variable
@@ -69,12 +85,31 @@ class Composition:
     channels: Mapping[str, Channel]
     audience: Audience
     membership: Membership
+    upkeep: Upkeep
+    valuing: Valuing
+    scoring: Scoring
     entering: Entering
     backfill: Backfill
     sweeping: Sweeping
+    sales: Sales | None
+    promises: Promises
+    desk: Desk
+    studio: Studio
     activities: Mapping[str, Sequence[Callable[..., Any]]]
     """The activities of each task queue."""
-    workflows: Sequence[type] = (CustomerJourney, Sweep, ScheduledEntry, DatedEntries, SegmentRefresh)
+    workflows: Sequence[type] = (
+        CustomerJourney,
+        BroadcastRun,
+        Sweep,
+        ScheduledEntry,
+        DatedEntries,
+        SegmentRefresh,
+        NightlyFigures,
+        Rescoring,
+        SalesTask,
+        SalesDay,
+        SalesSweep,
+    )
 
 
 def embedded(settings: Settings) -> EmbeddedPostgres:
@@ -203,8 +238,9 @@ async def compose(
     come up instead of raising; `lazy` does without it until it is used. `calendar` is a rehearsal's.
     """
     settings = resolve(settings)
-    fields, rule = load_fields(settings.definitions / "fields.yaml"), handoff.load(settings.definitions)
+    fields = load_fields(settings.definitions / "fields.yaml")
     names, zone = frozenset(fields), settings.workspace_time_zone
+    team = sales.load(settings.definitions, names)
     async with AsyncExitStack() as closing:
         if engine is None:
             engine = await closing.enter_async_context(database(settings, ping=not patient))
@@ -221,27 +257,54 @@ async def compose(
         gates = Gates(rules if rules is not None else load_rules(settings.definitions))
         entrance = Entrance(programs, zone)
         router = Router(engine, client, programs, entrance, calendar)
+        promises = Promises(engine, client, router, team, calendar, zone)
+        router.afterwards = promises.launch_for
         membership, herds = Membership(engine, router, programs), Herds(engine, router, entrance)
-        audience = Audience(engine, router, membership.evaluate_for)
+        valuing = Valuing(engine, router, lifecycle.load(settings.definitions / "lifecycle.yaml", names), zone)
+        handoff = Handoff(team, names, zone)
+        scoring = Scoring(engine, router, handoff, calendar)
+        upkeep = Upkeep(valuing, scoring, membership)
+        audience = Audience(engine, router, upkeep.after)
         sweeping = Sweeping(engine, router, calendar)
         entering = Entering(engine, router, entrance, herds, programs, zone)
-        turns = Turns(programs, Effects(Handoff(rule, names, zone), entrance, zone), gates, zone)
+        turns = Turns(programs, Effects(handoff, entrance, zone), gates, zone)
         composer = Composer(templates, maker, workspace, names)
+        admission = Admission(gates, zone)
+        studio = Studio(engine, client, membership, composer, admission, calendar, channels)
         activities: dict[str, list[Callable[..., Any]]] = {
             QUEUE: [
                 Advance(engine, turns, router, calendar).advance,
                 sweeping.sweep,
                 membership.refresh,
+                valuing.refresh,
+                scoring.publish,
+                scoring.rescore,
                 entering.enter_dates,
                 entering.enter_scheduled,
                 Timetable(engine, client, programs, zone).keep,
+                promises.keep,
+                promises.sweep,
+                SalesDays(client, team, zone).keep,
+                studio.plan,
+                studio.plan_rest,
+                studio.decide,
+                studio.standing,
+                studio.end,
             ]
         }
+        rates = {"email": settings.email_per_second, "sms": settings.sms_per_second}
         for name, channel in channels.items():
             activities[channel_queue(name)] = [
-                Delivery(engine, turns, {name: channel}, composer, router, calendar).deliver
+                Delivery(engine, turns, {name: channel}, composer, router, calendar).deliver,
+                Broadcasting(engine, channel, composer, admission, router, calendar, rates.get(name)).send,
             ]
+        if (email := channels.get("email")) is not None:
+            mails = SalesMails([templates.folder, shipped("templates")], workspace, settings.workspace_locale)
+            selling = Selling(engine, email, mails, team, calendar, zone)
+            activities[channel_queue("email")] += [selling.tell, selling.tell_day]
         yield Composition(
-            settings, engine, client, maker, fields, templates, channels, audience, membership, entering,
-            Backfill(engine, herds, programs), sweeping, activities,
+            settings, engine, client, maker, fields, templates, channels, audience, membership, upkeep,
+            valuing, scoring, entering,
+            Backfill(engine, herds, programs), sweeping, team, promises,
+            Desk(engine, router, promises, team, zone), studio, activities,
         )  # fmt: skip

@@ -31,32 +31,35 @@ from journeys import crons
 from journeys.definition import ScheduleEntry
 from journeys.due import zone_of_schedule
 from journeys.instruction import QUEUE
+from journeys.salestask import Workday
 from journeys.timetable import Appointment
 from records import versions
 
-SWEEP, DATES, SEGMENTS = "waymark-sweep", "waymark-dates", "waymark-segments"
+SWEEP, DATES, SEGMENTS, SALES = "waymark-sweep", "waymark-dates", "waymark-segments", "waymark-sales"
+FIGURES, FIGURES_AT = "waymark-figures", "15 4 * * *"
+"""By night, at an hour that no change of clocks displaces."""
 EVERY = timedelta(minutes=1)
 SEGMENTS_EVERY = timedelta(minutes=5)
 PREFIX = "waymark/"
 """Of the schedules that live journeys ask for: `waymark/JOURNEY/NUMBER`."""
 AHEAD = timedelta(days=400)
 """How far ahead displaced wall times are told to Temporal: past the next change of clocks of either kind."""
-_AGE = timedelta(days=10_000)
+AGE = timedelta(days=10_000)
 """An interval that comes round once in 27 years is a moment. One longer than the time since 1970 never comes: the
 server (1.32) divides towards zero."""
-_EPOCH = datetime.fromtimestamp(0, UTC)
-_LEAST_CATCH_UP = timedelta(seconds=10)
+EPOCH = datetime.fromtimestamp(0, UTC)
+LEAST_CATCH_UP = timedelta(seconds=10)
 """Temporal's own least (API documentation of SchedulePolicies)."""
 _OVERLAP = {"skip": ScheduleOverlapPolicy.SKIP, "all": ScheduleOverlapPolicy.ALLOW_ALL}
 
 log = logging.getLogger(__name__)
 
 
-async def ensure(client: Client) -> None:
+async def ensure(client: Client, zone: str = "UTC") -> None:
     """Create the schedules of Waymark itself, or bring those that are there to this release's form; a pause by an
-    operator stays."""
-    for name, wanted in _own().items():
-        await _put(client, name, wanted)
+    operator stays. `zone` is where it is night for the workspace."""
+    for name, wanted in {**_own(), FIGURES: _nightly(zone)}.items():
+        await put(client, name, wanted)
 
 
 class Timetable:
@@ -76,10 +79,10 @@ class Timetable:
         """
         wanted = await self._wanted(now)
         for name, schedule in wanted.items():
-            await _put(self._client, name, schedule)
+            await put(self._client, name, schedule)
         async for found in await self._client.list_schedules():
             if found.id.startswith(PREFIX) and found.id not in wanted:
-                await _delete(self._client, found.id)
+                await delete(self._client, found.id)
 
     async def _wanted(self, now: datetime) -> dict[str, Schedule]:
         schedules: dict[str, Schedule] = {}
@@ -115,11 +118,11 @@ def _entry(name: str, journey: str, number: int, entry: ScheduleEntry, default_z
         spec=ScheduleSpec(
             cron_expressions=[entry.schedule],
             time_zone_name=zone.key,
-            intervals=[ScheduleIntervalSpec(every=_AGE, offset=(moment - _EPOCH) % _AGE) for moment in displaced],
+            intervals=[ScheduleIntervalSpec(every=AGE, offset=(moment - EPOCH) % AGE) for moment in displaced],
         ),
         policy=SchedulePolicy(
             overlap=_OVERLAP[entry.overlap],
-            catchup_window=max(timedelta(days=entry.catch_up.days), _LEAST_CATCH_UP),
+            catchup_window=max(timedelta(days=entry.catch_up.days), LEAST_CATCH_UP),
         ),
         state=ScheduleState(note=f"A way into the journey {journey}. Kept by Waymark: change the map, not this."),
     )
@@ -153,10 +156,32 @@ def _own() -> dict[str, Schedule]:
             SEGMENTS_EVERY, "SegmentRefresh", SEGMENTS, "Work out who belongs to which segment",
             "Keeps the members of segments. While it is paused, only those to whom something happens are looked at.",
         ),
+        SALES: every(
+            EVERY, "SalesSweep", SALES, "Start what is left of sales, keep the ends of days",
+            "Starts the workflows of tasks that a crash left without one. Pausing it loses nothing.",
+        ),
     }  # fmt: skip
 
 
-async def _put(client: Client, name: str, wanted: Schedule) -> None:
+def _nightly(zone: str) -> Schedule:
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            "NightlyFigures",
+            Appointment("", 1, FIGURES_AT, zone, ""),
+            id=FIGURES,
+            task_queue=QUEUE,
+            static_summary="Work out values, stages and scores",
+        ),
+        spec=ScheduleSpec(cron_expressions=[FIGURES_AT], time_zone_name=zone),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
+        state=ScheduleState(
+            note="Values, quintiles, stages and scores as time passes. While it is paused, only those to whom "
+            "something happens are looked at."
+        ),
+    )
+
+
+async def put(client: Client, name: str, wanted: Schedule) -> None:
     """Create a schedule, or bring the one that is there to this form."""
     handle = client.get_schedule_handle(name)
     try:
@@ -177,7 +202,7 @@ async def _create(client: Client, name: str, wanted: Schedule) -> None:
         log.info("schedule %s was created by another worker", name)
 
 
-async def _delete(client: Client, name: str) -> None:
+async def delete(client: Client, name: str) -> None:
     try:
         await client.get_schedule_handle(name).delete()
     except RPCError as error:
@@ -200,7 +225,7 @@ def _same(found: ScheduleDescription, wanted: Schedule) -> bool:
         return False
     told = [json.loads(payload.data) for payload in present.action.args]
     return (
-        told == [asdict(argument) for argument in wanted.action.args if isinstance(argument, Appointment)]
+        told == [asdict(argument) for argument in wanted.action.args if isinstance(argument, Appointment | Workday)]
         and present.spec.intervals == wanted.spec.intervals
         and present.action.workflow == wanted.action.workflow
     )
