@@ -13,8 +13,7 @@ from activities.audience import Router
 from activities.discretion import discreet
 from activities.pulse import Pulse
 from journeys.lifecycle import Lifecycle, Orders
-from records import clocks, lifecycle, values
-from records.values import EVALUATED
+from records import lifecycle, values
 
 PAGE = 1000
 """How many moves between stages are carried to journeys at a time."""
@@ -57,7 +56,7 @@ class Valuing:
         async with self._database.begin() as db:
             await values.refresh_some(db, self._orders, customer_ids, now, self._zone)
             moved = 0
-            if self._rules is not None and EVALUATED in await clocks.read(db, EVALUATED):
+            if self._rules is not None and await values.evaluated_at(db) is not None:
                 first = self._rules.stages[0].stage
                 moved = await lifecycle.evaluate(db, self._rules, now, customer_ids, newcomers_from=first)
         if moved:

@@ -12,7 +12,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import VersioningBehavior
 
-from journeys.timetable import FEW, HEARTBEAT, LONGEST, PATIENT
+from journeys.timetable import FEW, HEARTBEAT, LONGEST, PATIENT, Appointment
 
 RESCORING = "waymark-rescoring"
 """The one workflow that rescores after a change of rules: two at once would only do the same."""
@@ -92,7 +92,7 @@ class NightlyFigures:
     """Works out values, quintiles, stages and scores; started every night by the schedule `waymark-figures`."""
 
     @workflow.run
-    async def run(self) -> int:
+    async def run(self, _: Appointment | None = None) -> int:
         """How many scores changed."""
         await workflow.execute_activity(
             "refresh_values", workflow.now(), retry_policy=FEW, start_to_close_timeout=LONGEST,

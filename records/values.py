@@ -7,7 +7,7 @@ had when these were last worked out (`quintiles`).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -90,7 +90,7 @@ async def of(db: AsyncConnection, customer_id: int) -> Value | None:
     return None if row is None else Value(*row)
 
 
-async def rfm(db: AsyncConnection, event: str, before: datetime, zone: ZoneInfo) -> AsyncIterator[Rfm]:
+async def rfm(db: AsyncConnection, event: str, before: datetime, zone: ZoneInfo) -> AsyncGenerator[Rfm]:
     """Everybody with an event `event` before a moment, by customer, as they come from the server.
 
     Days are those of the calendar in `zone`; the day of `before` is day 0. Quintiles are NTILE(5) from worst to best,
@@ -102,6 +102,11 @@ async def rfm(db: AsyncConnection, event: str, before: datetime, zone: ZoneInfo)
     async with db.stream(query.execution_options(yield_per=5000)) as rows:
         async for row in rows:
             yield Rfm(*row)
+
+
+async def evaluated_at(db: AsyncConnection) -> datetime | None:
+    """When everybody's figures were last worked out (UTC); None when they never were."""
+    return (await clocks.read(db, EVALUATED)).get("")
 
 
 async def refresh(db: AsyncConnection, orders: Orders, now: datetime, zone: ZoneInfo) -> int:

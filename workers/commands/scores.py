@@ -1,0 +1,188 @@
+"""`scores`: what makes up a score, and bringing rules of scores into force."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.status import Status
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.service import RPCError
+
+from console.documents import document
+from journeys import sales, scoring
+from journeys.errors import WaymarkError
+from journeys.fields import load_fields
+from journeys.figures import RESCORING, Rescored, RescoringOrder
+from journeys.instruction import QUEUE
+from journeys.scoring import LoadedScoring, Scoring
+from journeys.segments import load_all
+from journeys.timing import at_wall_time
+from records import customers, rulebooks
+from records.customers import Customer
+from records.rescoring import Preview, preview
+from records.rulebooks import SCORING, Rulebook
+from records.scorecards import Scorecard, scorecard
+from workers.commands.scorecards import show_card, show_preview
+from workers.commands.shared import (
+    AsJson,
+    Clock,
+    err,
+    notice,
+    person,
+    print_json,
+    records,
+    run,
+    settings,
+)
+from workers.composition import compose
+
+app = typer.Typer(help="Scores: what they are made of, and the rules behind them.", no_args_is_help=True)
+MOST = 10
+"""How many customers are named whom new rules would change most."""
+POLL = 0.5
+
+
+@app.command("explain")
+def explain(
+    customer: Annotated[str, typer.Argument(help="Id, external id, email or phone.", metavar="CUSTOMER")],
+    at: Annotated[
+        str | None, typer.Option("--at", help="A past moment; without a zone: the workspace's.", metavar="TIME")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what makes up a customer's score: each rule with its events, what is left of them, and what counts.
+
+    At a past moment, by the rules in force now: what happened up to then counts, also what we heard of later.
+    """
+    clock, now = Clock(settings()), datetime.now(UTC)
+    moment = None if at is None else _moment(at, clock)
+    if moment is not None and moment > now:
+        raise WaymarkError(f"{clock(moment)} is still to come.", hint="Give a past moment, or leave --at out for now.")
+
+    async def load() -> tuple[Customer, Rulebook | None, Scorecard]:
+        async with records() as engine, engine.connect() as db:
+            who = await customers.find(db, customer)
+            book = await rulebooks.find(db, SCORING)
+            rules = Scoring.model_validate(book.definition) if book is not None else None
+            return who, book, await scorecard(db, who.id, rules, now, moment)
+
+    who, book, card = run(load())
+    if as_json:
+        named = {"external_id": who.external_id, "email": who.email}
+        rules = {"digest": book.digest, "published_at": book.published_at} if book is not None else None
+        print_json({**named, **document(card), "rules": rules})
+        return
+    show_card(who, card, clock, ruled=book is not None)
+
+
+@app.command("rescore")
+def rescore(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    hand_over: Annotated[
+        bool, typer.Option("--hand-over", help="Hand over to sales at once who reaches the threshold by the new rules.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the rules of definitions/scoring.yaml into force and work out everybody's score.
+
+    First it says what changes. The work is a job of its own in Temporal: it goes on when this command is ended, and
+    where it was when a worker dies. Who reaches the threshold of the handoff by new rules alone stays with marketing
+    unless --hand-over is given; who reaches it afterwards goes to sales as ever.
+    """
+    loaded, now = _load(), datetime.now(UTC)
+    team = sales.load(settings().definitions)
+    threshold = min((rule.threshold for rule in team.rules), default=None) if team is not None else None
+
+    async def look() -> tuple[Preview, Rulebook | None]:
+        async with records() as engine:
+            return await _look(engine, loaded, now, threshold)
+
+    changes, book = run(look())
+    same = book is not None and book.digest == loaded.digest
+    if not as_json:
+        show_preview(changes, threshold, same=same)
+    if dry_run:
+        if as_json:
+            print_json({"dry_run": True, "same_rules": same, "threshold": threshold, **document(changes)})
+        return
+    _agreed(yes or as_json, yes)
+    order = RescoringOrder(loaded.definition, loaded.digest, person(), hand_over, changes.customers)
+    done = run(_carry_out(order))
+    if as_json:
+        print_json({"dry_run": False, "same_rules": same, "threshold": threshold, **document(changes),
+                    "seen": done.seen, "changed": done.changed})  # fmt: skip
+    else:
+        notice(f"{done.seen:,} customers were looked at; {done.changed:,} scores changed.")
+
+
+def _load() -> LoadedScoring:
+    folder = settings().definitions
+    if not (folder / "scoring.yaml").exists():
+        raise WaymarkError(
+            f"{folder / 'scoring.yaml'} is not there.", hint="Write the rules first: see docs/reference/scoring.md."
+        )
+    fields = load_fields(folder / "fields.yaml")
+    return scoring.load(folder / "scoring.yaml", fields, [one.name for one in load_all(folder / "segments")])
+
+
+async def _look(
+    engine: AsyncEngine, loaded: LoadedScoring, now: datetime, threshold: int | None
+) -> tuple[Preview, Rulebook | None]:
+    async with engine.connect() as db:
+        return await preview(db, loaded.rules, now, threshold, MOST), await rulebooks.find(db, SCORING)
+
+
+def _agreed(quiet: bool, yes: bool) -> None:
+    """Ask, where somebody sits there to answer."""
+    if yes:
+        return
+    if quiet or not sys.stdin.isatty():
+        raise WaymarkError("Nobody is there to say yes.", hint="Say --yes, or look first with --dry-run.")
+    typer.confirm("Bring these rules into force?", abort=True, err=True)
+
+
+async def _carry_out(order: RescoringOrder) -> Rescored:
+    """Start the job and see it through. One that is under way by older rules is ended: this one does its work too."""
+    async with compose(settings(), channels={}) as parts:
+        job: WorkflowHandle[Any, Rescored] = await parts.client.start_workflow(
+            "Rescoring", order, id=RESCORING, task_queue=QUEUE, result_type=Rescored,
+            id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING, static_summary="Rescore everybody",
+        )  # fmt: skip
+        watching = asyncio.create_task(_watch(job, order.customers))
+        try:
+            return await job.result()
+        except asyncio.CancelledError:
+            notice("The work goes on without this command; the Temporal UI shows it as waymark-rescoring.")
+            raise
+        finally:
+            watching.cancel()
+
+
+async def _watch(job: WorkflowHandle[Any, Rescored], customers_: int) -> None:
+    """Say how far the job has come, until cancelled."""
+    with Status("Waiting for a worker ...", console=err) as status:
+        while True:
+            try:
+                done: Rescored = await job.query("progress", result_type=Rescored, rpc_timeout=None)
+                share = f" ({done.seen / customers_:.0%})" if customers_ else ""
+                status.update(f"{done.seen:,} of {customers_:,} looked at{share}, {done.changed:,} changed")
+            except RPCError:
+                status.update("Waiting for a worker: `waymark worker` starts some ...")
+            await asyncio.sleep(POLL)
+
+
+def _moment(text: str, clock: Clock) -> datetime:
+    try:
+        plain = datetime.fromisoformat(text)
+        return plain.astimezone(UTC) if plain.tzinfo else at_wall_time(plain.date(), plain.time(), clock.zone)
+    except (ValueError, OverflowError):
+        raise WaymarkError(
+            f"{text!r} is no time.", hint="Write it like 2026-03-01, or 2026-03-01T09:30:00+01:00."
+        ) from None
