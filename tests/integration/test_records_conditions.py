@@ -21,7 +21,7 @@ from journeys import conditions as form
 from journeys.saying import say
 from records import customers as people
 from records import tables
-from records.conditions import answers, compile_condition
+from records.conditions import Of, answers, compile_condition, without_looking_up
 from records.customers import Contact, UnknownCustomer
 from records.database import _dumps, address
 from workers.server.postgres import EmbeddedPostgres
@@ -316,12 +316,14 @@ def store(db: Connection, who: dict[str, Any], number: int) -> int:
 def test_sql_and_a_plain_reading_agree(shared_engine: Engine, kind: str, data: st.DataObject) -> None:
     whos = data.draw(st.lists(CUSTOMERS, min_size=4, max_size=4))
     wanted = [CONDITION.validate_python(one) for one in data.draw(st.lists(KINDS[kind], min_size=8, max_size=16))]
-    compiled = [compile_condition(one, NOW) for one in wanted]
+    wording = data.draw(st.sampled_from(Of))
+    compiled = [compile_condition(one, NOW, of=wording) for one in wanted]
+    loosely = [compile_condition(one, NOW, of=wording, exact=False) for one in wanted[:4]]
     with shared_engine.connect() as db:
         ids = {store(db, who, number): who for number, who in enumerate(whos)}
         together = select(tables.customers.c.id, *(one.label(f"c{n}") for n, one in enumerate(compiled)))
         answered = {row[0]: list(row[1:]) for row in db.execute(together)}
-        segments = [set(db.execute(select(tables.customers.c.id).where(one)).scalars()) for one in compiled[:4]]
+        segments = [set(db.execute(select(tables.customers.c.id).where(one)).scalars()) for one in loosely]
         db.rollback()
     wrong: list[str] = []
     for me, who in ids.items():
@@ -331,6 +333,17 @@ def test_sql_and_a_plain_reading_agree(shared_engine: Engine, kind: str, data: s
             if answer is not holds(condition, stored) or (number < 4 and (me in segments[number]) is not answer):
                 wrong.append(f"{say(condition)}: SQL says {answer} about {stored}")
     assert not wrong, wrong[0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_whoever_meets_a_condition_meets_what_the_rows_of_customers_say_of_it(data: st.DataObject) -> None:
+    condition = CONDITION.validate_python(data.draw(KINDS["together"]))
+    sure = without_looking_up(condition)
+    if sure is not None:
+        who = data.draw(CUSTOMERS)
+        assert holds(sure, who) or not holds(condition, who)
+        assert "SELECT" not in str(compile_condition(sure, NOW))
 
 
 async def test_all_conditions_about_one_customer_are_answered_at_once(engine: AsyncEngine) -> None:
