@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,6 +40,9 @@ AT_ONCE = 8
 """How many customers' events are carried to Temporal side by side."""
 SLICE = 64
 """After how many customers those done are marked: what a crash does again."""
+
+FEW = 20
+"""Of so many customers at most the segments are worked out at once, after a batch; of more, by the clock."""
 
 
 class NotEnrollable(WaymarkError):
@@ -239,11 +242,22 @@ class Audience:
         database: AsyncEngine,
         router: Router,
         afterwards: Callable[[int, datetime], Awaitable[object]] | None = None,
+        after_many: Callable[[Sequence[int], datetime], Awaitable[object]] | None = None,
     ) -> None:
-        """`afterwards` hears of the customer and the time, once an event has been routed."""
+        """`afterwards` hears of the customer and the time, once an event has been routed; `after_many` of the customers
+        of a whole batch, of whom nobody is looked at one by one."""
         self._database = database
         self.router = router
         self._afterwards = afterwards
+        self._after_many = after_many
+
+    async def look_after(self, customers: Collection[int], now: datetime) -> None:
+        """Let follow what follows from events of these customers; one by one only where they are few."""
+        if self._afterwards is not None and len(customers) <= FEW:
+            for customer in sorted(customers):
+                await self._afterwards(customer, now)
+        elif self._after_many is not None:
+            await self._after_many(sorted(customers), now)
 
     async def ingest(
         self,

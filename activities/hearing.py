@@ -37,7 +37,15 @@ async def hear(db: AsyncConnection, taken: Taken) -> list[Happening]:
     node = taken.program.nodes.get(taken.cursor.step or "")
     if node is not None and isinstance(node.step, WaitFor) and taken.instruction.act == "wait":
         interests += await _awaited(db, taken, node.step.wait_for, taken.cursor, limit(taken))
-    return await enrolments.happened(db, enrolment.customer_id, _besides(enrolment, taken.cursor), interests)
+    found = await enrolments.happened(db, enrolment.customer_id, _besides(enrolment, taken.cursor), interests)
+    return _until_exit(found)
+
+
+def _until_exit(happenings: list[Happening]) -> list[Happening]:
+    """Without what came after the run had to end: events that arrive together, or in the wrong order, come to the same
+    as they would have one by one."""
+    last = next(((one.at, one.id) for one in happenings if one.interest.role == "exit"), None)
+    return [one for one in happenings if last is None or (one.at, one.id) <= last]
 
 
 async def already(db: AsyncConnection, taken: Taken, rest: Rest) -> Happening | None:

@@ -61,6 +61,10 @@ class Ingesting:
         self._router = router
         self._rules = rules
 
+    async def heard(self, db: AsyncConnection) -> frozenset[str]:
+        """The names of events that concern any journey."""
+        return await self._router.triggers.heard(db)
+
     async def take(self, told: Sequence[Told], *, now: datetime, unknown: Unknown) -> Batch:
         """Store a batch in one transaction. Bare numbers name customers by our own ids, too."""
 
@@ -91,7 +95,7 @@ class Ingesting:
             Contended: do it again.
         """
         await events.keep_publications_out(db)
-        heard = frozenset[str]() if history else await self._router.triggers.heard(db)
+        heard = frozenset[str]() if history else await self.heard(db)
         whose, refused, fresh = await self.whose(db, told, unknown=unknown, ours=ours)
         if fresh:
             made = await incoming.introduce(db, fresh.values(), now)
@@ -101,12 +105,12 @@ class Ingesting:
         rows = [
             Incoming(whose[name], one, key)
             for one, key in zip(told, keys, strict=True)
-            if (name := _reference(one)) in whose
+            if (name := one.reference) in whose
         ]
         stored = iter(await incoming.store(db, rows, received_at=now, heard=heard))
         batch = Batch([], created=len(set(fresh.values())), customers=frozenset(row.customer_id for row in rows))
         for one in told:
-            if (because := refused.get(_reference(one))) is not None:
+            if (because := refused.get(one.reference)) is not None:
                 batch.outcomes.append(Outcome("rejected", because=because))
             elif (number := next(stored)) is None:
                 batch.outcomes.append(Outcome("duplicate"))
@@ -120,7 +124,7 @@ class Ingesting:
         self, db: AsyncConnection, told: Iterable[Told], *, unknown: Unknown, ours: bool = False
     ) -> tuple[dict[str, int], dict[str, str], dict[str, Key]]:
         """By reference: the customers, why others are refused, and the keys of those who are to be made."""
-        asked = {_reference(one): one for one in told}
+        asked = {one.reference: one for one in told}
         means = {name: _means(one, ours) for name, one in asked.items()}
         customers: dict[str, int] = {}
         refused: dict[str, str] = {}
@@ -171,10 +175,6 @@ def digest_of(told: Told) -> bytes:
     properties = sorted((name, repr(one)) for name, one in told.properties.items())
     said = (told.kind, told.who, told.name, told.at.isoformat(), value, properties)
     return blake2b(repr(said).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def _reference(told: Told) -> str:
-    return f"{told.kind}:{told.who}"
 
 
 def _named(told: Told) -> tuple[str, str]:

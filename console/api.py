@@ -1,10 +1,9 @@
 """The HTTP API, version 1: customers, events, enrolments, journeys, tasks; `console.control` adds holds and orders."""
 
 import hmac
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, cast, get_args
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,25 +15,20 @@ from activities.contacts import InvalidContactError, read_contact
 from activities.desk import read_amount
 from console.control import Control
 from console.documents import document
+from console.events import Events
 from console.parts import Parts
-from console.problems import Problem, problem_of, read_json
-from journeys.fields import read_datetime, read_number
+from console.problems import Problem, read_json
+from journeys.fields import read_datetime
 from journeys.sales import Outcome
 from records import assignments, customers, reports, tasks
 from records.customers import UnknownCustomer
 from records.tasks import Status
 from records.timeline import timeline
 
-EVENT_NAME = re.compile(r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$")
-MOST_EVENTS = 1000
-"""Events in one request."""
-AHEAD = timedelta(days=1)
-"""How far in the future an event may lie: clocks differ, and a date in another year is a slip."""
-
 
 def routes(parts: Parts) -> list[Route]:
     """The routes below /v1, each behind the API key when there is one."""
-    api, control = _Api(parts), Control(parts)
+    api, control, events = _Api(parts), Control(parts), Events(parts)
 
     def route(path: str, handler: Callable[[Request], Awaitable[Response]], method: str) -> Route:
         async def guarded(request: Request) -> Response:
@@ -47,7 +41,7 @@ def routes(parts: Parts) -> list[Route]:
         route("/customers", api.put_customer, "POST"),
         route("/customers/{ref}", api.customer, "GET"),
         route("/customers/{ref}/timeline", api.timeline, "GET"),
-        route("/events", api.put_events, "POST"),
+        route("/events", events.put, "POST"),
         route("/journeys", api.journeys, "GET"),
         route("/journeys/{journey}/enrolments", api.enrol, "POST"),
         route("/tasks", api.tasks, "GET"),
@@ -111,63 +105,6 @@ class _Api:
             customer = await customers.find(db, request.path_params["ref"])
             entries = await timeline(db, customer.id, limit=_limit(request, 200))
         return JSONResponse(document({"customer": customer.id, "timeline": entries}))
-
-    async def put_events(self, request: Request) -> Response:
-        """Take one event, or a list of which each is answered for; those whose key is known change nothing."""
-        body = await read_json(request)
-        if not isinstance(body, list):
-            return JSONResponse(await self._ingest(_object(body)), 202)
-        if len(body) > MOST_EVENTS:
-            raise Problem(413, f"The list has {len(body):,} events; at most {MOST_EVENTS:,} are taken at once.")
-        answers = []
-        for item in body:
-            try:
-                answers.append(await self._ingest(_object(item)))
-            except Exception as error:  # noqa: BLE001 (one bad event must not lose those after it)
-                problem = problem_of(error)
-                answers.append({"status": "rejected", "detail": problem.detail, "hint": problem.hint})
-        return JSONResponse({"events": answers}, 202)
-
-    async def _ingest(self, event: dict[str, Any]) -> dict[str, Any]:
-        known = {"customer", "name", "at", "key", "value", "properties"}
-        errors = {name: f"is not known here; allowed: {', '.join(sorted(known))}" for name in event.keys() - known}
-        name, properties, now = event.get("name"), event.get("properties") or {}, datetime.now(UTC)
-        at, value = now, None
-        if not isinstance(name, str) or not EVENT_NAME.match(name) or len(name) > 100:
-            errors["name"] = "must be small letters with dots, such as order.placed"
-        if not isinstance(event.get("customer"), str | int):
-            errors["customer"] = "must be an id, an external id, an email or a phone"
-        if not isinstance(properties, dict):
-            errors["properties"] = "must be an object"
-        if not isinstance(event.get("key"), str | None) or len(event.get("key") or "") > 200:
-            errors["key"] = "must be text of at most 200 characters"
-        try:
-            at = read_datetime(str(event["at"])) if event.get("at") else now
-            if at > now + AHEAD:
-                errors["at"] = f"{event['at']!r} lies in the future"
-        except ValueError as error:
-            errors["at"] = str(error)
-        try:
-            value = read_number(event["value"]) if event.get("value") is not None else None
-        except ValueError as error:
-            errors["value"] = str(error)
-        if errors:
-            detail = "; ".join(f"{name} {problem}" for name, problem in errors.items())
-            raise Problem(422, detail, hint="Correct the event and send it again.", errors=errors)
-        async with self.parts.database.connect() as db:
-            customer = await customers.find(db, str(event["customer"]))
-        routed = await self.parts.audience.ingest(
-            customer.id, str(name), occurred_at=at, received_at=now, key=event.get("key"), value=value,
-            properties=properties,
-        )  # fmt: skip
-        if routed is None:
-            return {"status": "duplicate"}
-        return {
-            "status": "accepted",
-            "event": routed.event.id,
-            "enrolled": [enrolment.journey for enrolment in routed.enrolled],
-            "woken": [enrolment.journey for enrolment in routed.woken],
-        }
 
     async def journeys(self, request: Request) -> Response:
         """Every published journey with its figures."""

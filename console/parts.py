@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.audience import Audience
 from activities.desk import Desk
+from activities.ingesting import Unknown
 from activities.links import Links
 from activities.receipts import Receipts
 from journeys.fields import Fields
@@ -27,4 +28,6 @@ class Parts:
     locale: str
     api_key: str | None = None
     twilio_auth_token: str | None = None
+    unknown: Unknown = "refuse"
+    """What becomes of events of somebody who is not known."""
     identity: IdentityRules = DEFAULT

@@ -98,12 +98,17 @@ def _status(error: WaymarkError) -> int:
 
 async def read_json(request: Request, *, most: int = 5_000_000) -> object:
     """The body as JSON. Raises Problem when it is none, or has more than `most` bytes."""
+    try:
+        return json.loads(await read_body(request, most=most))
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, f"The body is no JSON: {error}", hint="Send a JSON document in UTF-8.") from None
+
+
+async def read_body(request: Request, *, most: int = 5_000_000) -> bytes:
+    """The body. Raises Problem when it has more than `most` bytes."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > most:
             raise Problem(413, f"The body has more than {most:,} bytes.", hint="Send it in several requests.")
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Problem(400, f"The body is no JSON: {error}", hint="Send a JSON document in UTF-8.") from None
+    return bytes(body)

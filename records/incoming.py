@@ -33,6 +33,11 @@ class Told:
     value: Decimal | None
     properties: dict[str, Any]
 
+    @property
+    def reference(self) -> str:
+        """What names its customer."""
+        return f"{self.kind}:{self.who}"
+
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
@@ -123,13 +128,19 @@ async def known(db: AsyncConnection, keys: Iterable[str]) -> set[str]:
     return set((await db.execute(select(events.c.key).where(events.c.key == func.any(asked)))).scalars())
 
 
+async def begin_to_count(db: AsyncConnection) -> None:
+    """Let `count_again` begin anew over this connection."""
+    await db.execute(text("DROP TABLE IF EXISTS pg_temp.counted"))
+    await db.execute(text("CREATE TEMP TABLE counted (digest BIGINT PRIMARY KEY, times INT NOT NULL)"))
+
+
 async def count_again(db: AsyncConnection, digests: Sequence[int]) -> list[int]:
     """The how-manieth time each of these digests is counted over this connection: 1 at first.
 
-    The counts are on the server's disk, however many there are, and go with the connection, or with the transaction
-    when that is rolled back.
+    The counts stand on the server's disk, however many there are. A transaction that is rolled back has not counted.
     """
-    await db.execute(text("CREATE TEMP TABLE IF NOT EXISTS counted (digest BIGINT PRIMARY KEY, times INT NOT NULL)"))
+    if not digests:
+        return []
     here = Counter(digests)
     counted = text(
         "INSERT INTO counted SELECT * FROM unnest(CAST(:digests AS bigint[]), CAST(:times AS int[])) "

@@ -88,6 +88,7 @@ SETTING_GROUPS = {
     "The organisation": (
         "workspace_name", "workspace_address", "workspace_url", "workspace_time_zone", "workspace_locale",
     ),
+    "Events": ("unknown_customers",),
     "Console": ("console_url", "secret", "api_key", "host"),
     "Workers": ("processes",),
     "Local servers": (

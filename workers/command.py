@@ -21,6 +21,7 @@ from workers.commands import (
     customers,
     enrolling,
     entries,
+    events,
     holding,
     importing,
     publishing,
@@ -81,7 +82,7 @@ app.command("rehearse")(rehearsing.rehearse)
 app.command("replay")(replaying.replay)
 app.command("import")(importing.import_)
 app.add_typer(customers.app, name="customers")
-app.add_typer(enrolling.events, name="events")
+app.add_typer(events.app, name="events")
 app.command("enrol")(enrolling.enrol)
 publishing.app.command("entries")(entries.entries)
 app.add_typer(publishing.app, name="journeys")

@@ -264,7 +264,7 @@ async def compose(
         handoff = Handoff(team, names, zone)
         scoring = Scoring(engine, router, handoff, calendar)
         upkeep = Upkeep(valuing, scoring, membership)
-        audience = Audience(engine, router, upkeep.after)
+        audience = Audience(engine, router, upkeep.after, upkeep.figures)
         sweeping = Sweeping(engine, router, calendar)
         entering = Entering(engine, router, entrance, herds, programs, zone)
         turns = Turns(programs, Effects(handoff, entrance, zone), gates, zone)

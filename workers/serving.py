@@ -30,6 +30,7 @@ def console_parts(parts: Composition) -> Parts:
         fields=parts.fields,
         desk=parts.desk,
         identity=load_identity(settings.definitions / "identity.yaml"),
+        unknown=settings.unknown_customers,
         url=parts.links.base,
         workspace=settings.workspace_name,
         locale=settings.workspace_locale,

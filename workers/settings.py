@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from email.utils import parseaddr
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -159,6 +159,11 @@ class Settings(BaseSettings):
     )
     workspace_locale: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] = Field(
         "en", description="Locale of templates when a contact's own is missing, such as en or zh-CN."
+    )
+    unknown_customers: Literal["refuse", "create"] = Field(
+        "refuse",
+        description="What becomes of an event of somebody who is not known: `refuse` it, or `create` the customer. "
+        "For the HTTP API, and for `waymark events import` unless it says --unknown.",
     )
     console_url: WebAddress | None = Field(
         None,

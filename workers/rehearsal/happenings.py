@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from activities.incoming import EVENT_NAME
 from activities.tabular import Record, UnreadableTable, read_table
-from console.api import EVENT_NAME
 from journeys.fields import read_datetime, read_number
 from workers.acting import Deed
 
@@ -115,7 +115,7 @@ def _happening(cells: Mapping[str, str], who: Mapping[str, int], start: datetime
     customer = find(cells["customer"], who)
     if customer is None:
         raise ValueError(f"{cells['customer']!r} is none of the contacts")
-    if not EVENT_NAME.match(name) or len(name) > 100:
+    if not EVENT_NAME.fullmatch(name) or len(name) > 100:
         raise ValueError(f"{cells['event']!r} is no event: small letters with dots, such as order.placed")
     message = cells.get("message") or None
     value = float(read_number(cells["value"])) if cells.get("value") else None

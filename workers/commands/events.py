@@ -1,0 +1,255 @@
+"""`events send` and `events import`: what happened to customers, one by one and by the file."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from activities.audience import Routed
+from activities.event_files import EventFile, Reading
+from activities.event_import import EventImport, EventReport
+from activities.event_import import Progress as Reached
+from activities.incoming import read_amount, read_cell, read_moment, read_name
+from activities.ingesting import Ingesting, Unknown
+from journeys.errors import WaymarkError
+from journeys.identities import load_identity
+from records import customers
+from workers.commands.shared import AsJson, audience, err, notice, out, print_json, run, settings
+
+AWAY = "Temporal does not answer now; journeys hear of it within a minute of its return."
+SHOWN = 20
+"""Rejected rows shown to a person; the file of rejected rows and --json have all."""
+
+app = typer.Typer(help="Events of customers.", no_args_is_help=True)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A CSV file whose first line names the columns.", metavar="FILE.csv")],
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="What a column is: customer, external_id, email, phone, event, at, value, key, properties (JSON), "
+            "or the name of a property; `column=-` leaves it out.",
+            metavar="COLUMN=FIELD",
+        ),
+    ] = None,
+    event: Annotated[
+        str | None, typer.Option(help="The name of all events, such as order.placed, where no column has it.")
+    ] = None,
+    unknown: Annotated[
+        Unknown | None,
+        typer.Option(help="What becomes of rows of somebody who is not known. Default: WAYMARK_UNKNOWN_CUSTOMERS."),
+    ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(help="Whose clocks show times without a zone. Default: the workspace's.", metavar="ZONE"),
+    ] = None,
+    date_form: Annotated[
+        Literal["dmy", "mdy"] | None,
+        typer.Option(help="Whether 03/04/2026 is the third of April (dmy) or the fourth of March (mdy)."),
+    ] = None,
+    history: Annotated[
+        bool,
+        typer.Option(
+            "--history",
+            help="Keep the events and let no journey begin or go on by them. Without it, old events too begin "
+            "journeys and wake runs, as if they came late.",
+        ),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and report only; write nothing.")] = False,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write rejected rows to this CSV file, to be corrected. Default: FILE.rejects.csv beside the file; "
+            "none in a dry run.",
+            metavar="FILE",
+        ),
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Encoding of the file. Default: detected.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import events from a CSV file; importing it again changes nothing.
+
+    Columns are customer (or external_id, email, phone), event, at, value and key; all others become properties. Rows
+    that cannot be taken are reported with their line; all others are stored, and then carried to the journeys. An
+    import that was cut off goes on where it stood when the same file is imported again.
+    """
+    of, now = settings(), datetime.now(UTC)
+    zone = _zone(time_zone or of.workspace_time_zone)
+    opened = EventFile(file, Reading(zone, _mapping(columns or []), event, date_form, encoding), now)
+    written = None if dry_run else rejects or file.with_name(file.stem + ".rejects.csv")
+    report = run(
+        _import(opened, now, unknown or of.unknown_customers, columns, event, str(zone), date_form,
+                history=history, dry_run=dry_run, rejects=written, quiet=as_json)
+    )  # fmt: skip
+    if written is not None and not report.rejected_rows:
+        written.unlink(missing_ok=True)
+        written = None
+    if as_json:
+        shown = {name: value for name, value in asdict(report).items() if name not in ("first", "rejects_at")}
+        form = {"encoding": opened.form.encoding, "delimiter": opened.form.delimiter, "columns": opened.columns}
+        print_json({**shown, "dry_run": dry_run, **form, "rejects": str(written) if written else None})
+    else:
+        _show(report, opened, written, dry_run=dry_run)
+
+
+async def _import(
+    file: EventFile, now: datetime, unknown: Unknown, columns: list[str] | None, event: str | None, zone: str,
+    date_form: str | None, *, history: bool, dry_run: bool, rejects: Path | None, quiet: bool,
+) -> EventReport:  # fmt: skip
+    options = {"map": sorted(columns or []), "event": event, "zone": zone, "date_form": date_form}
+    rules = load_identity(settings().definitions / "identity.yaml")
+    async with audience(lazy=True) as (engine, people):
+        work = EventImport(
+            Ingesting(engine, people.router, rules), file, unknown=unknown, history=history, rejects=rejects,
+            options=options, afterwards=people.look_after,
+        )  # fmt: skip
+        with _progress(quiet=quiet) as tell:
+            return await (work.rehearse if dry_run else work.run)(now, tell)
+
+
+def _mapping(columns: list[str]) -> dict[str, str]:
+    said: dict[str, str] = {}
+    for one in columns:
+        column, equals, name = one.rpartition("=")
+        if not equals or not column.strip() or not name.strip():
+            raise WaymarkError(
+                f"--map {one!r} says nothing.", hint="Write --map column=field, such as --map 'Order ID=key'."
+            )
+        if column in said:
+            raise WaymarkError(f"--map names the column {column!r} twice.", hint="Say once what it is.")
+        said[column] = name.strip()
+    return said
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise WaymarkError(f"{name!r} is no time zone.", hint="Write it like Europe/Berlin or UTC.") from None
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[Reached], None]]:
+    """How far the import has come, with its rate and the time left; nothing where nobody watches."""
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
+        _Rate(), TimeRemainingColumn(), console=err, transient=True, disable=quiet or not err.is_terminal,
+    ) as bar:  # fmt: skip
+        tasks: dict[str, Any] = {}
+
+        def tell(reached: Reached) -> None:
+            if reached.doing not in tasks:
+                tasks[reached.doing] = bar.add_task(reached.doing.capitalize(), total=reached.total)
+            bar.update(tasks[reached.doing], completed=reached.done, total=reached.total)
+
+        yield tell
+
+
+class _Rate(ProgressColumn):
+    """Rows a second."""
+
+    def render(self, task: Task) -> Text:
+        rate = task.completed / task.elapsed if task.elapsed else 0
+        return Text(f"{rate:,.0f}/s", style="progress.data.speed")
+
+
+def _show(report: EventReport, file: EventFile, rejects: Path | None, *, dry_run: bool) -> None:
+    found = ", ".join(f"{column} → {meant}" for column, meant in file.columns.items() if meant != "-")
+    err.print(escape(f"Columns: {found}"), soft_wrap=True)
+    for one in report.rejected[:SHOWN]:
+        said = f"{file.path.name}:{one['line']}: {one['error']}"
+        err.print(f"[red]✗[/] {escape(said)}", soft_wrap=True)
+    if report.rejected_rows > SHOWN:
+        notice(f"... and {report.rejected_rows - SHOWN:,} more.")
+    if report.resumed_at:
+        notice(f"The first {report.resumed_at:,} rows were stored by an earlier import that was cut off.")
+    would = "would be " if dry_run else ""
+    made = f", {report.created_customers:,} customers {would}created" if report.created_customers else ""
+    out.print(
+        f"{report.rows:,} rows: {report.stored:,} {would}stored, {report.duplicates:,} were there already, "
+        f"{report.rejected_rows:,} rejected{made}.",
+        soft_wrap=True,
+    )
+    if report.heard and dry_run:
+        notice(f"Journeys listen to {report.heard:,} of them: they may begin and go on. --history keeps them from it.")
+    elif report.heard:
+        left = "" if report.routed else " The workers carry on with the rest within a minute."
+        notice(
+            f"Journeys listen to {report.heard:,} of them: {report.began:,} runs began, {report.woken:,} woke.{left}"
+        )
+    if rejects is not None:
+        notice(f"The rejected rows are in {rejects}: correct them there and import that file.")
+
+
+@app.command("send")
+def send(
+    customer: Annotated[str, typer.Argument(help="Id, external id, email or phone.", metavar="CUSTOMER")],
+    name: Annotated[str, typer.Argument(help="Such as order.placed.", metavar="NAME")],
+    value: Annotated[str | None, typer.Option(help="What it was worth.")] = None,
+    properties: Annotated[
+        list[str] | None, typer.Option("--property", help="A property; may be repeated.", metavar="NAME=VALUE")
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="When, with its time zone. Default: now.", metavar="TIME")] = None,
+    key: Annotated[str | None, typer.Option(help="The same key again changes nothing.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send an event: it is kept on the customer, begins journeys and wakes those that wait for it."""
+    now = datetime.now(UTC)
+    try:
+        name = read_name(name)
+        worth = None if value is None else read_amount(value)
+        moment = now if at is None else read_moment(at, now, None)
+    except ValueError as error:
+        raise WaymarkError(str(error)) from None
+    routed = run(_send(customer, name, moment, key, None if worth is None else float(worth), _said(properties or [])))
+    if as_json:
+        print_json(
+            {
+                "event": routed.event.id if routed else None,
+                "duplicate": routed is None,
+                "enrolled": [one.journey for one in routed.enrolled] if routed else [],
+                "woken": [one.journey for one in routed.woken] if routed else [],
+                "complete": routed is None or routed.away is None,
+            }
+        )
+    elif routed is None:
+        notice(f"An event with the key {key!r} is there already; nothing changed.")
+    elif routed.away is not None:
+        notice(f"Event {routed.event.id} {name} is stored. {AWAY}")
+    else:
+        began = ", ".join(one.journey for one in routed.enrolled) or "no journey"
+        woke = ", ".join(one.journey for one in routed.woken) or "none"
+        notice(f"Event {routed.event.id} {name}: began {began}; woke {woke}.")
+
+
+async def _send(
+    reference: str, name: str, at: datetime, key: str | None, value: float | None, properties: dict[str, Any]
+) -> Routed | None:
+    async with audience(lazy=True) as (engine, people):
+        async with engine.connect() as db:
+            customer = await customers.find(db, reference)
+        return await people.ingest(
+            customer.id, name, occurred_at=at, received_at=datetime.now(UTC), key=key, value=value,
+            properties=properties,
+        )  # fmt: skip
+
+
+def _said(given: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for item in given:
+        name, equals, text = item.partition("=")
+        if not equals or not name:
+            raise WaymarkError(f"--property {item!r} is not NAME=VALUE.")
+        found[name] = read_cell(text)
+    return found
