@@ -25,21 +25,38 @@ log = logging.getLogger(__name__)
 
 
 class Merging:
-    """Merges by number. `afterwards` hears of each customer that became another, and of the time."""
+    """Merges by number. `afterwards` hears of each customer that became another, and of the time.
+
+    Without a router nothing but the records is written: the sweep and the next evaluation of segments do the rest.
+    """
 
     def __init__(
-        self, database: AsyncEngine, router: Router, afterwards: Callable[[int, datetime], Awaitable[object]]
+        self,
+        database: AsyncEngine,
+        router: Router | None = None,
+        afterwards: Callable[[int, datetime], Awaitable[object]] | None = None,
     ) -> None:
         self._database = database
         self._router = router
         self._afterwards = afterwards
 
-    async def merge(self, kept_id: int, gone_id: int, *, by: str, because: str | None, now: datetime) -> int:
+    async def merge(
+        self,
+        kept_id: int,
+        gone_id: int,
+        *,
+        by: str,
+        because: str | None,
+        now: datetime,
+        prefer_newer: bool = False,
+    ) -> int:
         """Make one customer of two, and tell its runs; returns the number of the merge.
 
         Raises NotMerged and UnknownCustomer, as `records.merging.merge` does.
         """
-        done = await self._written(lambda db: merging.merge(db, kept_id, gone_id, by=by, because=because, now=now))
+        done = await self._written(
+            lambda db: merging.merge(db, kept_id, gone_id, by=by, because=because, now=now, prefer_newer=prefer_newer)
+        )
         await self.follow_up(kept_id, f"merge/{done}", now)
         return done
 
@@ -56,6 +73,8 @@ class Merging:
         Where Temporal does not answer, those that have an order are woken by the sweep, and the others look at their
         next turn.
         """
+        if self._router is None or self._afterwards is None:
+            return
         await self._afterwards(customer_id, now)
         async with self._database.connect() as db:
             runs = await enrolments.listing(db, customer_id=customer_id, limit=1000)

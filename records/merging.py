@@ -64,11 +64,21 @@ class Merge:
 _SHOWN = [column for column in merges.c if column.name != "before"]
 
 
-async def merge(db: AsyncConnection, kept_id: int, gone_id: int, *, by: str, because: str | None, now: datetime) -> int:
+async def merge(
+    db: AsyncConnection,
+    kept_id: int,
+    gone_id: int,
+    *,
+    by: str,
+    because: str | None,
+    now: datetime,
+    prefer_newer: bool = False,
+) -> int:
     """Make one customer of two; returns the number of the merge.
 
-    The one who is kept has what it had, and gets what it lacked. Consent withdrawn by either stays withdrawn. Runs go
-    on; of the runs in one journey those of whoever entered first, and the others are told to leave.
+    The one who is kept has what it had, and gets what it lacked; `prefer_newer` takes the fields of whoever was
+    changed last, where both have one. Consent withdrawn by either stays withdrawn. Runs go on; of the runs in one
+    journey those of whoever entered first, and the others are told to leave.
 
     Raises:
         NotMerged: it is one customer, or one of them was merged already.
@@ -92,7 +102,7 @@ async def merge(db: AsyncConnection, kept_id: int, gone_id: int, *, by: str, bec
     names = await db.execute(named.returning(identities.c.kind, identities.c.value))
     before["identities"] = sorted([row.kind, row.value] for row in names)
     await db.execute(delete(customers).where(customers.c.id == gone_id))
-    before |= await reconciling.fill(db, kept, gone, now)
+    before |= await reconciling.fill(db, kept, gone, now, prefer_newer=prefer_newer)
     written = insert(merges).values(
         kept_id=kept_id, gone_id=gone_id, at=now, by=by, because=because, before=before
     )  # fmt: skip
@@ -143,6 +153,12 @@ async def listing(db: AsyncConnection, customer_id: int) -> list[Merge]:
     """The merges that made a customer what it is, and those it went in, the oldest first."""
     concerns = or_(merges.c.kept_id == customer_id, merges.c.gone_id == customer_id)
     return [Merge(**row._mapping) for row in await db.execute(select(*_SHOWN).where(concerns).order_by(merges.c.id))]
+
+
+async def find(db: AsyncConnection, merge_id: int) -> Merge | None:
+    """The merge of this number, or None."""
+    row = (await db.execute(select(*_SHOWN).where(merges.c.id == merge_id))).one_or_none()
+    return None if row is None else Merge(**row._mapping)
 
 
 async def last(db: AsyncConnection, customer_id: int) -> Merge | None:

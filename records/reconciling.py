@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records import orders
 from records.consents import LATEST
+from records.contacts import COLUMNS
 from records.enrolments import OPEN
 from records.tables import (
     consents,
@@ -242,21 +243,31 @@ async def part_holds(db: AsyncConnection, before: Before, kept_id: int, gone_id:
     await db.execute(insert(holds).values({**hold, "since": since, "kind": "customer", "name": str(gone_id)}))
 
 
-async def fill(db: AsyncConnection, kept: Mapping[str, Any], gone: Mapping[str, Any], now: datetime) -> Before:
+async def fill(
+    db: AsyncConnection, kept: Mapping[str, Any], gone: Mapping[str, Any], now: datetime, *, prefer_newer: bool
+) -> Before:
     """Give the one who is kept what it lacked: the value of the other for a blank, its tags, its points."""
+    newer = prefer_newer and datetime.fromisoformat(gone["updated_at"]) > datetime.fromisoformat(kept["updated_at"])
     filled = {
-        name: gone[name] for name in _COLUMNS if name not in _KEPT and kept[name] is None and gone[name] is not None
+        name: gone[name]
+        for name in _COLUMNS
+        if name not in _KEPT and gone[name] is not None and (kept[name] is None or (newer and name in COLUMNS))
     }
     # Whoever is new has no stage that anybody gave.
-    if kept["stage"] == _NEW != gone["stage"]:
+    if gone["stage"] != _NEW and (newer or kept["stage"] == _NEW):
         filled["stage"] = gone["stage"]
     if gone["score"] != gone["fit"]:
         filled["score"] = kept["score"] + gone["score"] - gone["fit"]
     filled["created_at"] = min(kept["created_at"], gone["created_at"], key=datetime.fromisoformat)
     filled["updated_at"] = now.isoformat()
     tags = [tag for tag in gone["tags"] if tag not in kept["tags"]]
-    properties = {name: value for name, value in gone["properties"].items() if name not in kept["properties"]}
-    written = {"tags": [*kept["tags"], *tags], "properties": {**kept["properties"], **properties}}
+    properties = {
+        name: [kept["properties"].get(name), value]
+        for name, value in gone["properties"].items()
+        if newer or name not in kept["properties"]
+    }
+    news = {name: value for name, (_, value) in properties.items()}
+    written = {"tags": [*kept["tags"], *tags], "properties": {**kept["properties"], **news}}
     after = await _write(db, kept["id"], {**filled, **written})
     fields = {name: [kept[name], after[name]] for name in filled if kept[name] != after[name]}
     return {"fields": fields, "tags": tags, "properties": properties}
@@ -270,12 +281,11 @@ async def empty(db: AsyncConnection, before: Before, kept_id: int, gone_id: int)
         old, new = before["fields"]["score"]
         back["score"] = there["score"] - (new - old)
     back["tags"] = [tag for tag in there["tags"] if tag not in before["tags"]]
-    filled = before["properties"]
-    back["properties"] = {
-        name: value
-        for name, value in there["properties"].items()
-        if name not in filled or filled[name] != value
-    }  # fmt: skip
+    properties = dict(there["properties"])
+    for name, (old, new) in before["properties"].items():
+        if properties.get(name) == new:
+            properties[name] = old
+    back["properties"] = {name: value for name, value in properties.items() if value is not None}
     await _write(db, kept_id, back)
 
 

@@ -1,5 +1,7 @@
 """`customers`: the people, and what happened to each."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -8,10 +10,14 @@ from rich.padding import Padding
 from rich.table import Table
 
 from journeys.fields import Fields, load_fields
-from records import consents, customers
+from records import consents, customers, identities, merging
 from records.consents import Consent
 from records.customers import Customer
+from records.identities import Identity
+from records.merging import Merge
 from records.timeline import TimelineEntry, timeline
+from workers.commands import exporting
+from workers.commands import merging as joining
 from workers.commands.shared import (
     AsJson,
     Clock,
@@ -27,30 +33,70 @@ from workers.commands.shared import (
 )
 
 app = typer.Typer(help="The people, and what happened to each.", no_args_is_help=True)
+app.command("merge")(joining.merge)
+app.command("unmerge")(joining.unmerge)
+app.command("export")(exporting.export)
 Reference = Annotated[str, typer.Argument(help="Id, external id, email or phone.", metavar="CUSTOMER")]
+
+After = Annotated[int, typer.Option(min=0, help="Only ids after this one.")]
+NEWEST = 100
+"""How many entries of a timeline are shown unless asked for more."""
 
 MARKS = {
     "entered": ("→", "cyan"), "left": ("←", "cyan"), "event": ("•", "white"), "touch": ("✉", "blue"),
     "score": ("▲", "green"), "stage": ("◆", "magenta"), "property": ("◇", "dim"), "tag": ("#", "dim"),
     "untag": ("#", "dim"), "consent": ("§", "yellow"), "task": ("☎", "bold red"), "task_done": ("✓", "bold green"),
+    "merged": ("⋈", "bold"), "unmerged": ("⋈", "bold"),
 }  # fmt: skip
 """How each kind of entry is marked on the timeline: sign and style."""
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What there is to see of one customer."""
+
+    customer: Customer
+    consents: list[Consent]
+    names: list[Identity]
+    merges: list[Merge]
+    timeline: list[TimelineEntry]
+
+
 @app.command("list")
 def list_(
-    search: Annotated[str | None, typer.Option(help="A part of a name, email, phone or external id.")] = None,
+    search: Annotated[str | None, typer.Option(help="Only whom `customers search` finds by this.")] = None,
     limit: Limit = 50,
-    after: Annotated[int, typer.Option(min=0, help="Only ids after this one.")] = 0,
+    after: After = 0,
     as_json: AsJson = False,
 ) -> None:
     """List customers."""
+    _print(_page(search, after, limit), limit, as_json)
 
+
+@app.command("search")
+def search(
+    text: Annotated[str, typer.Argument(help="The beginning of names, of an email, a phone or an external id.")],
+    limit: Limit = 50,
+    after: After = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Find customers by what somebody remembers: beginnings of names, an email, a phone in any spelling, an id."""
+    found = _page(text, after, limit) if text.strip() else []
+    if not found and not as_json:
+        notice(f"Nobody is called {text!r}: give the beginning of a name, an email, a phone or an external id.")
+        return
+    _print(found, limit, as_json)
+
+
+def _page(search: str | None, after: int, limit: int) -> list[Customer]:
     async def page() -> list[Customer]:
         async with records() as engine, engine.connect() as db:
             return await customers.list_page(db, after=after, limit=limit, search=search)
 
-    found = run(page())
+    return run(page())
+
+
+def _print(found: list[Customer], limit: int, as_json: bool) -> None:
     if as_json:
         print_lines(found)
         return
@@ -63,31 +109,49 @@ def list_(
 
 
 @app.command("show")
-def show(customer: Reference, limit: Limit = 200, as_json: AsJson = False) -> None:
-    """Show one customer and everything that happened, the newest last."""
+def show(customer: Reference, limit: Limit = NEWEST, as_json: AsJson = False) -> None:
+    """Show one customer and what happened, the newest last."""
 
-    async def load() -> tuple[Customer, list[Consent], list[TimelineEntry]]:
+    async def load() -> Shown:
         async with records(of) as engine, engine.connect() as db:
             found = await customers.find(db, customer)
-            said = await consents.history(db, found.id)
-            return found, said, await timeline(db, found.id, limit=limit)
+            return Shown(
+                found,
+                await consents.history(db, found.id),
+                await identities.of(db, found.id),
+                await merging.listing(db, found.id),
+                await timeline(db, found.id, limit=limit + 1),
+            )
 
     of = settings()
-    person, said, entries = run(load())
+    seen = run(load())
+    entries = seen.timeline[-limit:]
     if as_json:
-        print_json({"customer": person, "consents": said, "timeline": entries})
+        print_json({
+            "customer": seen.customer, "consents": seen.consents, "names": seen.names, "merges": seen.merges,
+            "timeline": entries,
+        })  # fmt: skip
         return
     clock = Clock(of)
-    out.print(portrait(person, said, load_fields(of.definitions / "fields.yaml"), clock))
+    for one in seen.merges:
+        if one.undone_at is None and customer.strip().removeprefix("id:") == str(one.gone_id):
+            notice(f"Customer {one.gone_id} is part of customer {one.kept_id} since {clock(one.at)} (merge {one.id}).")
+    out.print(portrait(seen.customer, seen.consents, load_fields(of.definitions / "fields.yaml"), clock, seen.names))
+    if len(seen.timeline) > limit:
+        notice(f"These are the newest {limit:,} entries: --limit {limit * 10} shows more.")
     print_timeline(entries, clock)
 
 
-def portrait(person: Customer, said: list[Consent], fields: Fields, clock: Clock) -> Table:
+def portrait(
+    person: Customer, said: list[Consent], fields: Fields, clock: Clock, names: Sequence[Identity] = ()
+) -> Table:
     """Who somebody is, in a few lines."""
     latest = {consent.channel: consent.granted for consent in said}
+    shown = {person.external_id, person.email, person.phone}
     facts = {
         "email": f"{person.email} {_consent(latest.get('email'))}" if person.email else None,
         "phone": f"{person.phone} {_consent(latest.get('sms'))}" if person.phone else None,
+        "also": ", ".join(one.value for one in names if one.value not in shown),
         "lives": ", ".join(part for part in (person.country, person.locale, person.time_zone) if part),
         "stage": person.stage,
         "score": f"{person.score}" + (f", qualified {clock(person.qualified_at)}" if person.qualified_at else ""),
@@ -144,6 +208,8 @@ def _reason(entry: TimelineEntry) -> str:
             said = [f"by {detail['by']}" if detail.get("by") else "", detail.get("note") or ""]
         case "consent":
             said = [detail.get("source") or ""]
+        case "merged" | "unmerged":
+            said = [f"merge {detail['merge']} by {detail.get('by')}", detail.get("because") or ""]
         case "entered":
             said = [f"version {detail.get('version')}, by {detail.get('source')}"]
         case _:
