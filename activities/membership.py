@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,12 +11,9 @@ from temporalio import activity
 
 from activities.audience import Router
 from activities.discretion import discreet
-from activities.programs import Programs
 from activities.pulse import Pulse
-from journeys.definition import ENTERED, LEFT, Trigger
 from journeys.errors import WaymarkError
 from journeys.nearest import unknown_word
-from journeys.program import Program
 from journeys.segments import LoadedSegment, Segment, in_order, named_in
 from records import membership, segments, versions
 from records.events import StoredEvent
@@ -26,8 +22,6 @@ from records.segments import UnknownSegment
 
 PAGE = 1000
 """How many changes of membership are looked at in one transaction."""
-AT_ONCE = 8
-"""How many customers' changes are carried to journeys side by side."""
 
 
 class SegmentInUse(WaymarkError):
@@ -74,10 +68,9 @@ async def bring_into_force(
 class Membership:
     """Keeps the members of segments, and tells journeys who entered and left."""
 
-    def __init__(self, database: AsyncEngine, router: Router, programs: Programs) -> None:
+    def __init__(self, database: AsyncEngine, router: Router) -> None:
         self._database = database
         self._router = router
-        self._programs = programs
 
     async def publish(self, loaded: Collection[LoadedSegment], now: datetime) -> list[PublishedSegment]:
         """`bring_into_force`, and tell journeys at once who left what is gone."""
@@ -92,12 +85,12 @@ class Membership:
         only: Collection[str] = (),
         *,
         whole: bool = False,
-        told: Callable[[Evaluated], None] = lambda done: None,
+        told: Callable[[Evaluated, int, int], None] = lambda done, number, of: None,
     ) -> list[Evaluated]:
         """Work out the members of all segments in force, or of these and those that they name, and tell journeys.
 
         Those customers are asked whose answer could have changed; all of them where it is asked for (`whole`). `told`
-        hears of each segment that is done.
+        hears of each segment that is done: which it is, and of how many.
 
         Raises:
             UnknownSegment: one of these is not in force.
@@ -109,7 +102,7 @@ class Membership:
             for one in wanted:
                 async with self._database.begin() as db:
                     done.append(await (membership.evaluate if whole else membership.catch_up)(db, one, now))
-                told(done[-1])
+                told(done[-1], len(done), len(wanted))
             await self._tell_everybody(now, pulse)
         return done
 
@@ -142,9 +135,7 @@ class Membership:
         return changed
 
     async def _tell_everybody(self, now: datetime, pulse: Pulse) -> None:
-        """Route what changed, page by page. What concerns nobody is passed over by the page."""
-        async with self._database.connect() as db:
-            heard = await self._heard(db)
+        """Route what changed, page by page. What cannot be routed now is left to the sweep."""
         last = 0
         while True:
             async with self._database.connect() as db:
@@ -152,50 +143,13 @@ class Membership:
             if not page:
                 return
             last = page[-1].id
-            async with self._database.begin() as db:
-                concerning = set(await segments.pass_over(db, [one.id for one in page], heard, now))
-            await self._route([event for event in page if event.id in concerning])
+            await self._router.route_page(page, now)
             pulse.at(last)
-
-    async def _route(self, page: Iterable[StoredEvent]) -> None:
-        """Route events of several customers side by side, those of one customer in their order."""
-        of_customer: dict[int, list[StoredEvent]] = {}
-        for event in page:
-            of_customer.setdefault(event.customer_id, []).append(event)
-        gate = asyncio.Semaphore(AT_ONCE)
-
-        async def carry(events: list[StoredEvent]) -> None:
-            async with gate:
-                await self._router.route_all(events)
-
-        async with asyncio.TaskGroup() as together:
-            for events in of_customer.values():
-                together.create_task(carry(events))
 
     async def _in_force(self, db: AsyncConnection) -> list[Segment]:
         """The segments in force, each after those that it names."""
         found = (await segments.definitions(db)).values()
         return in_order(Segment.model_validate(one) for one in found)
-
-    async def _heard(self, db: AsyncConnection) -> set[tuple[str, str]]:
-        """The changes by which live journeys take people in: pairs of event and segment."""
-        names = (await segments.definitions(db)).keys()
-        heard: set[tuple[str, str]] = set()
-        for program in await self._live(db):
-            for trigger in program.journey.triggers:
-                if trigger.event in (ENTERED, LEFT):
-                    heard |= {(trigger.event, name) for name in _segments_of(trigger) or names}
-        return heard
-
-    async def _live(self, db: AsyncConnection) -> list[Program]:
-        listed = [one for one in await versions.listing(db) if one.status == "live"]
-        return [await self._programs.get(db, one.journey, one.live_version) for one in listed]
-
-
-def _segments_of(trigger: Trigger) -> set[str]:
-    """The segments whose members a trigger takes in; none when it does not say."""
-    test = trigger.tests.get("segment")
-    return {str(value) for value in test.is_} if test is not None and test.is_ else set()
 
 
 def _with_named(known: list[Segment], only: Collection[str]) -> list[Segment]:

@@ -7,8 +7,9 @@ from datetime import date, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from pydantic import BaseModel
+
 from journeys.conditions import FieldTest
-from journeys.definition import Journey
 from journeys.fields import Field, Kind
 from journeys.parts import parts
 from journeys.program import Location
@@ -21,10 +22,10 @@ _HOLDS: dict[Kind, str] = {
 _STANDARD: dict[str, Kind] = {"score": "number"}
 
 
-def field_problems(journey: Journey, fields: Mapping[str, Field]) -> Iterator[Remark]:
+def field_problems(model: BaseModel, fields: Mapping[str, Field]) -> Iterator[Remark]:
     """Tests that no value of their field can pass, values that do not fit, and days that are none. Fields that nobody
-    declared are refused when a map is loaded."""
-    for part, at in parts(journey):
+    declared are refused when a map or a segment is loaded."""
+    for part, at in parts(model):
         match part:
             case CustomerDate():
                 kind = _kind(part.field, fields)

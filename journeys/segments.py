@@ -8,15 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
+from journeys.checks_fields import field_problems
 from journeys.conditions import Condition, InSegment, Model, Slug, Text, leaves
+from journeys.fields import Fields
 from journeys.loading import unknown_fields
 from journeys.nearest import unknown_word
 from journeys.program import Location
@@ -68,7 +70,7 @@ class LoadedSegment:
         return json.dumps(self.source.data, sort_keys=True, ensure_ascii=False, default=lambda day: day.isoformat())
 
 
-def load(path: Path, fields: Iterable[str] | None = None) -> LoadedSegment:
+def load(path: Path, fields: Fields | None = None) -> LoadedSegment:
     """Read one segment from a file; `fields` are the custom fields that the workspace declares (None: unchecked).
 
     Raises:
@@ -77,7 +79,7 @@ def load(path: Path, fields: Iterable[str] | None = None) -> LoadedSegment:
     return _load(Source.read(path), fields)
 
 
-def parse(text: str, file: str = "<text>", fields: Iterable[str] | None = None) -> LoadedSegment:
+def parse(text: str, file: str = "<text>", fields: Fields | None = None) -> LoadedSegment:
     """Read one segment from text.
 
     Raises:
@@ -86,14 +88,49 @@ def parse(text: str, file: str = "<text>", fields: Iterable[str] | None = None) 
     return _load(Source.parse(text, file), fields)
 
 
-def _load(source: Source, fields: Iterable[str] | None) -> LoadedSegment:
+def parse_condition(text: str, file: str, fields: Fields, known: Collection[str]) -> Condition:
+    """Read a condition alone, such as `{tag: vip}`; `known` are the segments that it may name.
+
+    Raises:
+        InvalidFile: with every problem found, at its place in the text.
+    """
+    try:
+        return _read_condition(text, file, fields, known)
+    except InvalidFile as error:
+        # It was read as a part of a file: indented, below the word.
+        problems = [replace(one, line=max(one.line - 1, 1), column=max(one.column - 2, 1)) for one in error.problems]
+        raise InvalidFile(problems) from error
+
+
+def _read_condition(text: str, file: str, fields: Fields, known: Collection[str]) -> Condition:
+    source = Source.parse("where:\n" + "".join(f"  {line}\n" for line in text.splitlines()), file)
+    read = source.to(_Asked)
+    if problems := [*field_mistakes(source, read, fields), *missing(source, "where", known)]:
+        raise InvalidFile(problems)
+    return read.where
+
+
+class _Asked(Model):
+    where: Condition
+
+
+def _load(source: Source, fields: Fields | None) -> LoadedSegment:
     loaded = LoadedSegment(source.to(Segment), source)
-    if fields is not None and (unknown := unknown_fields(source, loaded.segment, set(fields))):
-        raise InvalidFile(unknown)
+    if fields is not None and (problems := field_mistakes(source, loaded.segment, fields)):
+        raise InvalidFile(problems)
     return loaded
 
 
-def load_all(folder: Path, fields: Collection[str] | None = None) -> list[LoadedSegment]:
+def field_mistakes(source: Source, model: BaseModel, fields: Fields) -> list[Problem]:
+    """Fields that conditions of a file ask for and that no customer has, and tests that do not fit what a field holds:
+    a segment asks everybody for them, all the time, and is not to find nobody by mistake."""
+    return [
+        *unknown_fields(source, model, set(fields)),
+        *(source.problem(place, message) for _, place, message in field_problems(model, fields)),
+    ]
+
+
+def load_all(folder: Path, fields: Fields | None = None) -> list[LoadedSegment]:
     """Every segment of a folder, each after those that it names. A folder that is not there has none.
 
     Raises:

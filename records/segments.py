@@ -6,22 +6,16 @@ enters is told of once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    and_,
     delete,
-    exists,
     func,
-    not_,
-    or_,
     select,
-    update,
 )
-from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,9 +23,8 @@ from journeys.conditions import Condition
 from journeys.definition import ENTERED, LEFT
 from journeys.errors import WaymarkError
 from records.conditions import Of, compile_condition
-from records.enrolments import OPEN
 from records.events import StoredEvent
-from records.tables import customers, enrolments, events, segment_members, segments, shown
+from records.tables import customers, events, segment_members, segments, shown
 
 
 class UnknownSegment(WaymarkError):
@@ -132,32 +125,3 @@ async def unrouted(
     if customer_id is not None:
         query = query.where(events.c.customer_id == customer_id)
     return [StoredEvent(**row._mapping) for row in await db.execute(query.order_by(events.c.id).limit(limit))]
-
-
-async def pass_over(
-    db: AsyncConnection, ids: Sequence[int], heard: Iterable[tuple[str, str]], now: datetime
-) -> list[int]:
-    """Mark as routed those of these events that concern nobody; returns the ids of the others.
-
-    An event concerns somebody when a live journey takes people in by it (`heard`: pairs of event and segment), or when
-    an open run of its customer awaits it. Turns in progress are waited for, so that a run which is about to await it
-    is seen here, or sees the event itself.
-    """
-    if not ids:
-        return []
-    mine = events.c.id.in_(ids)
-    await db.execute(
-        select(enrolments.c.id)
-        .where(enrolments.c.customer_id.in_(select(events.c.customer_id).where(mine)), enrolments.c.status.in_(OPEN))
-        .order_by(enrolments.c.id)
-        .with_for_update(read=True)
-    )
-    awaited = exists().where(
-        enrolments.c.customer_id == events.c.customer_id,
-        enrolments.c.status.in_(OPEN),
-        enrolments.c.awaiting.contains(array([events.c.name])),
-    )
-    enters = [and_(events.c.name == name, events.c.properties["segment"].astext == which) for name, which in heard]
-    idle = update(events).where(mine, events.c.routed_at.is_(None), not_(or_(awaited, *enters)))
-    passed = set((await db.execute(idle.values(routed_at=now).returning(events.c.id))).scalars())
-    return [one for one in ids if one not in passed]

@@ -259,7 +259,7 @@ async def compose(
         router = Router(engine, client, programs, entrance, calendar)
         promises = Promises(engine, client, router, team, calendar, zone)
         router.afterwards = promises.launch_for
-        membership, herds = Membership(engine, router, programs), Herds(engine, router, entrance)
+        membership, herds = Membership(engine, router), Herds(engine, router, entrance)
         valuing = Valuing(engine, router, lifecycle.load(settings.definitions / "lifecycle.yaml", names), zone)
         handoff = Handoff(team, names, zone)
         scoring = Scoring(engine, router, handoff, calendar)

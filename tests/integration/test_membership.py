@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from journeys.segments import Segment
-from records import customers, enrolments, events, membership, segments, tags, versions
+from records import customers, events, membership, segments, tags
 from records.customers import Contact
 from records.membership import Evaluated
 from records.segments import UnknownSegment
@@ -143,32 +143,6 @@ async def test_erasing_a_customer_takes_it_out_of_every_segment(engine: AsyncEng
         await db.execute(text("DELETE FROM customers WHERE id = :id"), {"id": people[0]})
     assert await members(engine, "vips") == people[1:2]
     assert await evaluated(engine, VIPS, NOW + HOUR) == Evaluated("vips", 0, 0)
-
-
-async def test_changes_that_concern_nobody_are_passed_over_by_the_page(engine: AsyncEngine, people: list[int]) -> None:
-    await evaluated(engine, VIPS)
-    async with engine.begin() as db:
-        await versions.publish(db, name="j", title="J", definition={}, source="", digest="1", now=NOW, by="test")
-        run = await enrolments.enrol(
-            db, customer_id=people[1], journey="j", version=1, re_enter="never", source="api", now=NOW,
-            awaiting=["segment.entered"],
-        )  # fmt: skip
-        assert isinstance(run, enrolments.Enrolment)
-    async with engine.begin() as db:
-        page = await segments.unrouted(db, limit=10)
-        left = await segments.pass_over(db, [one.id for one in page], [], NOW)
-    assert [one.customer_id for one in page if one.id in left] == [people[1]]
-    assert await told(engine) == [("segment.entered", people[1], "vips")]
-
-
-async def test_changes_by_which_a_live_journey_is_entered_are_not_passed_over(
-    engine: AsyncEngine, people: list[int]
-) -> None:
-    await evaluated(engine, VIPS)
-    async with engine.begin() as db:
-        page = [one.id for one in await segments.unrouted(db, limit=10)]
-        assert await segments.pass_over(db, page, [("segment.entered", "vips")], NOW) == page
-        assert await segments.pass_over(db, page, [("segment.left", "vips"), ("segment.entered", "others")], NOW) == []
 
 
 async def test_emptying_a_segment_tells_everybody_who_was_in_it(engine: AsyncEngine, people: list[int]) -> None:

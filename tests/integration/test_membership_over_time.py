@@ -219,7 +219,7 @@ async def ordered(engine: AsyncEngine) -> AsyncEngine:
 
 
 async def order(db: AsyncConnection, who: int) -> None:
-    await World.happen(_Alone(who), db, 0, "order.placed", timedelta(), [])  # type: ignore[arg-type]
+    await World.happen(_Alone(who), db, 0, "order.placed", timedelta(), [])
 
 
 class _Alone(World):

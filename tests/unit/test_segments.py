@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journeys.fields import load_fields
+from journeys.fields import load_fields, parse_fields
 from journeys.segments import LoadedSegment, arranged, load_all, named_in, parse
 from journeys.source import InvalidFile
 
 ROOT = Path(__file__).parents[2]
+FIELDS = parse_fields(
+    "fields:\n  plan: {type: text}\n  seats: {type: number}\n  renewal: {type: date}\n  trial: {type: boolean}\n"
+)
 
 
 def segment(name: str, where: str) -> LoadedSegment:
@@ -82,8 +85,37 @@ def test_two_files_of_one_name_are_refused() -> None:
 )
 def test_what_is_wrong_with_a_file_is_told_at_its_line(text: str, place: str) -> None:
     with pytest.raises(InvalidFile) as refused:
-        parse(text, "a.yaml", {"plan"})
+        parse(text, "a.yaml", FIELDS)
     assert all(place in str(problem) for problem in refused.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("test", "refusal"),
+    [
+        ("name: plann, is: home", "17: 'plann' is no field of a customer; did you mean 'plan'?"),
+        ("name: plan, at_least: 5", "29: plan holds text: only those of its values pass that are a number"),
+        ("name: plan, before: 2026-01-01", "29: plan holds text: only those of its values pass that are a day"),
+        ("name: seats, before: 2026-01-01", "30: seats holds a number: no value of it is a day"),
+        ("name: renewal, below: 3", "32: renewal holds a day: no value of it is a number"),
+        ("name: seats, is: many", "30: seats holds a number, not 'many'"),
+        ("name: trial, is: maybe", "30: trial holds true or false, not 'maybe'"),
+        ("name: country, after: 2026-01-01", "32: country holds text: only those of its values pass that are a day"),
+        ("name: score, after: 2026-01-01", "30: score holds a number: no value of it is a day"),
+        ("name: seats, at_least: many", "30: "),
+    ],
+)
+def test_a_test_that_does_not_fit_its_field_is_refused_at_the_word(test: str, refusal: str) -> None:
+    with pytest.raises(InvalidFile) as refused:
+        parse(f"segment: a\ntitle: A\nwhere: {{field: {{{test}}}}}\n", "a.yaml", FIELDS)
+    [problem] = refused.value.problems
+    assert str(problem).startswith(f"a.yaml:3:{refusal}")
+
+
+def test_tests_that_fit_their_fields_are_let_through() -> None:
+    tests = ["name: plan, is: home", "name: seats, at_least: 5", "name: renewal, before: 2026-01-01",
+             "name: trial, is: true", "name: score, at_least: 5", "name: country, is_not: DE"]  # fmt: skip
+    for test in tests:
+        parse(f"segment: a\ntitle: A\nwhere: {{field: {{{test}}}}}\n", "a.yaml", FIELDS)
 
 
 def test_the_definition_reads_back_as_the_same_segment() -> None:

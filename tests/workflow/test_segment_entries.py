@@ -94,7 +94,7 @@ async def test_what_a_crash_left_untold_is_told_at_the_next_evaluation(
         raise RuntimeError("the machine died")
 
     with monkeypatch.context() as patched:
-        patched.setattr(segments, "pass_over", died)
+        patched.setattr(stage.parts.audience.router, "route_page", died)
         with pytest.raises(RuntimeError):
             await evaluate(stage)
     assert await stage.runs(ann) == []

@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from activities.membership import PublishedSegment, bring_into_force
+from journeys.conditions import Condition
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.nearest import unknown_word
-from journeys.segments import LoadedSegment, load, load_all
-from records import segments
+from journeys.segments import LoadedSegment, arranged, load, load_all, parse_condition
+from records import previews, segments
 from records.membership import Evaluated
+from records.previews import Preview
 from records.segments import Member, SegmentRow
 from workers.commands.shared import (
     AsJson,
@@ -50,7 +52,7 @@ def list_(as_json: AsJson = False) -> None:
     clock = Clock(settings())
     shown = table("segment", "title", "members", "worked out", right=("members",))
     for one in found:
-        shown.add_row(one.name, one.title, f"{one.members:,}", clock(one.evaluated_at))
+        shown.add_row(one.name, one.title, f"{one.members:,}", clock(one.seen_at))
     out.print(shown)
     if not found:
         notice("No segment is in force yet: `waymark segments publish`.")
@@ -79,39 +81,59 @@ def publish(as_json: AsJson = False) -> None:
 
 @app.command("preview")
 def preview(
-    segment: Annotated[str, typer.Argument(help="A segment's name, or its file.", metavar="SEGMENT|FILE")],
+    segment: Annotated[
+        str | None, typer.Argument(help="A segment's name, or its file.", metavar="[SEGMENT|FILE]")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="A condition instead, such as '{tag: vip}'.", metavar="CONDITION")
+    ] = None,
     limit: Limit = SAMPLE,
     as_json: AsJson = False,
 ) -> None:
-    """Show who would be in a segment as its file is now; nothing is changed, and no journey hears of it."""
-    one = _file(segment)
+    """Show who would be in a segment as its file is now, who would come and go, and how the database finds them.
+
+    Nothing is changed, and no journey hears of it.
+    """
+    if (segment is None) == (where is None):
+        raise WaymarkError("Say what to preview.", hint="Name a segment, a file, or give a condition with --where.")
+    condition, name = (_condition(where), None) if where is not None else _named(segment or "")
     now = datetime.now(UTC)
 
-    async def look() -> tuple[int, list[Member], int]:
+    async def look() -> Preview:
         async with records() as engine, engine.connect() as db:
-            known = {row.name: row.members for row in await segments.listing(db)}
-            where = one.segment.where
-            found = await segments.meeting(db, where, now, limit=limit)
-            return await segments.count(db, where, now), found, known.get(one.name, 0)
+            return await previews.preview(db, condition, now, segment=name, limit=limit)
 
-    count, some, present = run(look())
+    found = run(look())
     if as_json:
-        print_json({"segment": one.name, "would_have": count, "members": present, "some": some})
+        plan = {"lines": found.plan.lines, "tree": found.plan.tree}
+        counts = {part: getattr(found, part) for part in ("count", "members", "entering", "leaving")}
+        print_json({"segment": name, **counts, "sample": found.sample, "plan": plan})
         return
-    notice(f"{one.segment.title}: {count:,} customers meet it now; {present:,} are in it.")
-    _show_members(some, since=False)
+    notice(
+        f"{found.count:,} customers meet it now; {found.members:,} are in it. "
+        f"{found.entering:,} would enter, {found.leaving:,} would leave."
+    )
+    _show_members(found.sample, since=False)
+    notice("How the database finds them:")
+    for line in found.plan.lines:
+        out.print(f"  {line}", markup=False, soft_wrap=True)
 
 
 @app.command("evaluate")
 def evaluate(
     names: Annotated[list[str] | None, typer.Argument(help="Default: all in force.", metavar="[SEGMENTS]")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Ask everybody, not only who could have changed.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Work out now who belongs to segments, instead of within five minutes; journeys hear who entered and left."""
 
+    def told(done: Evaluated, number: int, of: int) -> None:
+        if of > 1 and not as_json:
+            notice(f"{number} of {of}: {done.segment}")
+
     async def work() -> list[Evaluated]:
         async with compose(settings(), channels={}, lazy=True) as of:
-            return await of.membership.evaluate(datetime.now(UTC), names or ())
+            return await of.membership.evaluate(datetime.now(UTC), names or (), whole=full, told=told)
 
     found = run(work())
     if as_json:
@@ -138,6 +160,8 @@ def members(
         print_lines(found)
         return
     _show_members(found, since=True)
+    if len(found) == limit:
+        notice(f"There may be more: --after {found[-1].customer_id}")
 
 
 def _loaded() -> list[LoadedSegment]:
@@ -145,23 +169,34 @@ def _loaded() -> list[LoadedSegment]:
     return load_all(folder / "segments", load_fields(folder / "fields.yaml"))
 
 
-def _file(segment: str) -> LoadedSegment:
+def _named(segment: str) -> tuple[Condition, str]:
+    """What a segment asks for, and its name: that of the folder, or of a file beside the others of the folder."""
     path = Path(segment)
-    if path.suffix in (".yaml", ".yml") or path.exists():
-        return load(path, load_fields(settings().definitions / "fields.yaml"))
     known = {one.name: one for one in _loaded()}
-    if segment not in known:
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        one = load(path, load_fields(settings().definitions / "fields.yaml"))
+        arranged([*(other for name, other in known.items() if name != one.name), one])
+    elif segment in known:
+        one = known[segment]
+    else:
         raise WaymarkError(
             unknown_word(segment, sorted(known), "is no segment of definitions/segments"),
-            hint="Give the name of one, or the path of a file.",
+            hint="Give the name of one, the path of a file, or a condition with --where.",
         )
-    return known[segment]
+    return one.segment.where, one.name
+
+
+def _condition(text: str) -> Condition:
+    """A condition that was typed in."""
+    return parse_condition(text, "--where", load_fields(settings().definitions / "fields.yaml"),
+                           {one.name for one in _loaded()})  # fmt: skip
 
 
 def _show(found: list[Evaluated]) -> None:
-    shown = table("segment", "entered", "left", right=("entered", "left"))
+    shown = table("segment", "entered", "left", "asked", right=("entered", "left", "asked"))
     for one in found:
-        shown.add_row(one.segment, f"{one.entered:,}", f"{one.left:,}")
+        asked = "all" if one.asked is None else f"{one.asked:,}"
+        shown.add_row(one.segment, f"{one.entered:,}", f"{one.left:,}", asked)
     out.print(shown)
 
 
