@@ -29,10 +29,12 @@ from workers.commands import (
     replaying,
     reporting,
     running,
+    scores,
     segments,
     selling,
     setup,
     tasks,
+    worth,
 )
 from workers.commands.runs import app as runs
 from workers.commands.shared import err, options
@@ -89,7 +91,10 @@ app.add_typer(publishing.app, name="journeys")
 app.add_typer(segments.app, name="segments")
 reporting.app.command("forecast")(selling.forecast)
 reporting.app.command("sales-day")(selling.sales_day)
+reporting.app.command("rfm")(worth.rfm)
+reporting.app.command("lifecycle")(worth.lifecycle_)
 app.add_typer(reporting.app, name="report")
+app.add_typer(scores.app, name="scores")
 app.command("pause")(holding.pause)
 app.command("resume")(holding.resume)
 app.command("stop")(holding.stop)

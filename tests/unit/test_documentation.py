@@ -13,15 +13,14 @@ from ruamel.yaml import YAML
 from starlette.routing import Route
 from typer.main import get_command
 
-from activities.handoff import HandoffRule
 from activities.rendering import CustomerView
 from console import api, callbacks, public
 from console.app import create_app
-from journeys import conditions, definition, segments, steps
+from journeys import conditions, definition, lifecycle, sales, scoring, segments, steps
 from journeys.fields import parse_fields
 from journeys.loading import parse
 from journeys.sending import Cap, ChannelRules, SendingRules, Window
-from journeys.source import InvalidFile
+from journeys.source import InvalidFile, Source
 from journeys.timing import UNITS
 from tools import pictures, reference
 from workers.command import app
@@ -170,7 +169,9 @@ def test_every_unit_of_durations_is_documented_and_no_other() -> None:
 
 
 def test_every_key_of_the_handoff_rule_is_documented_and_no_other() -> None:
-    assert first_cells(section(read("files.md"), "`handoff.yaml`")) == set(HandoffRule.model_fields)
+    models = (sales.Rule, sales.SeveralRules, sales.Rep, sales.Manager, sales.Working, sales.Absence, sales.Effect,
+              sales.Outcomes, sales.Stage)  # fmt: skip
+    assert first_cells(read("handoff.md")) == set().union(*map(aliases, models))
 
 
 def test_every_field_type_is_documented_and_no_other() -> None:
@@ -379,11 +380,15 @@ def test_every_example_in_yaml_is_right(where: str, block: str) -> None:
         parse_fields(block, where)
     elif first == "segment":
         segments.parse(block, where, FIELDS)
+    elif first == "orders":
+        lifecycle.parse(block, where, FIELDS)
+    elif first == "half_life":
+        scoring.parse(block, where, FIELDS)
     elif first == "channels":
         SendingRules.model_validate(YAML(typ="safe").load(block))
     else:
-        assert first == "threshold", f"{where}: an example of what?"
-        HandoffRule.model_validate(YAML(typ="safe").load(block))
+        assert first in ("threshold", "rules"), f"{where}: an example of what?"
+        sales.parse(Source.parse(block, where), FIELDS)
 
 
 def test_the_error_in_the_guide_is_what_the_program_says() -> None:
