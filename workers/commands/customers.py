@@ -16,7 +16,7 @@ from records.customers import Customer
 from records.identities import Identity
 from records.merging import Merge
 from records.timeline import TimelineEntry, timeline
-from workers.commands import exporting
+from workers.commands import duplicates, exporting
 from workers.commands import merging as joining
 from workers.commands.shared import (
     AsJson,
@@ -35,6 +35,7 @@ from workers.commands.shared import (
 app = typer.Typer(help="The people, and what happened to each.", no_args_is_help=True)
 app.command("merge")(joining.merge)
 app.command("unmerge")(joining.unmerge)
+app.command("duplicates")(duplicates.duplicates)
 app.command("export")(exporting.export)
 Reference = Annotated[str, typer.Argument(help="Id, external id, email or phone.", metavar="CUSTOMER")]
 
