@@ -14,7 +14,7 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.taken import Taken
-from journeys.sending import SendingRules, Window, cap_frees, cap_since, next_open
+from journeys.sending import Cap, SendingRules, Window, cap_frees, cap_since, next_open
 from journeys.source import Source
 from journeys.spreading import spread
 from journeys.steps import Send
@@ -68,7 +68,7 @@ class Gates:
             return None
         why = "outside the send window" if next_open(now, person.zone, None, quiet) == now else "quiet hours"
         if opens is None:
-            return Closed("skipped", f"{why}, and none of the next days has an hour in which it may go")
+            return Closed("skipped", never_open(why))
         if (send.if_quiet or journey.if_quiet) == "skip":
             return Closed("skipped", why)
         over = window.spread if window is not None and window.spread else self.rules.spread
@@ -94,11 +94,21 @@ class Gates:
         if not reached:
             return None
         free, channel, cap = max(reached, key=lambda one: one[0])
-        what = {"email": "mail", "sms": "text", None: "message"}[channel]
-        because = f"capped: {cap.count} {what}{'' if cap.count == 1 else 's'} within {cap.per.words()}"
+        because = capped(channel, cap)
         if (send.if_capped or taken.journey.if_capped) == "skip":
             return Closed("skipped", because)
         return Closed("capped", because, free)
+
+
+def capped(channel: str | None, cap: Cap) -> str:
+    """Why a message may not go that comes under a full cap; `channel` is what the cap counts, None for all."""
+    what = {"email": "mail", "sms": "text", None: "message"}[channel]
+    return f"capped: {cap.count} {what}{'' if cap.count == 1 else 's'} within {cap.per.words()}"
+
+
+def never_open(why: str) -> str:
+    """Why a message never goes that would have to wait for an hour which does not come."""
+    return f"{why}, and none of the next days has an hour in which it may go"
 
 
 def load(definitions: Path) -> SendingRules:

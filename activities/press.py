@@ -257,7 +257,7 @@ def _assembled(boundary: str, text: Sequence[Part], page: Sequence[Part]) -> tup
         body.append(opening.encode())
         for run in _runs([*parts, "" if _ends_a_line(parts) else "\n"]):
             if isinstance(run, str):
-                body.append(_wire(run))
+                body.append(_wire(mime.body(run).replace("\r\n", "\n").replace("\r", "\n")))
             else:
                 holes.append((len(body), run))
                 body.append(b"")
@@ -285,9 +285,8 @@ def _ends_a_line(parts: Sequence[Part]) -> bool:
 def _wire(text: str) -> bytes:
     """Text in quoted-printable on lines of its own, with dots doubled (RFC 5321, section 4.5.2); where it ends within
     a line, a soft line break joins it to what follows."""
-    said = mime.body(text).replace("\r\n", "\n").replace("\r", "\n").encode()
     # The NUL takes the place that the soft line break may need: no line becomes longer than 76 (RFC 2045).
-    wired = b2a_qp(said + b"\0", istext=True)[:-3].replace(b"\n", b"\r\n").replace(b"\r\n.", b"\r\n..")
+    wired = b2a_qp(text.encode() + b"\0", istext=True)[:-3].replace(b"\n", b"\r\n").replace(b"\r\n.", b"\r\n..")
     wired = b"." + wired if wired[:1] == b"." else wired
     return wired if wired[-1:] == b"\n" else wired + _SOFT
 

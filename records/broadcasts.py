@@ -9,7 +9,7 @@ doubtful, claims beyond it have surely not left, and nobody who was taken for de
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    case,
     cast,
     delete,
     exists,
@@ -40,7 +41,7 @@ from records.ledger import Recipient, as_recipient, recipients
 from records.tables import broadcast_shards, broadcasts, customers, events, holds, segment_members, touches
 
 Status = Literal["planned", "running", "paused", "finished", "cancelled", "failed"]
-OPEN = ("planned", "running", "paused")
+OPEN: tuple[Status, ...] = ("planned", "running", "paused")
 """A broadcast that has not ended."""
 
 
@@ -114,6 +115,14 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether messages may leave: the broadcast's status, and the hold that keeps them, in words."""
+
+    status: Status
+    held: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ArmResult:
     """What came of one arm (None: the broadcast has none): touches by status, and people who opened, clicked, did."""
 
@@ -160,18 +169,29 @@ async def listing(db: AsyncConnection) -> list[BroadcastRow]:
     ]
 
 
-async def change(
-    db: AsyncConnection, broadcast: int, status: Status, *, only: Sequence[Status], now: datetime | None = None
-) -> bool:
-    """Bring a broadcast from one of these states to another; False where it is in none of them. `now` is noted as
-    the beginning or the end."""
-    values: dict[str, Any] = {"status": status}
-    if now is not None and status == "running":
-        values["started_at"] = func.coalesce(broadcasts.c.started_at, now)
-    elif now is not None:
-        values["finished_at"] = now
-    changed = update(broadcasts).where(broadcasts.c.id == broadcast, broadcasts.c.status.in_(only)).values(values)
-    return (await db.execute(changed)).rowcount == 1
+async def change(db: AsyncConnection, broadcast: int, status: Status, *, only: Sequence[Status]) -> bool:
+    """Bring a broadcast from one of these states to another; False where it is in none of them."""
+    changed = update(broadcasts).where(broadcasts.c.id == broadcast, broadcasts.c.status.in_(only))
+    return (await db.execute(changed.values(status=status))).rowcount == 1
+
+
+async def begin(db: AsyncConnection, broadcast: int, now: datetime) -> BroadcastRow:
+    """Note that a broadcast begins, and let it run unless somebody paused or cancelled it; returns it as it stands."""
+    status = case((broadcasts.c.status == "planned", "running"), else_=broadcasts.c.status)
+    values = {"status": status, "started_at": func.coalesce(broadcasts.c.started_at, now)}
+    row = await db.execute(
+        update(broadcasts).where(broadcasts.c.id == broadcast).values(values).returning(*broadcasts.c)
+    )
+    return BroadcastRow(**row.one()._mapping)
+
+
+async def finish(db: AsyncConnection, broadcast: int, status: Status, now: datetime) -> str:
+    """Note that a broadcast has ended; returns how, which is as somebody said before."""
+    ended = case((broadcasts.c.status.in_(OPEN), status), else_=broadcasts.c.status)
+    values = {"status": ended, "finished_at": func.coalesce(broadcasts.c.finished_at, now)}
+    done = update(broadcasts).where(broadcasts.c.id == broadcast).values(values).returning(broadcasts.c.status)
+    said: str = (await db.execute(done)).scalar_one()
+    return said
 
 
 async def note(db: AsyncConnection, broadcast: int, told: dict[str, Any]) -> None:
@@ -384,26 +404,25 @@ async def take_over(db: AsyncConnection, broadcast: int, shard: int, shards: int
 
 
 async def standing(
-    db: AsyncConnection,
-    broadcast: int,
-    shard: int,
-    epoch: int,
-    *,
-    leaving: int | None = None,
-    cursor: int | None = None,
-) -> str | None:
-    """The status of the broadcast, and, with it, that messages up to customer `leaving` are about to leave and that
-    everybody up to `cursor` is done with. None when somebody else has taken the shard over: then nothing may leave."""
-    values = {name: value for name, value in {"leaving": leaving, "cursor": cursor}.items() if value is not None}
+    db: AsyncConnection, broadcast: int, shard: int, epoch: int, *, channel: str, **marks: int
+) -> Standing | None:
+    """Whether messages may leave; and with it the marks: that those up to customer `leaving` are about to leave, that
+    everybody up to `cursor` is done with. None when somebody else has taken the shard over: then nothing may."""
     mine = (
         broadcast_shards.c.broadcast_id == broadcast,
         broadcast_shards.c.shard == shard,
         broadcast_shards.c.epoch == epoch,
     )
     status = select(broadcasts.c.status).where(broadcasts.c.id == broadcast).scalar_subquery()
-    moved = update(broadcast_shards).where(*mine).values(values or {"epoch": epoch}).returning(status)
-    said: str | None = (await db.execute(moved)).scalar_one_or_none()
-    return said
+    held = select(func.row_to_json(holds.table_valued())).where(_over(channel)).order_by(holds.c.since).limit(1)
+    moved = (
+        update(broadcast_shards)
+        .where(*mine)
+        .values(marks or {"epoch": epoch})
+        .returning(status.label("status"), held.scalar_subquery().label("held"))
+    )
+    row = (await db.execute(moved)).one_or_none()
+    return None if row is None else Standing(row.status, _held_words(row.held) if row.held else None)
 
 
 async def tallies(db: AsyncConnection, broadcast: int) -> dict[tuple[str, str | None], int]:
@@ -452,15 +471,15 @@ async def results(
     return [ArmResult(*row) for row in await db.execute(query)]
 
 
-async def waiting_for(db: AsyncConnection, channel: str) -> str | None:
-    """The hold under which nothing of a channel goes, in words."""
-    over = or_(holds.c.kind == "all", and_(holds.c.kind == "channel", holds.c.name == channel))
-    row = (await db.execute(select(holds).where(over).order_by(holds.c.since).limit(1))).one_or_none()
-    if row is None:
-        return None
-    what = "everything" if row.kind == "all" else f"the channel {row.name}"
-    because = f": {row.because}" if row.because else ""
-    return f"{what} is {'stopped' if row.mode == 'stop' else 'paused'} by {row.by}{because}"
+def _over(channel: str) -> ColumnElement[bool]:
+    """The holds under which nothing of a channel goes."""
+    return or_(holds.c.kind == "all", and_(holds.c.kind == "channel", holds.c.name == channel))
+
+
+def _held_words(hold: Mapping[str, Any]) -> str:
+    what = "everything" if hold["kind"] == "all" else f"the channel {hold['name']}"
+    because = f": {hold['because']}" if hold["because"] else ""
+    return f"{what} is {'stopped' if hold['mode'] == 'stop' else 'paused'} by {hold['by']}{because}"
 
 
 def _array(values: Sequence[Any], kind: Any) -> ColumnElement[Any]:

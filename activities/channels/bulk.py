@@ -141,8 +141,8 @@ class _Conversation(asyncio.Protocol):
         self._pipelining, self._size, self._utf8 = offers("pipelining"), offers("size"), offers("smtputf8")
         self._relay, self._timeouts, self._sender = channel.relay, channel.timeouts, channel.sender
         self._from = path("FROM", channel.sender)
-        # The library's client would hang up when it is forgotten.
-        self._client = connection.client
+        # The library hangs up when its own end of the connection is forgotten.
+        self._connection = connection
         self._transport = transport
         self._unread = b""
         self._said: list[bytes] = []
