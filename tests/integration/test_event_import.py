@@ -323,7 +323,7 @@ async def test_two_imports_of_the_same_file_at_once_are_refused(folder: Folder, 
         await may_go_on.wait()
         return await store(*given)
 
-    first._store = waits  # type: ignore[method-assign]
+    first._store = waits  # type: ignore[assignment, method-assign]
     running = asyncio.create_task(first.run(NOW))
     await began.wait()
     other = tmp_path / "copy.csv"

@@ -1,0 +1,95 @@
+"""A process that imports events, or sweeps, and dies by SIGKILL at one point of its work.
+
+`python -m tests.faults.mortal_import WHAT ADDRESS NAMESPACE DATABASE FILE HOME POINT TIMES`
+
+It dies when it passes the point for the how-manieth time TIMES says; with 0 it lives to the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from temporalio.client import Client
+
+from activities import event_import, sweeping
+from activities.audience import Router
+from activities.event_files import EventFile, Reading
+from activities.event_import import EventImport
+from activities.ingesting import Ingesting
+from journeys.sending import SendingRules
+from records import enrolments, events, imports, incoming
+from records.database import create_engine
+from workers.composition import compose
+from workers.settings import Settings
+
+STORING = ("before the rows", "after the rows", "before the commit", "after the commit")
+ROUTING = ("before the enrolments", "after the enrolments", "after the start", "after the signal", "after the mark")
+
+
+class Death:
+    """Strikes when a point is passed for the how-manieth time."""
+
+    def __init__(self, point: str, times: int) -> None:
+        self.point, self.left = point, times
+
+    def passing(self, point: str) -> None:
+        if point == self.point and self.left > 0:
+            self.left -= 1
+            if not self.left:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, owner: Any, name: str, before: str | None, after: str | None) -> None:
+        """Let death wait before and after a function of a module or a class."""
+        work = getattr(owner, name)
+
+        async def mortal(*given: Any, **more: Any) -> Any:
+            self.passing(before or "")
+            done = await work(*given, **more)
+            self.passing(after or "")
+            return done
+
+        setattr(owner, name, mortal)
+
+    def everywhere(self) -> None:
+        """Let death wait at every point."""
+        self.around(incoming, "store", "before the rows", "after the rows")
+        self.around(imports, "reach", None, "before the commit")
+        self.around(EventImport, "_store", None, "after the commit")
+        self.around(Router, "_enrol_by", "before the enrolments", None)
+        self.around(Router, "_start", "after the enrolments", "after the start")
+        self.around(Router, "wake", None, "after the signal")
+        self.around(enrolments, "mark_launched", None, "after the mark")
+        self.around(events, "mark_routed", None, "after the mark")
+
+
+async def live(what: str, address: str, namespace: str, database: str, file: Path, home: Path) -> None:
+    """One life."""
+    event_import.BATCH, sweeping.SETTLED = 40, timedelta()
+    engine = create_engine(database, pool_size=5)
+    client = await Client.connect(address, namespace=namespace)
+    settings = Settings(home=home, secret="a secret for tests only")
+    async with compose(settings, engine=engine, client=client, channels={}, rules=SendingRules()) as parts:
+        if what == "sweep":
+            await parts.sweeping.sweep()
+            return
+        now = datetime.now(UTC)
+        opened = EventFile(file, Reading(ZoneInfo("UTC"), {}), now)
+        await EventImport(Ingesting(engine, parts.audience.router), opened, unknown="create").run(now)
+
+
+def main(what: str, address: str, namespace: str, database: str, file: str, home: str, point: str, times: str) -> None:
+    """Live, and perhaps die."""
+    Death(point, int(times)).everywhere()
+    asyncio.run(live(what, address, namespace, database, Path(file), Path(home)))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
