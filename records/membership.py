@@ -46,7 +46,9 @@ from records.segments import UnknownSegment
 from records.tables import Transaction, customers, events, segment_members, segments
 
 FEW = 20_000
-"""So many customers are asked one by one; more are asked together."""
+"""So many customers whose answer could have changed are asked one by one; when they are more, everybody is asked."""
+RARE = 5_000
+"""So many of everybody are asked one by one, when the rest cannot meet a condition by what their rows say."""
 WHOLE_EVERY = timedelta(days=1)
 """How often all customers are asked, in case somebody wrote to the records past the triggers that note it."""
 MEMORY = "64MB"
@@ -74,7 +76,8 @@ async def evaluate(
     """
     await _lock(db, segment.segment)
     if customer_ids is not None:
-        asked = await _ask(db, segment, select(func.unnest(_array(customer_ids)).label("customer_id")), now)
+        these = select(func.unnest(_array(customer_ids)).label("customer_id"))
+        asked = await _ask(db, segment, these, now, FEW)
         return asked if asked is not None else await _ask_all(db, segment, now)
     mark, _, _ = await _marks(db, segment.segment, now)
     done = await _ask_all(db, segment, now)
@@ -92,7 +95,7 @@ async def catch_up(db: AsyncConnection, segment: Segment, now: datetime) -> Eval
     mark, last, whole_at = await _marks(db, segment.segment, now)
     done = None
     if last is not None and whole_at is not None and abs(now - whole_at) < WHOLE_EVERY and last.reaches(mark):
-        done = await _ask(db, segment, feed.changed(segment.where, last, now), now)
+        done = await _ask(db, segment, feed.changed(segment.where, last, now), now, FEW)
     whole = done is None
     if done is None:
         done = await _ask_all(db, segment, now)
@@ -129,9 +132,9 @@ async def _keep(db: AsyncConnection, segment: str, mark: Mark, *, whole: bool) -
     await db.execute(update(segments).where(segments.c.name == segment).values(**seen, **asked))
 
 
-async def _ask(db: AsyncConnection, segment: Segment, who: SelectBase, now: datetime) -> Evaluated | None:
+async def _ask(db: AsyncConnection, segment: Segment, who: SelectBase, now: datetime, most: int) -> Evaluated | None:
     """Ask these customers one by one; None when they are too many for that."""
-    some = select(who.subquery().c.customer_id).limit(FEW + 1).cte("some")
+    some = select(who.subquery().c.customer_id).limit(most + 1).cte("some")
     count = select(func.count()).select_from(some).scalar_subquery()
     each = select(some.c.customer_id).distinct().subquery()
     member = compile_condition(InSegment(segment=[segment.segment]), now, of=Of.FEW)
@@ -139,14 +142,14 @@ async def _ask(db: AsyncConnection, segment: Segment, who: SelectBase, now: date
     moving = (
         select(customers.c.id, member.label("member"))
         .join_from(each, customers, customers.c.id == each.c.customer_id)
-        .where(count <= FEW, member != meets)
+        .where(count <= most, member != meets)
         .subquery()
     )
     ids = func.array_agg(moving.c.id)
     asked, coming, going = (
         await db.execute(select(count, ids.filter(~moving.c.member), ids.filter(moving.c.member)).select_from(moving))
     ).one()
-    if asked > FEW:
+    if asked > most:
         return None
     entered = await _enter(db, segment.segment, select(func.unnest(_array(coming))), now) if coming else 0
     left = await _leave(db, segment.segment, select(func.unnest(_array(going))), now) if going else 0
@@ -157,7 +160,7 @@ async def _ask_all(db: AsyncConnection, segment: Segment, now: datetime) -> Eval
     """Ask all customers at once; or one by one when few are left to ask."""
     await db.execute(text(f"SET LOCAL work_mem = '{MEMORY}'"))
     few = _few(segment, now)
-    done = await _ask(db, segment, few, now) if few is not None else None
+    done = await _ask(db, segment, few, now, RARE) if few is not None else None
     if done is not None:
         return replace(done, asked=None)
     meets = question(segment.where, now).subquery("meets")
