@@ -21,6 +21,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from journeys.conditions import Condition, Day, MessageName, Model, Name, PositiveDuration, Slug, Text, read_scalar
 from journeys.loading import unknown_fields
 from journeys.nearest import unknown_word
+from journeys.program import Location
 from journeys.segments import missing
 from journeys.source import InvalidFile, Problem, Source
 from journeys.spreading import fraction
@@ -251,6 +252,14 @@ class LoadedBroadcast:
     @property
     def name(self) -> str:
         return self.broadcast.broadcast
+
+    @property
+    def places(self) -> list[tuple[str, Location]]:
+        """The messages that it names, each with its place in the file."""
+        arms = self.broadcast.ab.arms if self.broadcast.ab is not None else None
+        if arms:
+            return [(message, ("ab", "arms", arm)) for arm, message in arms.items()]
+        return [(self.broadcast.send or "", ("send",))]
 
     @cached_property
     def definition(self) -> dict[str, Any]:

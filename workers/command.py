@@ -17,6 +17,7 @@ from temporalio.service import RPCError
 from journeys.errors import WaymarkError
 from workers.child import leave
 from workers.commands import (
+    broadcasts,
     checking,
     customers,
     enrolling,
@@ -89,6 +90,7 @@ app.command("enrol")(enrolling.enrol)
 publishing.app.command("entries")(entries.entries)
 app.add_typer(publishing.app, name="journeys")
 app.add_typer(segments.app, name="segments")
+app.add_typer(broadcasts.app, name="broadcasts")
 reporting.app.command("forecast")(selling.forecast)
 reporting.app.command("sales-day")(selling.sales_day)
 reporting.app.command("rfm")(worth.rfm)

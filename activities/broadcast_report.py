@@ -1,0 +1,83 @@
+"""How a broadcast stands: what went, what did not and why, how fast it goes, and what its arms come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from records import broadcasts
+from records.broadcasts import OPEN, ArmResult, BroadcastRow
+
+PACE = timedelta(seconds=60)
+"""How far back the rate looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A broadcast at one moment. `meant` counts whom it meant when it began (None: it has not), `left` those of them
+    without a touch; `rate` is in messages per second over the last minute, `eta` when all would be done at that rate
+    (UTC). `uncertain` were cut off while they left: sent or not, nobody knows, and nobody gets a second one."""
+
+    broadcast: str
+    title: str
+    status: str
+    created_by: str
+    starts_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    meant: int | None
+    sent: int
+    leaving: int
+    failed: int
+    uncertain: int
+    skipped: dict[str, int]
+    failures: dict[str, int]
+    left: int | None
+    rate: float
+    eta: datetime | None
+    standing: list[str]
+    winner: str | None
+    decision: dict[str, Any] | None
+    arms: list[ArmResult] = field(default_factory=list)
+
+
+async def report(db: AsyncConnection, name: str, now: datetime) -> Report:
+    """How a broadcast stands. Raises `UnknownBroadcast`."""
+    row = await broadcasts.find(db, name)
+    of = row.broadcast
+    tallies = await broadcasts.tallies(db, row.id)
+
+    def by_reason(status: str) -> dict[str, int]:
+        found = {why or "": count for (state, why), count in tallies.items() if state == status}
+        return dict(sorted(found.items(), key=lambda one: (-one[1], one[0])))
+
+    def total(status: str) -> int:
+        return sum(by_reason(status).values())
+
+    meant = row.progress.get("meant")
+    left = max(meant - sum(tallies.values()), 0) if meant is not None and row.status in OPEN else None
+    rate = 0.0
+    if row.status == "running" and row.started_at is not None:
+        since = max(now - PACE, row.started_at)
+        rate = await broadcasts.pace(db, row.id, since) / max((now - since).total_seconds(), 1.0)
+    eta = now + timedelta(seconds=left / rate) if left and rate else None
+    event = of.ab.measure if of.ab is not None and not isinstance(of.ab.winner, str) else None
+    return Report(
+        row.name, of.title, row.status, row.created_by, row.starts_at, row.started_at, row.finished_at,
+        meant, total("sent"), total("claimed"), total("failed"), total("uncertain"), by_reason("skipped"),
+        by_reason("failed"), left, round(rate, 1), eta, _standing(row), row.winner, row.progress.get("decision"),
+        await broadcasts.results(db, row.id, event=event),
+    )  # fmt: skip
+
+
+def _standing(row: BroadcastRow) -> list[str]:
+    """Why it does not go on, in words, where it does not."""
+    told = [str(row.progress["because"])] if "because" in row.progress else []
+    shards = (one for name, one in sorted(row.progress.items()) if name.startswith("shard "))
+    for one in shards if row.status == "running" else ():
+        if one["state"] in ("held", "away") and one["because"] not in told:
+            told.append(one["because"])
+    return told

@@ -1,0 +1,310 @@
+"""`broadcasts`: one message to many, from the look ahead to what came of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from activities.broadcast_report import Report, report
+from activities.channels.channel import Message
+from activities.contacts import read_email, read_phone
+from activities.rendering import Templates
+from activities.studio import Preview
+from journeys import segments as segment_files
+from journeys.broadcast import LoadedBroadcast, load_all
+from journeys.errors import WaymarkError
+from journeys.fields import load_fields
+from journeys.nearest import unknown_word
+from journeys.source import InvalidFile
+from journeys.timing import require_aware
+from records import broadcasts, customers
+from records.broadcasts import OPEN, BroadcastRow
+from workers.commands.shared import AsJson, Clock, notice, out, person, print_json, print_lines, records, run, settings
+from workers.commands.shared import table as plain_table
+from workers.composition import compose
+
+app = typer.Typer(help="Broadcasts: one message to a segment, each contact once.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="A broadcast of definitions/broadcasts.", metavar="NAME")]
+Started = Annotated[str, typer.Argument(help="A broadcast that was started.", metavar="NAME")]
+As = Annotated[str | None, typer.Option("--as", help="Fill it in for this customer.", metavar="CUSTOMER")]
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List the broadcasts that were started, the newest first, and those of the files that were not."""
+
+    async def look() -> list[BroadcastRow]:
+        async with records() as engine, engine.connect() as db:
+            return await broadcasts.listing(db)
+
+    found, files = run(look()), _loaded()
+    lines: list[dict[str, Any]] = [
+        {"broadcast": one.name, "title": one.broadcast.title, "status": one.status, "starts_at": one.starts_at}
+        for one in found
+    ]
+    known = {one.name for one in found}
+    lines += [
+        {"broadcast": one.name, "title": one.broadcast.title, "status": "file", "starts_at": None}
+        for one in files
+        if one.name not in known
+    ]
+    if as_json:
+        print_lines(lines)
+        return
+    clock = Clock(settings())
+    shown = plain_table("broadcast", "title", "status", "starts")
+    for line in lines:
+        status = "not started" if line["status"] == "file" else line["status"]
+        shown.add_row(line["broadcast"], line["title"], status, clock(line["starts_at"]))
+    out.print(shown)
+
+
+@app.command("preview")
+def preview(name: Name, as_: As = None, as_json: AsJson = False) -> None:
+    """Show who would get a broadcast now, who is left out and why, and how it looks; nothing is sent."""
+    of = _file(name).broadcast
+
+    async def look() -> Preview:
+        async with compose(settings(), channels={}, lazy=True) as parts:
+            example = None
+            if as_ is not None:
+                async with parts.engine.connect() as db:
+                    example = await customers.find(db, as_)
+            return await parts.studio.preview(of, datetime.now(UTC), as_=example)
+
+    seen = run(look())
+    if as_json:
+        message = asdict(seen.message) if seen.message is not None else None
+        print_json({**asdict(seen), "waits": dict(seen.waits), "left_out": dict(seen.left_out), "message": message})
+        return
+    _show_preview(seen)
+
+
+@app.command("test")
+def try_out(
+    name: Name,
+    to: Annotated[str, typer.Option("--to", help="The address, or the phone number for a text.", metavar="ADDRESS")],
+    as_: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a broadcast's message to one address, every wording once. Its links concern nobody."""
+    of = _file(name).broadcast
+    try:
+        address = read_email(to) if of.channel == "email" else read_phone(to)
+    except ValueError as error:
+        raise WaymarkError(str(error)) from None
+
+    async def send() -> list[Message]:
+        async with compose(settings(), lazy=True) as parts:
+            now = datetime.now(UTC)
+            example = await parts.studio.example(of, now, as_)
+            return await parts.studio.test(of, address, example, now)
+
+    sent = run(send())
+    if as_json:
+        print_lines({"to": one.address, "subject": one.subject, "locale": one.locale, "key": one.key} for one in sent)
+        return
+    for one in sent:
+        notice(f"Sent to {one.address}: {one.subject or one.text}")
+
+
+@app.command("start")
+def start(
+    name: Name,
+    at: Annotated[datetime | None, typer.Option(help="When it begins, with its zone; else as its file says.",
+                                                formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"])] = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Start a broadcast. It goes once under its name."""
+    loaded = _file(name)
+
+    async def begin() -> BroadcastRow:
+        async with compose(settings(), channels={}) as parts:
+            moment = require_aware(at) if at is not None else None
+            return await parts.studio.start(loaded, at=moment, by=person(), now=datetime.now(UTC))
+
+    _said(run(begin()), as_json)
+
+
+@app.command("pause")
+def pause(name: Started, as_json: AsJson = False) -> None:
+    """Pause a broadcast: what is leaving leaves, then nothing more until it is resumed."""
+    _steer(name, "pause", as_json)
+
+
+@app.command("resume")
+def resume(name: Started, as_json: AsJson = False) -> None:
+    """Resume a broadcast from exactly where it stands."""
+    _steer(name, "resume", as_json)
+
+
+@app.command("cancel")
+def cancel(name: Started, as_json: AsJson = False) -> None:
+    """End a broadcast: what is leaving leaves, nobody else gets it."""
+    _steer(name, "cancel", as_json)
+
+
+@app.command("winner")
+def winner(
+    name: Started,
+    arm: Annotated[str, typer.Argument(help="The wording that the rest get.", metavar="ARM")],
+    as_json: AsJson = False,
+) -> None:
+    """Pick the winner of a trial instead of waiting for it."""
+
+    async def pick() -> BroadcastRow:
+        async with compose(settings(), channels={}, lazy=True) as parts:
+            return await parts.studio.pick(name, arm, by=person(), now=datetime.now(UTC))
+
+    _said(run(pick()), as_json)
+
+
+@app.command("show")
+def show(
+    name: Started,
+    follow: Annotated[bool, typer.Option("--follow", help="Draw it anew every second until it ends.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show how a broadcast stands: sent, left out and why, rate, what is left, and its arms."""
+
+    async def look() -> Report:
+        async with records() as engine, engine.connect() as db:
+            return await report(db, name, datetime.now(UTC))
+
+    found = run(look())
+    if as_json:
+        print_json(found)
+        return
+    if not follow or not out.is_terminal:
+        out.print(drawn(found, Clock(settings())))
+        return
+    clock = Clock(settings())
+    with Live(drawn(found, clock), console=out, refresh_per_second=4) as live:
+        while found.status in OPEN:
+            time.sleep(1)
+            found = run(look())
+            live.update(drawn(found, clock))
+
+
+def drawn(found: Report, clock: Clock) -> Group:
+    """A broadcast for the terminal."""
+    parts: list[Any] = [Text(f"{found.title} ({found.broadcast}): {found.status}", style="bold")]
+    when = f"started {clock(found.started_at)}" if found.started_at else f"starts {clock(found.starts_at)}"
+    parts.append(Text(f"{when}{f', ended {clock(found.finished_at)}' if found.finished_at else ''}, "
+                      f"by {found.created_by}"))  # fmt: skip
+    parts += [Text(f"stands still: {why}", style="yellow") for why in found.standing]
+    if found.meant:
+        done = found.meant - (found.left or 0)
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(ProgressBar(total=found.meant, completed=done, width=40), f"{done:,} of {found.meant:,}")
+        parts.append(bar)
+    figures = plain_table("what", "count", right=("count",))
+    figures.add_row("sent", f"{found.sent:,}")
+    if found.leaving:
+        figures.add_row("leaving", f"{found.leaving:,}")
+    for why, count in found.skipped.items():
+        figures.add_row(f"left out: {why}", f"{count:,}")
+    for why, count in found.failures.items():
+        figures.add_row(f"failed: {why}", f"{count:,}")
+    if found.uncertain:
+        figures.add_row("uncertain: nobody knows whether they went", f"{found.uncertain:,}")
+    if found.left is not None:
+        figures.add_row("left", f"{found.left:,}")
+    parts.append(figures)
+    if found.rate:
+        parts.append(Text(f"{found.rate:,.1f} a second{f', done about {clock(found.eta)}' if found.eta else ''}"))
+    if any(one.arm is not None for one in found.arms):
+        parts.append(_arms(found))
+    return Group(*parts)
+
+
+def _arms(found: Report) -> Table:
+    shown = plain_table("arm", "sent", "opened", "clicked", "converted", "", right=("sent", "opened", "clicked"))
+    for one in found.arms:
+        won = "won" if one.arm == found.winner else ""
+        because = f"{won}: {found.decision['because']}" if won and found.decision else won
+
+        def share(count: int, of: int = one.sent) -> str:
+            return f"{count:,} ({count / of:.1%})" if of else f"{count:,}"
+
+        shown.add_row(one.arm or "—", f"{one.sent:,}", share(one.opened), share(one.clicked),
+                      share(one.converted), because)  # fmt: skip
+    return shown
+
+
+def _show_preview(seen: Preview) -> None:
+    notice(f"{seen.broadcast} means {seen.meant:,} customers; {seen.would_get:,} would get it now.")
+    shown = plain_table("who", "count", right=("count",))
+    shown.add_row("would get it", f"{seen.would_get:,}")
+    for why, count in seen.waits.most_common():
+        shown.add_row(f"would get it later: {why}", f"{count:,}")
+    for why, count in seen.left_out.most_common():
+        shown.add_row(f"left out: {why}", f"{count:,}")
+    if seen.trial:
+        shown.add_row("of them in the trial", f"{seen.trial:,}")
+    out.print(shown)
+    if seen.waves:
+        clock = Clock(settings())
+        notice(f"In {len(seen.waves)} waves, from {clock(seen.waves[0])} to {clock(seen.waves[-1])}.")
+    samples = plain_table("id", "name", "address", "left out", right=("id",))
+    for one in seen.samples:
+        samples.add_row(str(one.customer), one.name, one.address or "—", one.because or "")
+    out.print(samples)
+    if seen.message is not None:
+        notice(f"To {seen.message.name or seen.message.address}, in {seen.message.locale}:")
+        if seen.message.subject is not None:
+            out.print(Text(seen.message.subject, style="bold"))
+        out.print(seen.message.text, markup=False, soft_wrap=True)
+
+
+def _steer(name: str, to: str, as_json: bool) -> None:
+    async def work() -> BroadcastRow:
+        async with compose(settings(), channels={}, lazy=True) as parts:
+            return await parts.studio.steer(name, to)
+
+    _said(run(work()), as_json)
+
+
+def _said(row: BroadcastRow, as_json: bool) -> None:
+    if as_json:
+        print_json(replace(row, progress={name: told for name, told in row.progress.items() if name == "decision"}))
+        return
+    starts = f", starts {Clock(settings())(row.starts_at)}" if row.status == "planned" else ""
+    won = f", {row.winner} won" if row.winner is not None else ""
+    notice(f"{row.name} is {row.status}{starts}{won}. `waymark broadcasts show {row.name}` says how it stands.")
+
+
+def _loaded() -> list[LoadedBroadcast]:
+    of = settings()
+    fields = load_fields(of.definitions / "fields.yaml")
+    named = {one.name for one in segment_files.load_all(of.definitions / "segments", fields)}
+    loaded = load_all(of.definitions / "broadcasts", fields, named)
+    templates = Templates(of.templates, of.workspace_locale)
+    problems = [
+        one.source.problem(place, f"{message}: {found}")
+        for one in loaded
+        for message, place in one.places
+        for found in templates.problems(message, set(fields))
+    ]
+    if problems:
+        raise InvalidFile(problems)
+    return loaded
+
+
+def _file(name: str) -> LoadedBroadcast:
+    known = {one.name: one for one in _loaded()}
+    if name not in known:
+        raise WaymarkError(
+            unknown_word(name, sorted(known), "is no broadcast of definitions/broadcasts"),
+            hint="Write definitions/broadcasts/NAME.yaml first.",
+        )
+    return known[name]
