@@ -8,29 +8,23 @@ idempotent.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from temporalio.client import Client, WorkflowHandle
-from temporalio.common import (
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
-from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
+from temporalio.service import RPCError
 
 from activities.calendar import Calendar
 from activities.entrance import Entrance
+from activities.launching import Launcher
 from activities.programs import Programs
 from activities.triggers import Triggers, Way
-from journeys import attributes
 from journeys.errors import WaymarkError
-from journeys.instruction import QUEUE, Event, Run
+from journeys.instruction import Event
 from records import enrolments, events
 from records.enrolments import Enrolment, NotEnrolled
 from records.events import Concern, StoredEvent
@@ -59,18 +53,15 @@ class Routed:
     away: str | None = None
 
 
-class Router:
+class Router(Launcher):
     """Carries stored events and enrolments to Temporal."""
 
     def __init__(
         self, database: AsyncEngine, client: Client, programs: Programs, entrance: Entrance, calendar: Calendar
     ) -> None:
+        super().__init__(database, client, programs, calendar)
         self.triggers = Triggers(programs)
-        self._database = database
-        self._client = client
-        self._programs = programs
         self._entrance = entrance
-        self._calendar = calendar
         self.afterwards: Callable[[Iterable[StoredEvent]], Awaitable[None]] | None = None
         """Hears of what turns have caused, once it is committed: the tasks of sales get their workflows."""
 
@@ -138,7 +129,7 @@ class Router:
                     one.enrolled = await self._enrol_by(db, concern, ways)
             for one in routed:
                 for enrolment in one.enrolled:
-                    await self._start(enrolment)
+                    await self.start(enrolment)
                 for enrolment in one.woken:
                     await self.wake(enrolment, Event(str(one.event.id), one.event.name, one.event.occurred_at))
         except Exception as error:
@@ -194,44 +185,6 @@ class Router:
             log.info("run %s waits for Temporal: %s", entered.id, away(error))
             return entered
         return replace(entered, launched_at=entered.begins_at)
-
-    async def launch(self, enrolment: Enrolment) -> None:
-        """Start the run's workflow, once: a second start finds the first."""
-        await self._start(enrolment)
-        async with self._database.begin() as db:
-            await enrolments.mark_launched(db, [enrolment.id], enrolment.begins_at)
-
-    async def _start(self, enrolment: Enrolment) -> None:
-        """A run that begins later than the present is started with that delay, on the server's clock."""
-        async with self._database.connect() as db:
-            program = await self._programs.get(db, enrolment.journey, enrolment.version)
-        delay = self._calendar.to_server(enrolment.begins_at) - datetime.now(UTC)
-        with contextlib.suppress(WorkflowAlreadyStartedError):
-            await self._client.start_workflow(
-                "CustomerJourney",
-                Run(enrolment.id, enrolment.journey, enrolment.version),
-                id=enrolment.workflow,
-                task_queue=QUEUE,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                start_delay=delay if delay > timedelta(seconds=1) else None,
-                static_summary=f"{program.journey.title} v{enrolment.version}",
-                static_details=f"Customer {enrolment.customer_id}, entry {enrolment.entry}. "
-                f"What happened and why: `waymark runs show {enrolment.id}`",
-                search_attributes=attributes.at_start(enrolment.journey, enrolment.version, enrolment.id),
-            )
-
-    async def wake(self, enrolment: Enrolment, event: Event) -> None:
-        """Signal an event to a run. A run that has ended, or has not begun, needs no waking: it reads the records."""
-        try:
-            await self.handle(enrolment).signal("happened", event)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-
-    def handle(self, enrolment: Enrolment) -> WorkflowHandle[Any, Any]:
-        """The run's workflow."""
-        return self._client.get_workflow_handle(enrolment.workflow)
 
 
 class Audience:

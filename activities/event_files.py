@@ -114,7 +114,7 @@ class EventFile:
             (self._who[0][0], ""),
         )
         said[kind] = who
-        said.setdefault("event", self._event)
+        said["event"] = said["event"].lower() if "event" in said else self._event
         if not said["at"]:
             raise InvalidEvent({"at": "is missing: say when it happened"})
         properties = {
@@ -182,7 +182,7 @@ class EventFile:
 
 def _name(event: str | None) -> str | None:
     try:
-        return None if event is None else read_name(event)
+        return None if event is None else read_name(event.lower())
     except ValueError as error:
         raise UnreadableTable(f"--event {error}") from None
 

@@ -89,8 +89,8 @@ def read_event(
 
 
 def read_name(value: object) -> str:
-    """A name such as `order.placed`; capitals are made small. Raises ValueError."""
-    name = value.strip().lower() if isinstance(value, str) else ""
+    """A name such as `order.placed`. Raises ValueError."""
+    name = value.strip() if isinstance(value, str) else ""
     if len(name) > LONGEST["event"] or not EVENT_NAME.fullmatch(name):
         raise ValueError(f"{str(value)[:60]!r} is no name of an event: small letters with dots, such as order.placed")
     return name

@@ -130,7 +130,8 @@ async def _file(here: Ground, ingesting: Ingesting, what: str, rows: Iterable[st
 
     began, now = time.monotonic(), datetime.now(UTC)
     opened = EventFile(path, Reading(ZoneInfo("UTC"), {}), now)
-    report = await EventImport(ingesting, opened, unknown="refuse").run(now, tell)
+    after = here.parts.audience.look_after
+    report = await EventImport(ingesting, opened, unknown="refuse", afterwards=after).run(now, tell)
     ended = time.monotonic()
     assert report.stored == report.rows, report
     _say(what, report.rows, stored_at - began)

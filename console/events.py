@@ -93,7 +93,8 @@ def read(item: object, now: datetime) -> Told:
     """One event of a request. Raises Problem 422 with everything that is wrong."""
     if not isinstance(item, dict):
         raise Problem(422, f"A JSON object is needed here, found {type(item).__name__}.")
-    errors = {name: f"is not known here; allowed: {', '.join(sorted(KNOWN))}" for name in sorted(item.keys() - KNOWN)}
+    others = (name.encode("utf-8", "replace").decode()[:100] for name in sorted(item.keys() - KNOWN))
+    errors = {name: f"is not known here; allowed: {', '.join(sorted(KNOWN))}" for name in others}
     properties = item.get("properties")
     if not isinstance(properties, dict | None):
         errors["properties"] = "must be an object"

@@ -63,7 +63,7 @@ class Death:
         self.around(imports, "reach", None, "before the commit")
         self.around(EventImport, "_store", None, "after the commit")
         self.around(Router, "_enrol_by", "before the enrolments", None)
-        self.around(Router, "_start", "after the enrolments", "after the start")
+        self.around(Router, "start", "after the enrolments", "after the start")
         self.around(Router, "wake", None, "after the signal")
         self.around(enrolments, "mark_launched", None, "after the mark")
         self.around(events, "mark_routed", None, "after the mark")

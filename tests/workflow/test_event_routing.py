@@ -117,7 +117,7 @@ async def test_an_event_that_cannot_be_routed_keeps_no_other_from_its_way(
     await stage.publish(THANKS)
     ann, bob = await stage.customer("Ann", tags=["keen"]), await stage.customer("Bob", tags=["keen"])
     router = stage.parts.audience.router
-    start = router._start
+    start = router.start
 
     async def refuses(run: enrolments.Enrolment) -> None:
         if run.customer_id == ann:
@@ -127,7 +127,7 @@ async def test_an_event_that_cannot_be_routed_keeps_no_other_from_its_way(
     for customer in (ann, bob):
         await stage.store(customer, "order.placed", -HOUR, value=60)
     with monkeypatch.context() as patched:
-        patched.setattr(router, "_start", refuses)
+        patched.setattr(router, "start", refuses)
         routed = await router.route_page(await unrouted(stage), stage.start)
     assert {one.event.customer_id: one.away for one in routed} == {ann: "no way", bob: None}
     assert [one.customer_id for one in await unrouted(stage)] == [ann]

@@ -1,0 +1,98 @@
+"""`waymark events import` as somebody at a terminal has it, over a database, with no Temporal server anywhere."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.conftest import PATIENCE, ROOT, clean_environment
+
+ORDERS = """Customer ID,Order Date,Total,Order No,Gift
+c1,2026-01-05 10:00,84.50,00123,true
+c1,2026-02-06 11:30,"1,234.50",00124,
+c2,2026-02-07,12,00125,
+c1,1970-01-01,5,00126,
+c1,2300-01-01,5,00127,
+c1,2026-02-08,-3,00128,
+c1,2026-02-08,NaN,00129,
+"""
+
+
+class Terminal:
+    def __init__(self, home: Path, database_url: str) -> None:
+        self.home, self.environment = home, clean_environment(WAYMARK_DATABASE_URL=database_url)
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "workers", "--home", str(self.home), *arguments],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+
+    def report(self, *arguments: str) -> dict[str, Any]:
+        ran = self(*arguments, "--json")
+        assert ran.returncode == 0, ran.stderr
+        found: dict[str, Any] = json.loads(ran.stdout)
+        return found
+
+
+@pytest.fixture
+def waymark(tmp_path: Path, database_url: str) -> Terminal:
+    terminal = Terminal(tmp_path / "home", database_url)
+    people = tmp_path / "people.csv"
+    people.write_text("external_id,email\nc1,ada@acme.example\n")
+    assert terminal("import", str(people)).returncode == 0
+    return terminal
+
+
+def test_a_history_of_orders_is_tried_imported_and_imported_again(waymark: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(ORDERS)
+    asked = ["events", "import", str(file), "--event", "order.placed", "--map", "Order No=key", "--time-zone",
+             "Europe/Berlin"]  # fmt: skip
+    tried = waymark.report(*asked, "--dry-run")
+    done = waymark.report(*asked)
+    again = waymark.report(*asked)
+    for report, stored, duplicates in ((tried, 2, 0), (done, 2, 0), (again, 0, 2)):
+        assert (report["rows"], report["stored"], report["duplicates"]) == (7, stored, duplicates)
+        assert [(one["line"], one["field"]) for one in report["rejected"]] == [
+            (4, "external_id"), (5, "at"), (6, "at"), (7, "value"), (8, "value"),
+        ]  # fmt: skip
+        assert all(one["error"] for one in report["rejected"])
+    assert (tried["rejects"], done["columns"]["Order No"], done["columns"]["Gift"]) == (None, "key", "gift")
+    with Path(done["rejects"]).open(encoding="utf-8-sig", newline="") as rejects:
+        assert [row["Order No"] for row in csv.DictReader(rejects)] == ["00125", "00126", "00127", "00128", "00129"]
+    created = waymark.report(*asked, "--unknown", "create")
+    assert (created["stored"], created["duplicates"], created["created_customers"]) == (1, 2, 1)
+    shown = waymark("customers", "show", "c2").stdout
+    assert "order.placed" in shown
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "said"),
+    [
+        ("customer,at\nc1,2026-01-01\n", [], "no column says what happened"),
+        ("event,at\norder.placed,2026-01-01\n", [], "no column says who it happened to"),
+        ("customer,event\nc1,order.placed\n", [], "no column says when it happened"),
+        ("customer,event,at\n", ["--map", "Kunde=customer"], "has no column 'Kunde'"),
+        ("customer,event,at\n", ["--map", "customer"], "--map 'customer' says nothing"),
+        ("customer,event,at\n", ["--time-zone", "Mars/Olympus"], "'Mars/Olympus' is no time zone"),
+        ("customer,at\n", ["--event", "Order Placed"], "is no name of an event"),
+        ("", [], "is empty"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_in_a_line_that_says_what_to_do(
+    waymark: Terminal, tmp_path: Path, content: str, options: list[str], said: str
+) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text(content)
+    ran = waymark("events", "import", str(file), *options)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert said in ran.stderr
+    assert len(ran.stderr.splitlines()) <= 2
+    assert not (tmp_path / "events.rejects.csv").exists()
