@@ -18,6 +18,7 @@ from console import api, callbacks, public
 from console.app import create_app
 from journeys import conditions, definition, lifecycle, sales, scoring, segments, steps
 from journeys.fields import parse_fields
+from journeys.identities import parse_identity
 from journeys.loading import parse
 from journeys.sending import Cap, ChannelRules, SendingRules, Window
 from journeys.source import InvalidFile, Source
@@ -382,6 +383,8 @@ def test_every_example_in_yaml_is_right(where: str, block: str) -> None:
         segments.parse(block, where, FIELDS)
     elif first == "orders":
         lifecycle.parse(block, where, FIELDS)
+    elif first == "join_by":
+        parse_identity(block, where)
     elif first == "half_life":
         scoring.parse(block, where, FIELDS)
     elif first == "channels":
