@@ -9,6 +9,7 @@ doubtful, claims beyond it have surely not left, and nobody who was taken for de
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -227,8 +228,8 @@ def _drawn(of: Broadcast) -> ColumnElement[bool]:
     assert of.ab is not None
     digest = func.sha256(func.convert_to(func.concat(of.lot, "/", customers.c.id), "UTF8"))
     digits = func.concat("x", func.left(func.encode(digest, "hex"), 14))
-    draw = cast(cast(digits, BIT(56)), BigInteger).op(">>")(3)
-    return draw < int(of.ab.share * (1 << 53))
+    # 56 bits, where `fraction` takes the first 53.
+    return cast(cast(digits, BIT(56)), BigInteger) < math.ceil(of.ab.share * (1 << 53)) << 3
 
 
 Part = Literal["all", "trial", "rest"]
@@ -327,7 +328,7 @@ async def claim(db: AsyncConnection, broadcast: int, of: Broadcast, claims: Sequ
         because=(Text, [one.because for one in claims]),
     )
     moment = literal(at, TIMESTAMP(timezone=True))
-    settled = select(moment).where(rows.c.status == "skipped").scalar_subquery()
+    settled = case((rows.c.status == "skipped", moment))
     columns = {
         **{name: rows.c[name] for name in rows.c.keys()},  # noqa: SIM118 (a collection of columns is no mapping)
         "broadcast_id": literal(broadcast, BigInteger),

@@ -128,7 +128,7 @@ async def test_each_gets_it_when_it_is_that_time_where_it_lives(stage: Stage) ->
     [berlin] = await readers(stage, "Ann", time_zone="Europe/Berlin")
     [tokyo] = await readers(stage, "Bob", time_zone="Asia/Tokyo")
     [nowhere] = await readers(stage, "Cem")
-    row, handle = await start_skipping(stage, f'{SPRING}start: {{local: "09:00", on: {day}}}')
+    _, handle = await start_skipping(stage, f'{SPRING}start: {{local: "09:00", on: {day}}}')
     assert await outcome(handle) == "finished"
     claimed = {one.customer_id: one.claimed_at for one in await touches_of(stage, berlin, tokyo, nowhere)}
     for one, zone in ((berlin, "Europe/Berlin"), (tokyo, "Asia/Tokyo"), (nowhere, "UTC")):
@@ -194,7 +194,7 @@ async def test_a_pause_stops_it_where_it_stands_and_a_resume_goes_on_from_there(
             await studio.steer("spring", "pause")
 
     stage.mailbox.meanwhile = pause
-    row, handle = await start(stage, f"{SPRING}throttle: 3600 per hour")
+    _, handle = await start(stage, f"{SPRING}throttle: 3600 per hour")
     await until(stage, handle, "**paused**")
     assert Counter(one.status for one in await touches_of(stage, *people)) == {"sent": 2}
     await studio.steer("spring", "resume")
@@ -211,7 +211,7 @@ async def test_what_is_cancelled_sends_nothing_more_and_claims_nothing(stage: St
             await stage.parts.studio.steer("spring", "cancel")
 
     stage.mailbox.meanwhile = cancel
-    row, handle = await start(stage, f"{SPRING}throttle: 3600 per hour")
+    _, handle = await start(stage, f"{SPRING}throttle: 3600 per hour")
     assert await outcome(handle) == "cancelled"
     assert [one.status for one in await touches_of(stage, *people)] == ["sent"]
     with pytest.raises(BroadcastEnded):
@@ -222,7 +222,7 @@ async def test_a_channel_that_is_paused_holds_it_and_nobody_is_passed_over(stage
     await readers(stage, "Ann", "Bob")
     async with stage.engine.begin() as db:
         await holds.hold(db, "channel", "email", by="marie", because="wrong price", now=stage.start)
-    row, handle = await start(stage, SPRING)
+    _, handle = await start(stage, SPRING)
     await until(stage, handle, "paused by marie: wrong price")
     assert stage.mailbox.messages == []
     async with stage.engine.begin() as db:
@@ -234,7 +234,7 @@ async def test_a_channel_that_is_paused_holds_it_and_nobody_is_passed_over(stage
 
 async def test_a_broadcast_goes_once(stage: Stage) -> None:
     await readers(stage, "Ann")
-    row, handle = await start(stage, SPRING)
+    _, handle = await start(stage, SPRING)
     assert await outcome(handle) == "finished"
     with pytest.raises(BroadcastEnded, match="was started already"):
         await start(stage, SPRING)
