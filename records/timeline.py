@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, Table, Text, case, cast, func, lit
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from records.tables import changes, consents, enrolments, events, merges, score_entries, tasks, touches
+from records.tables import changes, consents, enrolments, events, merges, score_entries, task_history, tasks, touches
 
 Kind = Literal[
     "entered",
@@ -24,6 +24,7 @@ Kind = Literal[
     "untag",
     "consent",
     "task",
+    "task_step",
     "task_done",
     "left",
     "merged",
@@ -79,7 +80,7 @@ def _parts(customer_id: int) -> list[Select[Any]]:
             func.jsonb_strip_nulls(func.jsonb_build_object(*pairs), type_=JSONB).label("detail"),
             (cast(null(), Text) if journey is None else journey).label("journey"),
         )
-        mine = table.c[whose] == customer_id
+        mine = table.c[whose] == customer_id if table is not task_history else table.c.task_id.in_(its_tasks)
         return select(*columns).where(mine, at.is_not(None)).order_by(at.desc(), table.c.id.desc())
 
     def journey_of(table: Table) -> ColumnElement[Any]:
@@ -87,7 +88,8 @@ def _parts(customer_id: int) -> list[Select[Any]]:
         return run.scalar_subquery()
 
     e, t, s, c, o, k, n = events.c, touches.c, score_entries.c, changes.c, consents.c, tasks.c, enrolments.c
-    m = merges.c
+    m, h = merges.c, task_history.c
+    its_tasks = select(k.id).where(k.customer_id == customer_id)
     other = _name_of(m.before) + literal(" (customer ") + cast(m.gone_id, Text) + literal(")")
     points = case((s.points > 0, literal("+") + cast(s.points, Text)), else_=cast(s.points, Text))
     arrow = func.coalesce(c.old, "nothing") + literal(" → ") + func.coalesce(c.new, "nothing")
@@ -111,15 +113,18 @@ def _parts(customer_id: int) -> list[Select[Any]]:
         part(tasks, 6, k.created_at, "task", k.title,
              {"task": k.id, "queue": k.queue, "status": k.status, "because": k.because, "due_at": k.due_at},
              journey_of(tasks)),
-        part(tasks, 7, k.done_at, "task_done", k.title + literal(": ") + func.coalesce(k.outcome, ""),
+        part(task_history, 7, h.at, "task_step", literal("task ") + cast(h.task_id, Text) + literal(" ") + h.kind
+             + func.coalesce(literal(": ") + h.rep, ""),
+             {"task": h.task_id, "step": h.kind, "rep": h.rep, "because": h.because}),
+        part(tasks, 8, k.done_at, "task_done", k.title + literal(": ") + func.coalesce(k.outcome, ""),
              {"task": k.id, "queue": k.queue, "outcome": k.outcome, "by": k.done_by, "note": k.note},
              journey_of(tasks)),
-        part(enrolments, 8, n.ended_at, "left", literal("left ") + n.journey + literal(": ")
+        part(enrolments, 9, n.ended_at, "left", literal("left ") + n.journey + literal(": ")
              + func.coalesce(n.outcome, n.status),
              {"enrolment": n.id, "status": n.status, "outcome": n.outcome, "because": n.because}, n.journey),
-        part(merges, 9, m.at, "merged", literal("merged with ") + other,
+        part(merges, 10, m.at, "merged", literal("merged with ") + other,
              {"merge": m.id, "customer": m.gone_id, "by": m.by, "because": m.because}, whose="kept_id"),
-        part(merges, 10, m.undone_at, "unmerged", literal("separated again from ") + other,
+        part(merges, 11, m.undone_at, "unmerged", literal("separated again from ") + other,
              {"merge": m.id, "customer": m.gone_id, "by": m.undone_by}, whose="kept_id"),
     ]  # fmt: skip
 

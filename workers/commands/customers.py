@@ -46,7 +46,8 @@ NEWEST = 100
 MARKS = {
     "entered": ("→", "cyan"), "left": ("←", "cyan"), "event": ("•", "white"), "touch": ("✉", "blue"),
     "score": ("▲", "green"), "stage": ("◆", "magenta"), "property": ("◇", "dim"), "tag": ("#", "dim"),
-    "untag": ("#", "dim"), "consent": ("§", "yellow"), "task": ("☎", "bold red"), "task_done": ("✓", "bold green"),
+    "untag": ("#", "dim"), "consent": ("§", "yellow"), "task": ("☎", "bold red"),
+    "task_step": ("☎", "dim"), "task_done": ("✓", "bold green"),
     "merged": ("⋈", "bold"), "unmerged": ("⋈", "bold"),
 }  # fmt: skip
 """How each kind of entry is marked on the timeline: sign and style."""
