@@ -29,7 +29,10 @@ class Events:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self._ingesting = Ingesting(parts.database, parts.audience.router, parts.identity)
+
+    @property
+    def _ingesting(self) -> Ingesting:
+        return Ingesting(self.parts.database, self.parts.audience.router, self.parts.identity)
 
     async def put(self, request: Request) -> Response:
         """Take one event, or many: those whose key is known change nothing."""

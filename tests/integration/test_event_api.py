@@ -21,7 +21,7 @@ __all__ = ["ada", "client", "http", "namespaces", "parts", "server", "welcome"]
 
 
 async def put(http: httpx.AsyncClient, *items: Any) -> list[dict[str, Any]]:
-    answer = await http.post("/v1/events", json=list(items))
+    answer = await http.post("/v1/events", content=json.dumps(items))
     assert answer.status_code == 202, answer.text
     found: list[dict[str, Any]] = answer.json()["events"]
     return found
