@@ -185,7 +185,7 @@ OVERVIEW = text("""
             WHERE touch_id IS NOT NULL AND name = 'email.clicked') AS clicked,
            (SELECT count(*) FROM touches WHERE status = 'uncertain') AS uncertain,
            (SELECT count(*) FROM suppressions) AS suppressed,
-           (SELECT count(*) FROM tasks WHERE status <> 'done') AS open_tasks,
+           (SELECT count(*) FROM tasks WHERE status IN ('open', 'claimed')) AS open_tasks,
            (SELECT count(*) FROM events WHERE routed_at IS NULL) AS unrouted
 """)
 

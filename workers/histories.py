@@ -16,6 +16,7 @@ from temporalio.worker import Replayer
 
 from journeys import attributes
 from journeys.errors import WaymarkError
+from journeys.salestask import SalesTask
 from journeys.workflow import SHAPE, CustomerJourney
 from workers.versioning import DEPLOYMENT
 from workers.worker import sandbox
@@ -23,6 +24,7 @@ from workers.worker import sandbox
 FIRST_SHAPE = "1"
 """The shape of histories that name none: they were recorded before workers said theirs."""
 OPEN = "WorkflowType = 'CustomerJourney' AND ExecutionStatus = 'Running'"
+PROMISED = "WorkflowType = 'SalesTask' AND ExecutionStatus = 'Running'"
 AT_ONCE = 8
 """Histories fetched at the same time."""
 
@@ -97,7 +99,7 @@ async def replay(kept: AsyncIterator[Kept]) -> AsyncIterator[Replayed]:
 
     # The SDK's core would write each misfit to standard output, too.
     quiet = Runtime(telemetry=TelemetryConfig(logging=None))
-    replayer = Replayer(workflows=[CustomerJourney], workflow_runner=sandbox(), runtime=quiet)
+    replayer = Replayer(workflows=[CustomerJourney, SalesTask], workflow_runner=sandbox(), runtime=quiet)
     async with replayer.workflow_replay_iterator(histories()) as results:
         done = 0
         async for result in results:
@@ -107,14 +109,17 @@ async def replay(kept: AsyncIterator[Kept]) -> AsyncIterator[Replayed]:
 
 
 async def sample(client: Client, size: int) -> list[WorkflowExecution]:
-    """Open runs of this release's shape, the same number of each journey and version as far as there are any."""
-    shape = f"{OPEN} AND TemporalWorkerDeploymentVersion = '{DEPLOYMENT}:{SHAPE}'"
+    """Open runs of this release's shape, the same number of each journey and version as far as there are any, and of
+    the tasks of sales."""
+    ours = f"TemporalWorkerDeploymentVersion = '{DEPLOYMENT}:{SHAPE}'"
+    shape = f"{OPEN} AND {ours}"
     groups: list[list[WorkflowExecution]] = []
     async for journey in _values(client, shape, attributes.JOURNEY.name):
         own = f"{shape} AND {attributes.JOURNEY.name} = {journey}"
         async for version in _values(client, own, attributes.VERSION.name):
             query = f"{own} AND {attributes.VERSION.name} = {version}"
             groups.append([run async for run in client.list_workflows(query, limit=size)])
+    groups.append([run async for run in client.list_workflows(f"{PROMISED} AND {ours}", limit=size)])
     return _spread(groups, size)
 
 

@@ -66,7 +66,7 @@ def _tasks(work: list[Task], clock: Clock) -> Table:
     outcomes = ", ".join(
         f"{sum(task.outcome == outcome for task in done)} {outcome}" for outcome in ("won", "lost", "nurture")
     )
-    waiting = [task for task in work if task.status != "done"]
+    waiting = [task for task in work if task.status in ("open", "claimed")]
     shown = table("task", "queue", "what", "score", "due", right=("task", "score"))
     shown.title = f"Sales: {len(done)} tasks done ({outcomes}), {len(waiting)} waiting"
     for task in waiting[:SHOWN_TASKS]:

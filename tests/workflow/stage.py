@@ -187,6 +187,7 @@ async def staged(
     workers: int = 1,
     rules: SendingRules | None = None,
     start: datetime | None = None,
+    definitions: Path = ROOT / "definitions",
 ) -> AsyncIterator[Stage]:
     """A stage whose workers run for the length of the block; it begins at `start`, which may lie in the past.
 
@@ -199,7 +200,7 @@ async def staged(
     port = server.sockets[0].getsockname()[1]
     settings = Settings(
         home=home,
-        definitions=ROOT / "definitions",
+        definitions=definitions,
         templates=templates,
         secret="a secret for tests only",
     )
