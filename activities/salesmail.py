@@ -87,7 +87,7 @@ def _row(line: Line, week: WorkWeek) -> dict[str, Any]:
     return {
         "id": line.id, "title": line.title, "customer": line.customer, "queue": line.queue, "rep": line.rep,
         "due": _moment(line.due_at, week), "outcome": (line.outcome or "").replace("_", " "),
-        "reason": line.reason or "", "amount": money(line.amount) if line.amount is not None else "",
+        "reason": line.reason or "", "because": "", "amount": money(line.amount) if line.amount is not None else "",
     }  # fmt: skip
 
 
