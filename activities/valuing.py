@@ -51,13 +51,14 @@ class Valuing:
     async def evaluate_for(self, customer_ids: Sequence[int], now: datetime) -> None:
         """Work out the figures and stages of these customers, after something happened to them, and tell journeys.
 
-        Who is not in a stage yet is taken to come from the first, once everybody has been looked at.
+        Nothing is said of stages before everybody has been looked at once. One customer who is in no stage yet is taken
+        to come from the first; of many, who came with a file, nobody moves.
         """
         async with self._database.begin() as db:
             await values.refresh_some(db, self._orders, customer_ids, now, self._zone)
             moved = 0
             if self._rules is not None and await values.evaluated_at(db) is not None:
-                first = self._rules.stages[0].stage
+                first = self._rules.stages[0].stage if len(customer_ids) == 1 else None
                 moved = await lifecycle.evaluate(db, self._rules, now, customer_ids, newcomers_from=first)
         if moved:
             await self._tell(now, Pulse(), customer_ids)

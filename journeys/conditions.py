@@ -390,3 +390,14 @@ def leaves(condition: Condition) -> list[Condition]:
             return leaves(part)
         case _:
             return [condition]
+
+
+def spans_time(condition: Condition) -> bool:
+    """Whether it counts back from the present, so that time alone may change the answer."""
+    for leaf in leaves(condition):
+        match leaf:
+            case Happened(event=EventTest(within=span)) | Touched(touched=TouchTest(within=span)) if span is not None:
+                return True
+            case Worth(value=WorthTest(days_since_order=days)) if days is not None:
+                return True
+    return False

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.scoring import MILLION, Scoring, capped, contribution, whole
@@ -122,17 +122,20 @@ async def _fit(
 
 
 async def _engagement(db: AsyncConnection, customer_id: int, rules: Scoring, at: datetime) -> list[EngagementPart]:
+    moment = literal(at, events.c.occurred_at.type)
     columns = [
         column.label(f"{name}{n}")
         for n, rule in enumerate(rules.engagement)
         for name, column in (
-            ("left", counted(rules, rule, at)), ("events", func.count().filter(meets(rule))),
+            ("left", counted(rules, rule, moment)), ("events", func.count().filter(meets(rule))),
             ("last", func.max(events.c.occurred_at).filter(meets(rule))),
         )
     ]  # fmt: skip
     if not columns:
         return []
-    row = (await db.execute(select(*columns).where(countable(rules, at), events.c.customer_id == customer_id))).one()
+    row = (
+        await db.execute(select(*columns).where(countable(rules, moment), events.c.customer_id == customer_id))
+    ).one()
     found = row._mapping
     parts = []
     for n, rule in enumerate(rules.engagement):

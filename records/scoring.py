@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -20,6 +20,7 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     extract,
@@ -35,6 +36,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
+from journeys.conditions import spans_time
 from journeys.scoring import FADED, MILLION, MOST, SECONDS, EngagementRule, Scoring
 from records.conditions import compile_condition, event_meets
 from records.scores import ScoreChange
@@ -42,6 +44,10 @@ from records.tables import customers, events, fits, score_entries
 
 Who = Callable[[ColumnElement[Any]], ColumnElement[bool]]
 """Whom a statement means, told of a column that holds customers' ids."""
+Moment = ColumnElement[datetime]
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+_KEPT: dict[int, tuple[Scoring, Select[Any]]] = {}
+_MOST_KEPT = 8
 _ARGUMENTS = 40
 """Pairs that one call builds an object of: PostgreSQL takes 100 arguments at most."""
 
@@ -60,10 +66,17 @@ async def page(db: AsyncConnection, after: int, limit: int) -> list[int]:
     return list((await db.execute(mine.with_for_update(key_share=True))).scalars())
 
 
+_LOCK = (
+    select(customers.c.id)
+    .where(customers.c.id == func.any(bindparam("ids", type_=ARRAY(BigInteger))))
+    .order_by(customers.c.id)
+    .with_for_update(key_share=True)
+)
+
+
 async def lock(db: AsyncConnection, customer_ids: Sequence[int]) -> None:
     """Keep everybody else away from the scores of these customers until the transaction ends."""
-    mine = select(customers.c.id).where(customers.c.id.in_(list(customer_ids))).order_by(customers.c.id)
-    await db.execute(mine.with_for_update(key_share=True))
+    await db.execute(_LOCK, {"ids": list(customer_ids)})
 
 
 async def apply(db: AsyncConnection, rules: Scoring, customer_ids: Sequence[int], now: datetime) -> list[Rescored]:
@@ -71,8 +84,30 @@ async def apply(db: AsyncConnection, rules: Scoring, customer_ids: Sequence[int]
     changed. Points of fit are kept with their time where they changed. Done again, nothing changes."""
     if not customer_ids:
         return []
-    ids = literal(list(customer_ids), ARRAY(BigInteger))
-    fresh = materialized(worked_out(rules, now, lambda column: column == func.any(ids)), "fresh")
+    found = _statement(rules) if _timeless(rules) else _application(rules, now)
+    rows = await db.execute(found, {"ids": list(customer_ids), "now": now})
+    return [Rescored(row.id, ScoreChange(row.before, row.score)) for row in rows]
+
+
+def _timeless(rules: Scoring) -> bool:
+    """Whether fit asks for no span of time, so that the statement is the same whenever it is asked."""
+    return not any(spans_time(rule.when) for rule in rules.fit)
+
+
+def _statement(rules: Scoring) -> Select[Any]:
+    """`_application`, kept for rules that were asked for before: building it takes longer than running it."""
+    known = _KEPT.get(id(rules))
+    if known is None or known[0] is not rules:
+        if len(_KEPT) >= _MOST_KEPT:
+            _KEPT.clear()
+        known = _KEPT[id(rules)] = rules, _application(rules, _ANY_TIME)
+    return known[1]
+
+
+def _application(rules: Scoring, fit_at: datetime) -> Select[Any]:
+    """What `apply` does, for the customers `ids` at the moment `now`, both given when it is run."""
+    ids, now = bindparam("ids", type_=ARRAY(BigInteger)), bindparam("now", type_=customers.c.scored_at.type)
+    fresh = materialized(_figures(rules, fit_at, now, lambda column: column == func.any(ids)), "fresh")
     c = customers.c
     later = c.scored_at > now
     changed = (
@@ -92,18 +127,25 @@ async def apply(db: AsyncConnection, rules: Scoring, customer_ids: Sequence[int]
     )  # fmt: skip
     noted = insert(fits).from_select(
         ["customer_id", "at", "points", "parts"],
-        select(fresh.c.id, literal(now, fits.c.at.type), fresh.c.fit, fresh.c.parts)
+        select(fresh.c.id, now, fresh.c.fit, fresh.c.parts)
         .where(last.is_distinct_from(fresh.c.parts)),
     ).cte("noted")  # fmt: skip
-    moved = select(changed).where(changed.c.before != changed.c.score).order_by(changed.c.id).add_cte(noted)
-    return [Rescored(row.id, ScoreChange(row.before, row.score)) for row in await db.execute(moved)]
+    return select(changed).where(changed.c.before != changed.c.score).order_by(changed.c.id).add_cte(noted)
 
 
 def worked_out(rules: Scoring, now: datetime, who: Who) -> Select[Any]:
     """What customers come to by these rules at a moment: `id`, `before` and `graded` (as they stand), `fit`, `parts`,
     `score`, `grade`. Events count up to the moment, journeys' points all."""
+    return _figures(rules, now, _literally(now), who)
+
+
+def _literally(now: datetime) -> ColumnElement[datetime]:
+    return literal(now, events.c.occurred_at.type)
+
+
+def _figures(rules: Scoring, fit_at: datetime, now: Moment, who: Who) -> Select[Any]:
     c = customers.c
-    fit = materialized(_fitting(rules, now, who), "fitting")
+    fit = materialized(_fitting(rules, fit_at, who), "fitting")
     done = _engaged(rules, now, who).subquery("engaged")
     given = _given(rules, now, who).subquery("given")
     millionths = func.coalesce(done.c.millionths, 0) + func.coalesce(given.c.millionths, 0)
@@ -132,7 +174,7 @@ def _fitting(rules: Scoring, now: datetime, who: Who) -> Select[Any]:
     return select(customers.c.id, *held).where(who(customers.c.id))
 
 
-def _engaged(rules: Scoring, now: datetime, who: Who) -> Select[Any]:
+def _engaged(rules: Scoring, now: Moment, who: Who) -> Select[Any]:
     """What engagement comes to, capped, in millionths, for each customer with an event that counts."""
     totals = [_capped(counted(rules, rule, now), rule.cap) for rule in rules.engagement]
     return (
@@ -142,7 +184,7 @@ def _engaged(rules: Scoring, now: datetime, who: Who) -> Select[Any]:
     )
 
 
-def _given(rules: Scoring, now: datetime, who: Who) -> Select[Any]:
+def _given(rules: Scoring, now: Moment, who: Who) -> Select[Any]:
     """What journeys' points come to, in millionths."""
     brought = _contribution(score_entries.c.points, score_entries.c.at, rules.half_life_of_journeys, now)
     return (
@@ -152,7 +194,7 @@ def _given(rules: Scoring, now: datetime, who: Who) -> Select[Any]:
     )
 
 
-def countable(rules: Scoring, now: datetime) -> ColumnElement[bool]:
+def countable(rules: Scoring, now: Moment) -> ColumnElement[bool]:
     names = sorted({rule.on for rule in rules.engagement})
     return and_(events.c.name.in_(names), events.c.occurred_at <= now) if names else false()
 
@@ -161,17 +203,17 @@ def meets(rule: EngagementRule) -> ColumnElement[bool]:
     return and_(events.c.name == rule.on, *event_meets(rule.with_))
 
 
-def counted(rules: Scoring, rule: EngagementRule, now: datetime) -> ColumnElement[Any]:
+def counted(rules: Scoring, rule: EngagementRule, now: Moment) -> ColumnElement[Any]:
     brought = _contribution(literal(rule.points, Integer), events.c.occurred_at, rules.half_life_of(rule), now)
     return cast(func.coalesce(func.sum(brought).filter(meets(rule)), 0), BigInteger)
 
 
 def _contribution(
-    points: ColumnElement[Any], at: ColumnElement[Any], half_life: float | None, now: datetime
+    points: ColumnElement[Any], at: ColumnElement[Any], half_life: float | None, now: Moment
 ) -> ColumnElement[Any]:
     if half_life is None:
         return cast(points, BigInteger) * MILLION
-    age = cast(extract("epoch", literal(now, at.type) - at), Float(53))
+    age = cast(extract("epoch", now - at), Float(53))
     halvings = func.least(func.greatest(age, _real(0.0)) / _real(half_life * SECONDS), _real(FADED))
     return cast(
         func.round(cast(points, Float(53)) * _real(float(MILLION)) * func.power(_real(0.5), halvings)), BigInteger

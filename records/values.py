@@ -11,16 +11,20 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Date,
     Integer,
     Numeric,
     Select,
     Text,
+    and_,
+    bindparam,
     case,
     cast,
     delete,
@@ -34,6 +38,7 @@ from sqlalchemy import (
     text,
     true,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_or_update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -113,14 +118,15 @@ async def refresh(db: AsyncConnection, orders: Orders, now: datetime, zone: Zone
     """Work out everybody's figures and the quintiles; returns how many customers' changed."""
     await db.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('values', 0))"))
     ranked = _ranked(orders.event, now + TICK, zone).subquery("ranked")
-    refunded = _refunds(orders, true(), now).subquery("refunds")
+    refunded = _refunds(orders, events.c.occurred_at <= now).subquery("refunds")
     c = ranked.c
     fresh = select(
         c.customer_id, c.frequency, c.monetary, func.coalesce(refunded.c.refunded, 0), c.first_order_at,
         c.last_order_at, c.r, c.f, c.m,
     ).join_from(ranked, refunded, refunded.c.customer_id == c.customer_id, isouter=True)  # fmt: skip
-    changed = await _write(db, fresh)
-    changed += await _forget(db, orders, true(), now)
+    changed = int((await db.execute(_write(fresh))).scalar_one())
+    until = literal(now, events.c.occurred_at.type)
+    changed += int((await db.execute(_forget(orders, true(), until))).scalar_one())
     await db.execute(delete(quintiles))
     kept = customer_values.c
     day = cast(func.date(func.timezone(zone.key, kept.last_order_at)) - literal(DAY_ZERO, Date), Numeric)
@@ -135,24 +141,31 @@ async def refresh_some(
     db: AsyncConnection, orders: Orders, customer_ids: Sequence[int], now: datetime, zone: ZoneInfo
 ) -> int:
     """Work out the figures of these customers, with the quintiles as they were last; returns how many changed."""
-    mine = events.c.customer_id.in_(list(customer_ids))
-    placed = _placed(orders.event, mine, now + TICK).subquery("placed")
-    refunded = _refunds(orders, mine, now).subquery("refunds")
+    given = {"ids": list(customer_ids), "until": now}
+    write, forget = _statements(orders.event, orders.refunds, zone.key)
+    changed = int((await db.execute(write, given)).scalar_one())
+    return changed + int((await db.execute(forget, given)).scalar_one())
+
+
+@lru_cache(maxsize=16)
+def _statements(event: str, refunds: str | None, zone: str) -> tuple[Select[Any], Select[Any]]:
+    """The two statements of `refresh_some`: building them takes longer than running them."""
+    until = bindparam("until", type_=events.c.occurred_at.type)
+    ids = bindparam("ids", type_=ARRAY(BigInteger))
+    mine, orders = events.c.customer_id == func.any(ids), Orders(event=event, refunds=refunds)
+    placed = _placed(event, and_(mine, events.c.occurred_at <= until)).subquery("placed")
+    refunded = _refunds(orders, and_(mine, events.c.occurred_at <= until)).subquery("refunds")
     c = placed.c
-    day = func.date(func.timezone(zone.key, c.last_order_at)) - literal(DAY_ZERO, Date)
+    day = func.date(func.timezone(zone, c.last_order_at)) - literal(DAY_ZERO, Date)
     fresh = select(
         c.customer_id, c.frequency, c.monetary, func.coalesce(refunded.c.refunded, 0), c.first_order_at,
         c.last_order_at, _quintile("r", cast(day, Numeric)), _quintile("f", c.frequency), _quintile("m", c.monetary),
     ).join_from(placed, refunded, refunded.c.customer_id == c.customer_id, isouter=True)  # fmt: skip
-    changed = await _write(db, fresh)
-    return changed + await _forget(db, orders, customer_values.c.customer_id.in_(list(customer_ids)), now)
+    return _write(fresh), _forget(orders, customer_values.c.customer_id == func.any(ids), until)
 
 
-_FIGURES = ("orders", "revenue", "refunded", "first_order_at", "last_order_at", "r", "f", "m")
-
-
-def _placed(event: str, who: ColumnElement[bool], before: datetime) -> Select[Any]:
-    """One row for each customer with orders before a moment."""
+def _placed(event: str, which: ColumnElement[bool]) -> Select[Any]:
+    """One row for each customer with orders among `which` events."""
     e = events.c
     return (
         select(
@@ -162,14 +175,14 @@ def _placed(event: str, who: ColumnElement[bool], before: datetime) -> Select[An
             func.min(e.occurred_at).label("first_order_at"),
             func.max(e.occurred_at).label("last_order_at"),
         )
-        .where(e.name == event, e.occurred_at < before, who)
+        .where(e.name == event, which)
         .group_by(e.customer_id)
     )
 
 
 def _ranked(event: str, before: datetime, zone: ZoneInfo) -> Select[Any]:
     """All who ordered before a moment, with their quintiles and their `place` in the order of customers."""
-    placed = _placed(event, true(), before).cte("placed")
+    placed = _placed(event, events.c.occurred_at < before).cte("placed")
     key = func.coalesce(customers.c.external_id, customers.c.email, cast(customers.c.id, Text))
     number = case((key.regexp_match(DIGITS), cast(key, Numeric)))
     today = before.astimezone(zone).date()
@@ -189,12 +202,10 @@ def _ranked(event: str, before: datetime, zone: ZoneInfo) -> Select[Any]:
     )  # fmt: skip
 
 
-def _refunds(orders: Orders, who: ColumnElement[bool], until: datetime) -> Select[Any]:
+def _refunds(orders: Orders, which: ColumnElement[bool]) -> Select[Any]:
     e = events.c
     total = func.sum(func.coalesce(e.value, 0)).label("refunded")
-    return select(e.customer_id, total).where(
-        e.name == (orders.refunds or ""), e.occurred_at <= until, who
-    ).group_by(e.customer_id)  # fmt: skip
+    return select(e.customer_id, total).where(e.name == (orders.refunds or ""), which).group_by(e.customer_id)
 
 
 def _quintile(measure: str, value: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -202,24 +213,21 @@ def _quintile(measure: str, value: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.coalesce(mine.scalar_subquery(), 1)
 
 
-async def _write(db: AsyncConnection, fresh: Select[Any]) -> int:
-    kept = insert_or_update(customer_values).from_select(
-        ["customer_id", *_FIGURES[:2], "refunded", *_FIGURES[3:]], fresh
-    )
-    differs = or_(*(customer_values.c[name].is_distinct_from(kept.excluded[name]) for name in _FIGURES))
-    statement = kept.on_conflict_do_update(
-        index_elements=["customer_id"], set_={name: kept.excluded[name] for name in _FIGURES}, where=differs
-    )
-    written = statement.returning(customer_values.c.customer_id).cte("written")
-    return int((await db.execute(select(func.count()).select_from(written))).scalar_one())
+def _write(fresh: Select[Any]) -> Select[Any]:
+    """Keep figures where they differ; tells how many did."""
+    columns = ["customer_id", "orders", "revenue", "refunded", "first_order_at", "last_order_at", "r", "f", "m"]
+    kept = insert_or_update(customer_values).from_select(columns, fresh)
+    values = {name: kept.excluded[name] for name in columns[1:]}
+    differs = or_(*(customer_values.c[name].is_distinct_from(value) for name, value in values.items()))
+    statement = kept.on_conflict_do_update(index_elements=["customer_id"], set_=values, where=differs)
+    return select(func.count()).select_from(statement.returning(customer_values.c.customer_id).cte("written"))
 
 
-async def _forget(db: AsyncConnection, orders: Orders, who: ColumnElement[bool], now: datetime) -> int:
-    """Let go of the figures of those who have no order any more: their events went to somebody else."""
+def _forget(orders: Orders, who: ColumnElement[bool], until: ColumnElement[Any]) -> Select[Any]:
+    """Let go of the figures of those who have no order any more, as their events went to somebody else."""
+    e = events.c
     theirs = exists().where(
-        events.c.customer_id == customer_values.c.customer_id,
-        events.c.name == orders.event,
-        events.c.occurred_at <= now,
+        e.customer_id == customer_values.c.customer_id, e.name == orders.event, e.occurred_at <= until
     )
     gone = delete(customer_values).where(who, ~theirs).returning(customer_values.c.customer_id).cte("gone")
-    return int((await db.execute(select(func.count()).select_from(gone))).scalar_one())
+    return select(func.count()).select_from(gone)
