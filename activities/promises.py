@@ -116,9 +116,9 @@ class Promises:
             await self._client.get_workflow_handle(workflow_id(task.id)).signal("changed")
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
-                log.warning("task %s is not told: %s", task.id, away(error))
+                log.info("task %s is not told: %s", task.id, away(error))
         except RuntimeError as error:
-            log.warning("task %s is not told: %s", task.id, away(error))
+            log.info("task %s is not told: %s", task.id, away(error))
 
     async def _look(self, db: AsyncConnection, task: Task, now: datetime, caused: list[StoredEvent]) -> Outlook:
         rule = rule_of(self._sales, task.rule)
