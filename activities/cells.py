@@ -20,7 +20,12 @@ _NAMES = frozenset({"Null", "Nil", "Nan"})
 """Blanks that people are called, when they are written like names."""
 _INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"
 _EDGES = re.compile(f"^[\\s{_INVISIBLE}]+|[\\s{_INVISIBLE}]+$")
-_ANYWHERE = str.maketrans(dict.fromkeys(_INVISIBLE) | {"\u00a0": " ", "\u202f": " ", "\u2007": " ", "\u3000": " "})
+_ANYWHERE = str.maketrans(
+    dict.fromkeys(_INVISIBLE)
+    | dict.fromkeys("\u00a0\u202f\u2007\u3000", " ")
+    # Letters, figures and marks as Chinese and Japanese keyboards write them.
+    | {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
+)
 _QUOTES = {"“": "”", "„": "“", "‘": "’", "‚": "‘", "«": "»", "»": "«", "「": "」", '"': '"', "'": "'", "`": "`"}
 _FORMULA = re.compile(r'^="(.*)"$', re.DOTALL)
 _EXPONENT = re.compile(r"^[+-]?\d+([.,]\d+)?[eE]\+?\d+$")

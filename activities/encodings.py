@@ -131,8 +131,8 @@ def _pairing(path: Path) -> str:
     undefined = False
     for piece in pieces(path):
         for run in _HIGH.findall(piece):
-            paired, single = paired + (len(run) > 1), single + (len(run) == 1)
-            common += len(run) > 1 and _COMMON_CHINESE.match(run) is not None
+            paired, single = paired + len(run) // 2, single + (len(run) == 1)
+            common += len(_COMMON_CHINESE.findall(run))
         wrong += chinese.decode(piece).count("\ufffd")
         undefined = undefined or _UNDEFINED.search(piece) is not None
     if paired > single and common * 2 >= paired and wrong * 20 <= paired:

@@ -6,6 +6,7 @@ A value that many rows share is read once.
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,14 +28,20 @@ from activities.contacts import (
     read_time_zone,
 )
 from activities.rejects import Rejection
+from activities.shortcuts import plain_email, plain_phone
 from activities.tabular import Record, read_records
 from journeys.fields import Field, Fields, yes_or_no
 from records.contacts import COLUMNS as STORED
-from records.pages import Page, as_line
+from records.pages import Page, as_json, as_line
 
 _REMEMBERED = 20_000
 """Values of one column that are remembered."""
 _PLACES = {name: at for at, name in enumerate(STORED)}
+_COUNTRY = _PLACES["country"]
+_NEW = object()
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]*[0-9]")
+_Column = tuple[int, str, int | None, dict[str, Any], Callable[[str, str | None], Any]]
+"""Where a column stands, its field, the field's place in `STORED`, the values that are known, and how to read one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ class Parser:
         self._named = reading.named
         known = [(at, name) for at, name in enumerate(reading.columns) if name]
         # The country comes first, because a phone number is read by it.
-        self._plan = [(at, name, self._reader(name)) for at, name in sorted(known, key=lambda one: one[1] != "country")]
+        self._plan = [self._column(at, name) for at, name in sorted(known, key=lambda one: one[1] != "country")]
         self._order = {name: at for at, name in known}
 
     def parse(self, chunk: Chunk) -> Parsed:
@@ -99,21 +106,23 @@ class Parser:
         tags: tuple[str, ...] = ()
         problems: dict[str, str] | None = None
         country = self._reading.country
-        for at, name, read in self._plan:
+        for at, name, place, remembered, read in self._plan:
             text = texts[at]
             if not text:
                 continue
-            try:
-                value = read(text, country)
-            except ValueError as wrong:
-                problems = problems or {}
-                problems[name] = str(wrong)
-                continue
+            value = remembered.get(text, _NEW)
+            if value is _NEW:
+                try:
+                    value = read(text, country)
+                except ValueError as wrong:
+                    problems = problems or {}
+                    problems[name] = str(wrong)
+                    continue
             if value is None:
                 continue
-            if (place := _PLACES.get(name)) is not None:
+            if place is not None:
                 columns[place] = value
-                if name == "country":
+                if place == _COUNTRY:
                     country = value
             elif name == "tags":
                 tags = value
@@ -136,41 +145,35 @@ class Parser:
         page.tags.append(tags)
         page.properties.append(properties)
         page.consents.append(consents)
-        page.copies.append(as_line(columns, tags, properties))
+        page.copies.append(as_line(columns, tags, as_json(properties)))
         return None
 
-    def _reader(self, name: str) -> Callable[[str, str | None], Any]:
-        fields = self._reading.fields
-        if name == "email":
-            return _email
-        if name == "phone":
-            return _phone
-        if name == "external_id":
-            return _external_id
-        read: Callable[[str], Any]
-        if name in fields:
-            read = partial(_property, fields[name], self._reading.relative_to)
-        elif name.startswith("consent_"):
-            read = yes_or_no
-        elif name == "tags":
-            read = read_tags
-        elif name in _READERS:
-            read = _READERS[name]
-        else:
-            read = partial(plain_text, longest=LONGEST.get(name, 320))
+    def _column(self, at: int, name: str) -> _Column:
         remembered: dict[str, Any] = {}
+        place = _PLACES.get(name)
+        if name in _KEYS:
+            return at, name, place, remembered, _KEYS[name]
+        read = self._reader(name)
         called = name in ("first_name", "last_name")
 
         def look(text: str, country: str | None) -> Any:
-            if text in remembered:
-                return remembered[text]
             plain = cells.tidy(text, name=called)
             value = None if plain is None else read(plain)
             if len(remembered) < _REMEMBERED and len(text) < 200:
                 remembered[text] = value
             return value
 
-        return look
+        return at, name, place, remembered, look
+
+    def _reader(self, name: str) -> Callable[[str], Any]:
+        fields = self._reading.fields
+        if name in fields:
+            return partial(_property, fields[name], self._reading.relative_to)
+        if name.startswith("consent_"):
+            return yes_or_no
+        if name == "tags":
+            return read_tags
+        return _READERS.get(name) or partial(plain_text, longest=LONGEST.get(name, 320))
 
 
 _READERS: Mapping[str, Callable[[str], str]] = {
@@ -181,18 +184,28 @@ _READERS: Mapping[str, Callable[[str], str]] = {
 
 
 def _email(text: str, country: str | None) -> str | None:
+    if found := plain_email(text):
+        return found
     plain = cells.tidy(text)
     return None if plain is None else read_email(cells.tidy_email(plain))
 
 
 def _phone(text: str, country: str | None) -> str | None:
+    # Excel writes a number that it takes for a figure with a decimal place, which is no part of it.
+    if not text.startswith("00") and not text.endswith(".0") and (found := plain_phone(text, country)):
+        return found
     plain = cells.tidy(text)
     return None if plain is None else read_phone(cells.tidy_phone(plain), country)
 
 
 def _external_id(text: str, country: str | None) -> str | None:
+    if len(text) <= LONGEST["external_id"] and _PLAIN_ID.fullmatch(text):
+        return text
     plain = cells.tidy(text)
     return None if plain is None else plain_text(cells.tidy_external_id(plain), LONGEST["external_id"])
+
+
+_KEYS = {"email": _email, "phone": _phone, "external_id": _external_id}
 
 
 def _property(field: Field, relative_to: date | None, text: str) -> Any:

@@ -11,6 +11,7 @@ from importlib.resources import files
 _ALSO = {
     "uk": "GB", "england": "GB", "great britain": "GB", "scotland": "GB", "usa": "US", "u.s.": "US", "u.s.a.": "US",
     "america": "US", "united states of america": "US", "us of a": "US", "holland": "NL", "czech republic": "CZ",
+    "czechia": "CZ", "česko": "CZ",
     "brd": "DE", "prc": "CN", "中华人民共和国": "CN", "中国大陆": "CN", "uae": "AE", "russian federation": "RU",
     "republic of korea": "KR", "korea": "KR", "viet nam": "VN", "republic of ireland": "IE", "turkiye": "TR",
     "burma": "MM", "swaziland": "SZ", "macedonia": "MK", "the netherlands": "NL",

@@ -20,6 +20,7 @@ from activities.encodings import UnreadableTable, survey
 __all__ = ["Form", "Record", "UnreadableTable", "detect_delimiter", "read_records", "read_table"]
 
 DELIMITERS = (",", ";", "\t", "|")
+_DAMAGE = re.compile("[\x00\ufffd\udc80-\udcff]")
 _SEPARATOR = re.compile(r"^\ufeff?\"?sep=(.)\"?\s*$")
 
 
@@ -92,20 +93,23 @@ def _records(path: Path, form: Form) -> Iterator[Record]:
 def _odd(text: str) -> bool:
     """Whether something in it has to be looked at record by record."""
     if text.isascii():
-        return "\x00" in text or len(text) > LONGEST_LINE
-    return re.search("[\x00\ufffd\udc80-\udcff]", text) is not None or len(text) > LONGEST_LINE
+        return "\x00" in text
+    return _DAMAGE.search(text) is not None
 
 
 def _at_once(text: str, delimiter: str, width: int) -> Iterable[tuple[int, list[str]]] | None:
     """All records at the speed of the csv module, each with the line it begins on; None unless all are in order."""
+    lines = text.removesuffix("\n").split("\n")
+    if max(map(len, lines)) >= LONGEST_LINE:
+        return None
     if '"' not in text:
-        return enumerate(line.split(delimiter) for line in text.removesuffix("\n").split("\n"))
+        return enumerate(line.split(delimiter) for line in lines)
     found: list[tuple[int, list[str]]] = []
     reader = csv.reader(StringIO(text, newline="\n"), delimiter=delimiter, strict=True)
     number = 0
     try:
         for cells in reader:
-            if (lines := reader.line_num - number) > 1 and (lines > MOST_LINES or len(cells) != width):
+            if (taken := reader.line_num - number) > 1 and (taken > MOST_LINES or len(cells) != width):
                 return None
             found.append((number, cells))
             number = reader.line_num

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from psycopg import errors
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -101,6 +101,9 @@ async def in_turn(db: AsyncConnection, write: Callable[[], Awaitable[Result]], *
         try:
             async with db.begin() if alone else db.begin_nested():
                 if alone:
+                    # Nothing is lost that is not done again: how far the import has come is lost with it. Its end is
+                    # written with certainty, and with it all that came before.
+                    await db.execute(text("SET LOCAL synchronous_commit = off"))
                     await db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("waymark intake", 0))))
                 return await write()
         except (Overtaken, *_OVERTAKEN):

@@ -7,7 +7,8 @@ people they name, in their order (`records.folding`). The caller's transaction h
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,7 +21,7 @@ from records import customers, merging
 from records.contacts import COLUMNS, IDENTIFIERS, Contact
 from records.copying import cell, copy, escaped
 from records.folding import Person, Said, made
-from records.pages import Done, Page, as_line
+from records.pages import Done, Page, as_json, as_line
 
 
 class Overtaken(Exception):
@@ -45,7 +46,10 @@ _LATEST = text(
     "WHERE customer_id = ANY(:ids) ORDER BY customer_id, channel, at DESC, id DESC"
 )
 _OWNERS = text("SELECT value, customer_id FROM identities WHERE kind = :kind AND value = ANY(:values)")
-_NUMBERS = text("SELECT nextval(pg_get_serial_sequence('customers', 'id')) FROM generate_series(1, :count)")
+_NUMBERS = text(
+    "SELECT min(number), max(number) FROM "
+    "(SELECT nextval(pg_get_serial_sequence('customers', 'id')) AS number FROM generate_series(1, :count)) AS given"
+)
 _UPDATED = text(
     f"UPDATE customers SET ({_STATED}, tags, properties, updated_at) = "  # noqa: S608
     f"({', '.join(f'new.{name}' for name in COLUMNS)}, new.tags, new.properties, :now) "
@@ -66,57 +70,53 @@ class _Intake:
     people: list[Person] = field(default_factory=list)
 
     async def write(self) -> Done:
-        keys = self._keys()
-        owners = await self._owners(keys)
-        plain, entangled = self._sort(keys, owners)
+        page = self.page
+        stated = dict(zip(IDENTIFIERS, (page.external_ids, page.emails, page.phones), strict=True))
+        names = {kind: self._joining(kind, values) for kind, values in stated.items()}
+        owners = await self._owners(names)
+        plain, entangled = self._sort(names, owners)
         await self._read(owners)
         for at in entangled:
-            await self._lay(at, keys[at])
-        await self._store([one for one in self.people if one.into is None and one.pending], plain, keys)
+            await self._lay(at, [(kind, value) for kind in KINDS if (value := names[kind][at]) is not None])
+        await self._store([one for one in self.people if one.into is None and one.pending], plain, names)
         self.done.created += len(plain)
         return self.done
 
-    def _keys(self) -> list[list[Key]]:
-        """The names that each row gives, of those that join."""
-        joins = [kind for kind in KINDS if kind == "external_id" or kind in self.rules.join_by]
-        shared = [(kind, value) for kind, values in self.rules.shared.items() for value in values]
-        page = self.page
-        columns = dict(zip(IDENTIFIERS, (page.external_ids, page.emails, page.phones), strict=True))
-        ways = [[None if value is None else (kind, value) for value in columns[kind]] for kind in joins]
-        rows = [[key for key in row if key is not None] for row in zip(*ways, strict=True)]
-        if shared:
-            apart = frozenset(shared)
-            rows = [[key for key in row if key not in apart] for row in rows]
-        return rows
+    def _joining(self, kind: str, values: list[str | None]) -> list[str | None]:
+        """What each row gives as a name of this kind, where it joins."""
+        if kind != "external_id" and kind not in self.rules.join_by:
+            return [None] * len(values)
+        apart = self.rules.shared.get(kind)
+        return [None if value in apart else value for value in values] if apart else values
 
-    async def _owners(self, keys: list[list[Key]]) -> dict[Key, int]:
+    async def _owners(self, names: Mapping[str, list[str | None]]) -> dict[Key, int]:
         # The table is large and the page is small, whatever the statistics of this moment say.
         await self.db.execute(text("SET LOCAL enable_seqscan = off"))
         found: dict[Key, int] = {}
-        for kind in KINDS:
-            values = [value for row in keys for name, value in row if name == kind]
+        for kind, stated in names.items():
+            values = [value for value in stated if value is not None]
             if values:
                 rows = await self.db.execute(_OWNERS, {"kind": kind, "values": values})
                 found |= {(kind, value): customer_id for value, customer_id in rows}
         await self.db.execute(text("SET LOCAL enable_seqscan = on"))
         return found
 
-    def _sort(self, keys: list[list[Key]], owners: dict[Key, int]) -> tuple[list[int], list[int]]:
+    def _sort(
+        self, names: Mapping[str, list[str | None]], owners: Mapping[Key, int]
+    ) -> tuple[list[int], list[int]]:  # fmt: skip
         """The rows that are alone in naming somebody new, and all others."""
-        first: dict[Key, int] = {}
-        entangled: set[int] = set()
-        for at, row in enumerate(keys):
-            if not row:
-                entangled.add(at)
-            for key in row:
-                before = first.setdefault(key, at)
-                if before != at:
-                    entangled |= {before, at}
-        if owners:
-            entangled |= {at for at, row in enumerate(keys) if any(key in owners for key in row)}
+        count = len(self.page.lines)
+        entangled = {at for at, row in enumerate(zip(*names.values(), strict=True)) if row == (None, None, None)}
+        for kind, values in names.items():
+            said = Counter(value for value in values if value is not None)
+            told = {value for owned, value in owners if owned == kind}
+            if len(said) + values.count(None) < count:
+                told |= {value for value, times in said.items() if times > 1}
+            if told:
+                entangled |= {at for at, value in enumerate(values) if value in told}
         if not entangled:
-            return list(range(len(keys))), []
-        return [at for at in range(len(keys)) if at not in entangled], sorted(entangled)
+            return list(range(count)), []
+        return [at for at in range(count) if at not in entangled], sorted(entangled)
 
     async def _read(self, owners: dict[Key, int]) -> None:
         """Those whom the page names, as they are."""
@@ -169,7 +169,7 @@ class _Intake:
             kept.absorb(gone)
             return
         # Two who are written are merged as anybody would merge them, with everything that hangs on them.
-        await self._store([one for one in (kept, gone) if one.pending], [], [])
+        await self._store([one for one in (kept, gone) if one.pending], [], {})
         because = "one contact has " + " and ".join(f"{kind} {value}" for kind, value in sorted(keys))
         try:
             await merging.merge(self.db, kept.id, gone.id, by=self.source, because=because, now=self.now)
@@ -182,7 +182,7 @@ class _Intake:
         latest = await self.db.execute(_LATEST, {"ids": [kept.id]})
         kept.consents = {row.channel: row.granted for row in latest}
 
-    async def _store(self, people: list[Person], plain: list[int], keys: list[list[Key]]) -> None:
+    async def _store(self, people: list[Person], plain: list[int], names: Mapping[str, list[str | None]]) -> None:
         """Write these people, and the rows of the page that are somebody new each."""
         await self._lock([one for one in people if one.id])
         old = [one for one in people if one.id and one.touched]
@@ -193,10 +193,16 @@ class _Intake:
         lines = [f"{fresh[at]}\t{moment}\t{moment}\t{page.copies[at]}" for at in plain]
         lines += (f"{one.id}\t{moment}\t{moment}\t{_line(one)}" for one in new)
         await copy(self.db, "customers", f"id, created_at, updated_at, {_STATED}, tags, properties", lines)
-        names = [(*key, customer_id) for at, customer_id in fresh.items() for key in keys[at]]
-        names += [(*key, one.id) for one in people for key in one.keys]
-        names.sort()
-        await self._hang(people, fresh, names, moment)
+        given = [
+            f"{kind}\t{escaped(value)}\t{fresh[at]}\t{moment}"
+            for kind, values in names.items()
+            for at in plain
+            if (value := values[at]) is not None
+        ]
+        given += [f"{kind}\t{escaped(value)}\t{one.id}\t{moment}" for one in people for kind, value in one.keys]
+        # In one order, so that two who write the same names do not wait for each other.
+        given.sort()
+        await self._hang(people, fresh, given, moment)
         if old:
             rows = [one.columns | {"id": one.id, "tags": one.tags, "properties": one.properties} for one in old]
             stored = json.dumps(rows, ensure_ascii=False, allow_nan=False)
@@ -204,14 +210,10 @@ class _Intake:
         for one in people:
             one.keys, one.entries, one.changes, one.touched = [], [], [], False
 
-    async def _hang(
-        self, people: list[Person], fresh: dict[int, int], names: list[tuple[str, str, int]], moment: str
-    ) -> None:
+    async def _hang(self, people: list[Person], fresh: dict[int, int], names: list[str], moment: str) -> None:
         """What hangs on customers that this transaction has made or holds."""
         trusted = await _spare_checks(self.db)
-        # In one order, so that two who write the same names do not wait for each other.
-        lines = (f"{kind}\t{escaped(value)}\t{customer_id}\t{moment}" for kind, value, customer_id in names)
-        await copy(self.db, "identities", "kind, value, customer_id, since", lines)
+        await copy(self.db, "identities", "kind, value, customer_id, since", names)
         columns = "customer_id, channel, granted, source, at"
         entries = self._entries(people, fresh)
         await copy(self.db, "consents", columns, (f"{entry}\t{moment}" for entry in entries))
@@ -247,8 +249,12 @@ class _Intake:
         places = sorted([*plain, *(one.at for one in people)])
         if not places:
             return {}
-        given = (await self.db.execute(_NUMBERS, {"count": len(places)})).scalars()
-        numbers = dict(zip(places, given, strict=True))
+        while True:
+            first, last = (await self.db.execute(_NUMBERS, {"count": len(places)})).one()
+            # Others who drew numbers at the same moment have left gaps: those are given up.
+            if last - first + 1 == len(places):
+                break
+        numbers = dict(zip(places, range(first, last + 1), strict=True))
         for one in people:
             one.id = numbers[one.at]
         return numbers
@@ -260,7 +266,7 @@ def _person(row: Any) -> Person:
 
 
 def _line(one: Person) -> str:
-    return as_line([one.columns[name] for name in COLUMNS], one.tags, one.properties)
+    return as_line([one.columns[name] for name in COLUMNS], one.tags, as_json(one.properties))
 
 
 async def _spare_checks(db: AsyncConnection) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -50,10 +50,24 @@ class Done:
     still_withdrawn: int = 0
 
 
-def as_line(columns: Sequence[str | None], tags: Sequence[str] = (), properties: dict[str, Any] | None = None) -> str:
-    """What a row says as COPY takes it: the values of `records.contacts.COLUMNS`, tags, properties."""
-    words = [NOTHING if value is None else escaped(value) for value in columns]
+_BLANK = "\0"
+
+
+def as_line(columns: Sequence[str | None], tags: Sequence[str] = (), properties: str = "{}") -> str:
+    """What a row says as COPY takes it: the values of `records.contacts.COLUMNS`, tags, properties (as JSON)."""
+    words = [_BLANK if value is None else value for value in columns]
     if columns[-1] is None:
         words[-1] = NEW_STAGE
-    stored = escaped(json.dumps(properties, ensure_ascii=False, allow_nan=False)) if properties else "{}"
-    return "\t".join((*words, texts(tags) if tags else "{}", stored))
+    line = "\t".join(words)
+    if "\\" in line or "\n" in line or "\r" in line or line.count("\t") >= len(words):
+        line = "\t".join([value if value == _BLANK else escaped(value) for value in words])
+    stored = properties if "\\" not in properties else escaped(properties)
+    return f"{line.replace(_BLANK, NOTHING)}\t{texts(tags) if tags else '{}'}\t{stored}"
+
+
+def as_json(properties: Mapping[str, Any]) -> str:
+    """Properties as the records keep them."""
+    return _encode(properties) if properties else "{}"
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
