@@ -35,6 +35,8 @@ AT_ONCE = 8
 SLICE = 64
 """After how many customers those done are marked: what a crash does again."""
 
+NO_SERVER = "Failed client connect"
+"""How the SDK begins a bare RuntimeError for a server that it cannot connect to."""
 FEW = 20
 """Of so many customers at most the segments are worked out at once, after a batch; of more, by the clock."""
 
@@ -118,6 +120,10 @@ class Router(Launcher):
                 await enrolments.mark_launched(db, began, now)
                 await events.mark_routed(db, [one.event.id for one in done if one.away is None], now)
             routed += done
+            if all(one.away is not None for one in done):
+                # Nobody is there; asking for each of them would take hours.
+                left = (concern for chain in chains[first + SLICE :] for concern in chain)
+                return routed + [Routed(concern.event, away=done[0].away) for concern in left]
         return routed
 
     async def _carry(self, chain: Sequence[Concern], ways: Sequence[Way]) -> list[Routed]:
@@ -132,11 +138,13 @@ class Router(Launcher):
                     await self.start(enrolment)
                 for enrolment in one.woken:
                     await self.wake(enrolment, Event(str(one.event.id), one.event.name, one.event.occurred_at))
+        except RPCError as error:
+            _wait(routed, error.message)
         except Exception as error:
             # A sweep must get past an event that cannot be routed.
-            log.warning("the events of customer %s are not routed yet", chain[0].event.customer_id, exc_info=error)
-            for one in routed:
-                one.away = error.message if isinstance(error, RPCError) else str(error)[:200]
+            if not isinstance(error, RuntimeError) or not str(error).startswith(NO_SERVER):
+                log.exception("the events of customer %s are not routed yet", chain[0].event.customer_id)
+            _wait(routed, str(error)[:200])
         return routed
 
     async def _enrol_by(self, db: AsyncConnection, concern: Concern, ways: Sequence[Way]) -> list[Enrolment]:
@@ -240,11 +248,16 @@ class Audience:
         return routed
 
 
+def _wait(routed: Iterable[Routed], because: str) -> None:
+    for one in routed:
+        one.away = because
+
+
 def away(error: RPCError | RuntimeError) -> str:
     """What the way to Temporal said. The SDK has a bare RuntimeError for a server that it cannot connect to; another
     one is none of that, and is raised."""
     if isinstance(error, RPCError):
         return error.message
-    if not str(error).startswith("Failed client connect"):
+    if not str(error).startswith(NO_SERVER):
         raise error
     return "it cannot be reached"

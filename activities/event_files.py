@@ -147,6 +147,9 @@ class EventFile:
         self._need("event" in fields or self._reading.event is not None, "what happened", "event")
         self._need("at" in fields, "when it happened", "at")
         taken = {number for numbers in fields.values() for number in numbers} | {number for _, number in who}
+        if words[:2] == ["line", "error"]:
+            # A file of rejects, corrected: what was wrong is no property of the event.
+            taken |= {0, 1}
         properties = [(wanted.get(n, words[n]), n) for n in range(len(words)) if n not in taken and words[n]]
         properties = [(name, n) for name, n in properties if name != LEFT_OUT]
         names = [name for name, _ in properties]

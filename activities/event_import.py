@@ -136,10 +136,10 @@ class EventImport:
         if begun.rows_done:
             self.report = EventReport(**begun.report)
             self.report.resumed_at = begun.rows_done
-        elif self._rejects is not None:
-            self._rejects.write_text("\ufeff", encoding="utf-8")
-            header = ["line", "error", *self._file.header]
-            self.report.rejects_at = _write(self._rejects, [header], self._rejects.stat().st_size)
+        path, at = self._rejects, self.report.rejects_at
+        if path is not None and (not at or not path.exists() or path.stat().st_size < at):
+            path.write_text("\ufeff", encoding="utf-8")
+            self.report.rejects_at = _write(path, [["line", "error", *self._file.header]], path.stat().st_size)
 
     async def _batches(self, db: AsyncConnection) -> AsyncIterator[list[Row | Rejection]]:
         """The batches that are to be done; the next one is read while one is stored."""

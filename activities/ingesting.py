@@ -107,8 +107,9 @@ class Ingesting:
             for one, key in zip(told, keys, strict=True)
             if (name := one.reference) in whose
         ]
-        stored = iter(await incoming.store(db, rows, received_at=now, heard=heard))
-        batch = Batch([], created=len(set(fresh.values())), customers=frozenset(row.customer_id for row in rows))
+        numbers = await incoming.store(db, rows, received_at=now, heard=heard)
+        touched = frozenset(row.customer_id for row, number in zip(rows, numbers, strict=True) if number is not None)
+        batch, stored = Batch([], created=len(set(fresh.values())), customers=touched), iter(numbers)
         for one in told:
             if (because := refused.get(one.reference)) is not None:
                 batch.outcomes.append(Outcome("rejected", because=because))

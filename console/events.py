@@ -44,7 +44,6 @@ class Events:
     async def _one(self, body: object) -> Response:
         now = datetime.now(UTC)
         told = read(body, now)
-
         batch = await self._ingesting.take([told], now=now, unknown=self.parts.unknown)
         [outcome] = batch.outcomes
         if outcome.status == "rejected":

@@ -26,7 +26,7 @@ from activities.publishing import publish
 from activities.tabular import UnreadableTable
 from journeys.identities import IdentityRules
 from journeys.loading import parse
-from records import customers
+from records import customers, merging
 from records.contacts import Contact
 from records.imports import ImportUnderWay
 
@@ -214,6 +214,28 @@ async def test_two_equal_orders_of_one_second_count_twice_and_the_same_file_agai
     assert figures(await folder.take(equal_orders(5))) == (5, 0, 0, 0)
     assert figures(await folder.take(equal_orders(5))) == (0, 5, 0, 0)
     assert figures(await folder.take(equal_orders(6))) == (1, 5, 0, 0)
+
+
+async def test_a_file_stays_the_same_when_the_people_it_names_turn_out_to_be_one(folder: Folder) -> None:
+    async with folder.engine.begin() as db:
+        other = await customers.upsert(db, Contact(external_id="c2", email="ada@home.example"), now=NOW)
+        kept = await customers.find(db, "c1")
+    rows = (
+        "customer,event,at\nc1,page.seen,2026-02-01\nc2,page.seen,2026-02-01\nada@home.example,page.seen,2026-02-02\n"
+    )
+    assert figures(await folder.take(rows)) == (3, 0, 0, 0)
+    async with folder.engine.begin() as db:
+        await merging.merge(db, kept.id, other.id, by="test", because=None, now=NOW)
+    assert figures(await folder.take(rows)) == (0, 3, 0, 0)
+    assert {row.customer_id for row in await folder.stored()} == {kept.id}
+
+
+async def test_a_corrected_file_of_rejects_is_imported_like_any_other(folder: Folder, tmp_path: Path) -> None:
+    rejects = tmp_path / "rejects.csv"
+    await folder.take("customer,event,at,shop\nc1,page.seen,tomorrow,berlin\n", rejects=rejects)
+    report = await folder.take(rejects.read_text("utf-8-sig").replace("tomorrow", "2026-02-01", 2).encode())
+    assert figures(report) == (1, 0, 0, 0)
+    assert [row.properties for row in await folder.stored()] == [{"shop": "berlin"}]
 
 
 async def test_a_key_that_stands_twice_in_a_file_is_one_event(folder: Folder) -> None:

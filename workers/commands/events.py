@@ -1,5 +1,6 @@
 """`events send` and `events import`: what happened to customers, one by one and by the file."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -91,7 +92,8 @@ def import_(
     of, now = settings(), datetime.now(UTC)
     zone = _zone(time_zone or of.workspace_time_zone)
     opened = EventFile(file, Reading(zone, _mapping(columns or []), event, date_form, encoding), now)
-    written = None if dry_run else rejects or file.with_name(file.stem + ".rejects.csv")
+    beside = file.with_name(file.stem + ".rejects.csv") if os.access(file.parent, os.W_OK) else None
+    written = None if dry_run else rejects or beside
     report = run(
         _import(opened, now, unknown or of.unknown_customers, columns, event, str(zone), date_form,
                 history=history, dry_run=dry_run, rejects=written, quiet=as_json)
