@@ -48,7 +48,7 @@ SELECT 1 + (floor(%(customers)s * pg_temp.draw(n, 21) ^ 2)::bigint * 7919) %% %(
 FROM (SELECT n, (ARRAY['page.viewed', 'page.viewed', 'page.viewed', 'page.viewed', 'email.opened', 'email.opened',
                        'order.placed', 'order.placed', 'cart.updated', 'email.clicked']
              )[1 + floor(10 * pg_temp.draw(n, 22))::int] AS name
-      FROM generate_series(1, %(events)s::bigint) n)
+      FROM generate_series(%(first)s::bigint, %(last)s::bigint) n)
 """
 
 
@@ -76,8 +76,8 @@ def fill(db: psycopg.Connection, customers: int, events: int) -> None:
     db.autocommit = False
 
 
-def happen(db: psycopg.Connection, customers: int, events: int) -> None:
-    """So many new events, a moment after the last."""
+def happen(db: psycopg.Connection, customers: int, events: int, batch: int = 0) -> None:
+    """So many new events, a moment after the last; those of another batch are other ones."""
     db.execute(_DRAW)
-    db.execute(_MORE, {"customers": customers, "events": events, "now": NOW})
+    db.execute(_MORE, {"customers": customers, "first": batch * events + 1, "last": (batch + 1) * events, "now": NOW})
     db.commit()

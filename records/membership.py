@@ -146,10 +146,10 @@ async def _ask(db: AsyncConnection, segment: Segment, who: SelectBase, now: date
         .subquery()
     )
     ids = func.array_agg(moving.c.id)
-    asked, coming, going = (
-        await db.execute(select(count, ids.filter(~moving.c.member), ids.filter(moving.c.member)).select_from(moving))
-    ).one()
-    if asked > most:
+    people = select(func.count(some.c.customer_id.distinct())).scalar_subquery()
+    found = select(count > most, people, ids.filter(~moving.c.member), ids.filter(moving.c.member)).select_from(moving)
+    too_many, asked, coming, going = (await db.execute(found)).one()
+    if too_many:
         return None
     entered = await _enter(db, segment.segment, select(func.unnest(_array(coming))), now) if coming else 0
     left = await _leave(db, segment.segment, select(func.unnest(_array(going))), now) if going else 0

@@ -99,11 +99,6 @@ CREATE FUNCTION note_writing() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN NEW.written := pg_current_xact_id(); RETURN NEW; END $$;
 CREATE TRIGGER customers_written BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION note_writing();
 CREATE TRIGGER touches_written BEFORE UPDATE ON touches FOR EACH ROW EXECUTE FUNCTION note_writing();
--- Two customers who are made one, or two again, have other rows than before; so has who has no order any more.
-CREATE FUNCTION note_merging() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    UPDATE customers SET updated_at = updated_at WHERE id IN (NEW.kept_id, NEW.gone_id); RETURN NULL; END $$;
-CREATE TRIGGER merges_written AFTER INSERT OR UPDATE ON merges FOR EACH ROW EXECUTE FUNCTION note_merging();
-
 ALTER TABLE segments ADD COLUMN seen xid8;
 ALTER TABLE segments ADD COLUMN seen_at timestamptz;
 ALTER TABLE segments ADD COLUMN seen_on BIGINT;
