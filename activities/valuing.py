@@ -21,9 +21,11 @@ PAGE = 1000
 
 class Valuing:
     """Keeps `customer_values` and the stages of the lifecycle. Without rules there are no stages, and orders are
-    `order.placed`."""
+    `order.placed`. Without a router, moves are left to the sweep."""
 
-    def __init__(self, database: AsyncEngine, router: Router, rules: Lifecycle | None, default_zone: str) -> None:
+    def __init__(
+        self, database: AsyncEngine, router: Router | None, rules: Lifecycle | None, default_zone: str
+    ) -> None:
         self._database = database
         self._router = router
         self._rules = rules
@@ -66,7 +68,7 @@ class Valuing:
     async def _tell(self, now: datetime, pulse: Pulse, customer_ids: Sequence[int] | None = None) -> None:
         """Carry moves to journeys, page by page. Those that a crash leaves are carried by the sweep."""
         last = 0
-        while True:
+        while self._router is not None:
             async with self._database.connect() as db:
                 page = await lifecycle.unrouted(db, after=last, limit=PAGE, customer_ids=customer_ids)
             if not page:

@@ -25,16 +25,16 @@ def show_card(who: Customer, card: Scorecard, clock: Clock, *, ruled: bool) -> N
     grade = f", grade {card.grade}" if card.grade else ""
     out.print(f"[bold]{escape(name)}[/]: {card.score} points{grade} at {clock(card.at)}")
     numbers = ("events", "points", "left", "counts")
-    shown = table("part", "rule", *numbers, "half-life, cap, last", right=numbers)
+    shown = table("", "rule", *numbers, "terms", right=numbers)
     source = {"now": "", "kept": f"as of {clock(card.fit_at)}", "recomputed": "from present fields"}[card.fit_from]
     for part in card.fit_parts:
         shown.add_row(
             "fit", escape(part.rule), "", _points(part.points), "", _points(part.points) if part.holds else "·", source
         )
     for one in card.engagement:
-        terms = [f"halves in {one.half_life:g} d" if one.half_life is not None else "does not fade"]
+        terms = [f"halves in {one.half_life:g} d" if one.half_life is not None else "never fades"]
         terms += [f"cap {one.cap}"] if one.cap is not None else []
-        terms += [f"last {clock(one.last_at)}"] if one.last_at is not None else []
+        terms += [f"last {clock(one.last_at)[:10]}"] if one.last_at is not None else []
         counts = _points(one.counts) if one.events else "·"
         shown.add_row("engagement", f"{escape(one.rule)} ({escape(one.event)})", f"{one.events:,}", _points(one.points),
                       _points(one.left), counts, ", ".join(terms))  # fmt: skip

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from activities.valuing import Valuing
 from journeys import lifecycle as rules_of_lifecycle
 from journeys.errors import WaymarkError
 from journeys.lifecycle import Lifecycle, Orders
@@ -24,7 +25,6 @@ from records import lifecycle, values
 from records.lifecycle import Moved
 from records.values import Rfm
 from workers.commands.shared import AsJson, Clock, Limit, notice, out, print_json, records, run, settings, table
-from workers.composition import compose
 
 SHADES = (" ", "░", "▒", "▓", "█")
 BAR = 40
@@ -92,15 +92,15 @@ def lifecycle_(
         )
 
     async def load() -> _Stages:
-        async with records() as engine, engine.connect() as db:
-            worked_out = await values.evaluated_at(db)
-        if refresh or worked_out is None:
-            async with compose(settings(), channels={}, lazy=True) as parts:
-                await parts.valuing.refresh_all(now)
-            worked_out = now
-        async with records() as engine, engine.connect() as db:
-            moves = await lifecycle.moves(db, now - timedelta(days=days), now)
-            return _Stages(worked_out, await lifecycle.counts(db), moves)
+        async with records() as engine:
+            async with engine.connect() as db:
+                worked_out = await values.evaluated_at(db)
+            if refresh or worked_out is None:
+                await Valuing(engine, None, rules, settings().workspace_time_zone).refresh_all(now)
+                worked_out = now
+            async with engine.connect() as db:
+                moves = await lifecycle.moves(db, now - timedelta(days=days), now)
+                return _Stages(worked_out, await lifecycle.counts(db), moves)
 
     found = run(load())
     if as_json:

@@ -1,0 +1,115 @@
+"""`report rfm`, `report lifecycle` and `scores` at the terminal, on a real database and without a Temporal server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, func, insert, select
+
+from records import tables
+from records.database import address
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def waymark(database_url: str, tmp_path: Path) -> Run:
+    """The command, over two customers: one ordered three times for ten cents, one once for 1200."""
+    engine = create_engine(address(database_url))
+    with engine.begin() as db:
+        for name, values in (("7", ["0.10", "0.10", "0.10"]), ("é", ["1200"]), ("new", [])):
+            row = {"external_id": name, "created_at": NOW, "updated_at": NOW}
+            me = db.execute(insert(tables.customers).values(row).returning(tables.customers.c.id)).scalar_one()
+            for number, value in enumerate(values):
+                at = datetime(2024, 1, 10, 23, 30, tzinfo=UTC) - number * DAY
+                event = {"customer_id": me, "name": "order.placed", "occurred_at": at, "received_at": at}
+                db.execute(insert(tables.events).values(**event, value=Decimal(value)))
+    engine.dispose()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WAYMARK_", "TEMPORAL_"))}
+    clean |= {"WAYMARK_DATABASE_URL": database_url, "TEMPORAL_CONFIG_FILE": "/nonexistent"}
+
+    def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "workers", "--home", str(tmp_path), *words], cwd=ROOT, env=clean | environment,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+def rows(database_url: str, table: Any) -> int:
+    engine = create_engine(address(database_url))
+    with engine.connect() as db:
+        count = int(db.execute(select(func.count()).select_from(table)).scalar_one())
+    engine.dispose()
+    return count
+
+
+def test_recency_frequency_and_money_are_json_lines_with_exact_numbers(waymark: Run) -> None:
+    done = waymark("report", "rfm", "--as-of", "2024-01-11", "--json")
+    assert done.stdout.splitlines() == [
+        '{"customer": "7", "recency_days": 1, "frequency": 3, "monetary": 0.3, "r": 1, "f": 2, "m": 1}',
+        '{"customer": "é", "recency_days": 1, "frequency": 1, "monetary": 1200, "r": 2, "f": 1, "m": 2}',
+    ]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_days_begin_and_end_where_the_workspace_is(waymark: Run) -> None:
+    done = waymark("report", "rfm", "--as-of", "2024-01-11", "--csv", WAYMARK_WORKSPACE_TIME_ZONE="Europe/Berlin")
+    assert done.stdout.splitlines() == ["customer,recency_days,frequency,monetary,r,f,m", "7,1,2,0.2,1,1,1"]
+
+
+def test_people_see_a_picture(waymark: Run) -> None:
+    done = waymark("report", "rfm", "--as-of", "2024-01-11", "--limit", "1")
+    for quintile in range(1, 6):
+        assert f"\nr {quintile} " in done.stdout
+    assert "2 customers with an event order.placed before 2024-01-11 00:00 UTC" in done.stderr
+
+
+@pytest.mark.parametrize("day", ["2026-02-30", "yesterday", "20260101", "0001-01-01", "2026-01-01T10:00"])
+def test_a_day_that_is_none_is_refused(waymark: Run, day: str) -> None:
+    done = waymark("report", "rfm", "--as-of", day)
+    assert done.returncode == 1
+    assert done.stderr == f"waymark: '{day}' is no day between 1900 and 2200.\n  Write it as YYYY-MM-DD.\n"
+
+
+def test_another_event_may_be_the_order_and_nobody_is_nothing(waymark: Run) -> None:
+    done = waymark("report", "rfm", "--event", "cart.updated", "--json")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_stages_are_worked_out_when_they_are_first_asked_for(waymark: Run) -> None:
+    found = json.loads(waymark("report", "lifecycle", "--json").stdout)
+    assert (found["customers"], found["in_none"], found["moves"]) == (3, 0, [])
+    assert {one["stage"]: one["customers"] for one in found["stages"]} == {
+        "acquisition": 1, "nurture": 0, "mature": 0, "at_risk": 0, "churned": 2,
+    }  # fmt: skip
+
+
+def test_rules_are_looked_at_before_they_are_brought_into_force(waymark: Run, database_url: str) -> None:
+    looked = json.loads(waymark("scores", "rescore", "--dry-run", "--json").stdout)
+    assert (looked["customers"], looked["same_rules"], looked["dry_run"]) == (3, False, True)
+    assert sum(one["customers"] for one in looked["grades"]) == 3
+    unasked = waymark("scores", "rescore")
+    assert unasked.returncode == 1
+    assert "Nobody is there to say yes" in unasked.stderr
+    assert rows(database_url, tables.rulebooks) == 0
+
+
+def test_a_score_is_explained_also_without_rules(waymark: Run) -> None:
+    found = json.loads(waymark("scores", "explain", "7", "--json").stdout)
+    assert (found["external_id"], found["score"], found["grade"], found["rules"]) == ("7", 0, None, None)
+    assert "No rules of scores are in force" in waymark("scores", "explain", "7").stderr
+    assert "still to come" in waymark("scores", "explain", "7", "--at", "2199-01-01").stderr
