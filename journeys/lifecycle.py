@@ -13,10 +13,10 @@ from typing import Annotated
 from pydantic import Field
 
 from journeys.conditions import Condition, InLifecycle, Model, Name, Slug, Text, leaves
-from journeys.loading import unknown_fields
+from journeys.fields import Fields
 from journeys.program import Location
 from journeys.saying import say
-from journeys.segments import missing
+from journeys.segments import field_mistakes, missing
 from journeys.source import InvalidFile, Source
 
 CHANGED = "lifecycle.changed"
@@ -59,7 +59,7 @@ class Lifecycle(Model):
         return next((one.title for one in self.stages if one.stage == stage), stage)
 
 
-def load(path: Path, fields: Iterable[str] | None = None, segments: Iterable[str] | None = None) -> Lifecycle | None:
+def load(path: Path, fields: Fields | None = None, segments: Iterable[str] | None = None) -> Lifecycle | None:
     """The rules in a file; None when there is no such file. `fields` and `segments` are those that there are (None:
     unchecked).
 
@@ -69,15 +69,15 @@ def load(path: Path, fields: Iterable[str] | None = None, segments: Iterable[str
     return _load(Source.read(path), fields, segments) if path.exists() else None
 
 
-def parse(text: str, file: str = "lifecycle.yaml", fields: Iterable[str] | None = None) -> Lifecycle:
+def parse(text: str, file: str = "lifecycle.yaml", fields: Fields | None = None) -> Lifecycle:
     """The rules in a text. Raises InvalidFile."""
     return _load(Source.parse(text, file), fields, None)
 
 
-def _load(source: Source, fields: Iterable[str] | None, segments: Iterable[str] | None) -> Lifecycle:
+def _load(source: Source, fields: Fields | None, segments: Iterable[str] | None) -> Lifecycle:
     rules = source.to(Lifecycle)
     problems = [source.problem(place, words) for place, words in _wrong(rules)]
-    problems += unknown_fields(source, rules, set(fields)) if fields is not None else []
+    problems += field_mistakes(source, rules, fields) if fields is not None else []
     problems += missing(source, "stages", list(segments)) if segments is not None else []
     if problems:
         raise InvalidFile(sorted(problems, key=lambda one: (one.line, one.column)))

@@ -20,9 +20,9 @@ from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from journeys.conditions import Condition, Model, Name, Slug, Whole, With, leaves, read_duration
 from journeys.conditions import Score as ScoreCondition
-from journeys.loading import unknown_fields
+from journeys.fields import Fields
 from journeys.program import Location
-from journeys.segments import missing
+from journeys.segments import field_mistakes, missing
 from journeys.source import InvalidFile, Problem, Source
 from journeys.timing import Duration
 
@@ -192,7 +192,7 @@ class LoadedScoring:
         return json.dumps(self.source.data, sort_keys=True, ensure_ascii=False, default=lambda day: day.isoformat())
 
 
-def load(path: Path, fields: Iterable[str] | None = None, segments: Iterable[str] | None = None) -> LoadedScoring:
+def load(path: Path, fields: Fields | None = None, segments: Iterable[str] | None = None) -> LoadedScoring:
     """Read the rules from a file; `fields` and `segments` are those that there are (None: unchecked).
 
     Raises:
@@ -201,15 +201,15 @@ def load(path: Path, fields: Iterable[str] | None = None, segments: Iterable[str
     return _load(Source.read(path), fields, segments)
 
 
-def parse(text: str, file: str = "scoring.yaml", fields: Iterable[str] | None = None) -> LoadedScoring:
+def parse(text: str, file: str = "scoring.yaml", fields: Fields | None = None) -> LoadedScoring:
     """Read the rules from text. Raises InvalidFile."""
     return _load(Source.parse(text, file), fields, None)
 
 
-def _load(source: Source, fields: Iterable[str] | None, segments: Iterable[str] | None) -> LoadedScoring:
+def _load(source: Source, fields: Fields | None, segments: Iterable[str] | None) -> LoadedScoring:
     loaded = LoadedScoring(source.to(Scoring), source)
     problems = [source.problem(place, words) for place, words in _wrong(loaded.rules)]
-    problems += unknown_fields(source, loaded.rules, set(fields)) if fields is not None else []
+    problems += field_mistakes(source, loaded.rules, fields) if fields is not None else []
     problems += missing(source, "fit", list(segments)) if segments is not None else []
     if problems:
         raise InvalidFile(sorted(problems, key=_place))

@@ -260,7 +260,7 @@ async def compose(
         promises = Promises(engine, client, router, team, calendar, zone)
         router.afterwards = promises.launch_for
         membership, herds = Membership(engine, router), Herds(engine, router, entrance)
-        valuing = Valuing(engine, router, lifecycle.load(settings.definitions / "lifecycle.yaml", names), zone)
+        valuing = Valuing(engine, router, lifecycle.load(settings.definitions / "lifecycle.yaml", fields), zone)
         handoff = Handoff(team, names, zone)
         scoring = Scoring(engine, router, handoff, calendar)
         upkeep = Upkeep(valuing, scoring, membership)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from journeys.fields import load_fields
+from journeys.fields import Field, load_fields
 from journeys.lifecycle import load, parse
 from journeys.source import InvalidFile
 
@@ -46,5 +46,5 @@ def test_a_stage_says_its_rule_in_words_and_its_title() -> None:
 )
 def test_stages_that_mean_nothing_are_refused_at_their_place(text: str, problem: str) -> None:
     with pytest.raises(InvalidFile) as refused:
-        parse(text, fields=["plan"])
+        parse(text, fields={"plan": Field("plan", "text", "Plan"), "due": Field("due", "date", "Due")})
     assert problem in str(refused.value)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journeys.fields import load_fields
+from journeys.fields import Field, load_fields
 from journeys.scoring import (
     MILLION,
     MOST,
@@ -138,6 +138,8 @@ TAIL = "grades: {fit: {A: 3, B: 2, C: 1}, activity: {1: 3, 2: 2, 3: 1}}\n"
          + TAIL, "4:6: the rule a stands twice"),
         ("half_life: 30d\nfit: [{name: a, when: {field: {name: plam, is: x}}, points: 1}]\n" + TAIL,
          "did you mean 'plan'"),
+        ("half_life: 30d\nfit: [{name: a, when: {field: {name: due, below: 3}}, points: 1}]\n" + TAIL,
+         "due holds a day: no value of it is a number"),
         ("half_life: 30d\nengagement: [{name: a, on: x, points: 1, caps: 3}]\n" + TAIL, "did you mean 'cap'"),
         ("half_life: 30d\nengagement: [{name: a, on: x, points: 1.5}]\n" + TAIL, "1.5 stands where a whole number"),
         ("half_life: 30d\nengagement: [{name: a, on: x, points: 1, cap: 0}]\n" + TAIL, "0 is too small"),
@@ -145,5 +147,5 @@ TAIL = "grades: {fit: {A: 3, B: 2, C: 1}, activity: {1: 3, 2: 2, 3: 1}}\n"
 )  # fmt: skip
 def test_rules_that_mean_nothing_are_refused_at_their_place(text: str, problem: str) -> None:
     with pytest.raises(InvalidFile) as refused:
-        parse(text, fields=["plan"])
+        parse(text, fields={"plan": Field("plan", "text", "Plan"), "due": Field("due", "date", "Due")})
     assert problem in str(refused.value)

@@ -19,7 +19,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from activities.channels.channel import Channel
-from journeys import attributes, sales
+from journeys import attributes, lifecycle, sales, scoring
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.instruction import QUEUE, channel_queue
@@ -113,6 +113,9 @@ async def _definitions(of: Settings) -> list[Finding]:
     try:
         fields = load_fields(of.definitions / "fields.yaml")
         rule = sales.load(of.definitions, fields)
+        lifecycle.load(of.definitions / "lifecycle.yaml", fields)
+        if (scores := of.definitions / "scoring.yaml").exists():
+            scoring.load(scores, fields)
         journeys = checked(of, None)
     except InvalidFile as error:
         return [Finding("definitions", "wrong", str(one), "Correct the file.") for one in error.problems]
