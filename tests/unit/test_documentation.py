@@ -16,7 +16,7 @@ from typer.main import get_command
 from activities.rendering import CustomerView
 from console import api, callbacks, public
 from console.app import create_app
-from journeys import conditions, definition, lifecycle, sales, scoring, segments, steps
+from journeys import broadcast, conditions, definition, lifecycle, sales, scoring, segments, steps
 from journeys.fields import parse_fields
 from journeys.identities import parse_identity
 from journeys.loading import parse
@@ -381,6 +381,13 @@ def test_every_example_in_yaml_is_right(where: str, block: str) -> None:
         parse_fields(block, where)
     elif first == "segment":
         segments.parse(block, where, FIELDS)
+    elif first == "broadcast":
+        broadcast.parse(block, where, FIELDS)
+    elif first == "ab":
+        broadcast.parse(
+            "broadcast: a\ntitle: A\nsegment: a\n" + ("send: email/a\n" if "\n  subjects" in block else "") + block,
+            where,
+        )
     elif first == "orders":
         lifecycle.parse(block, where, FIELDS)
     elif first == "join_by":
