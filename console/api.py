@@ -81,8 +81,11 @@ class _Api:
             done = await customers.upsert(
                 db, contact, now=datetime.now(UTC), source="API", rules=self.parts.identity,
                 regrant=request.query_params.get("regrant") == "true",
+                replace=request.query_params.get("replace") == "true",
             )  # fmt: skip
             customer = await customers.get(db, done.id)
+        if done.outcome == "merged" and self.parts.merging is not None:
+            await self.parts.merging.follow_up(done.id, f"merged/{done.id}", datetime.now(UTC))
         answer = {"outcome": done.outcome, "still_withdrawn": done.still_withdrawn, "customer": customer}
         return JSONResponse(document(answer), 201 if done.outcome == "created" else 200)
 

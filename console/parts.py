@@ -8,6 +8,7 @@ from activities.audience import Audience
 from activities.desk import Desk
 from activities.ingesting import Unknown
 from activities.links import Links
+from activities.merging import Merging
 from activities.receipts import Receipts
 from journeys.fields import Fields
 from journeys.identities import DEFAULT, IdentityRules
@@ -31,3 +32,4 @@ class Parts:
     unknown: Unknown = "refuse"
     """What becomes of events of somebody who is not known."""
     identity: IdentityRules = DEFAULT
+    merging: Merging | None = None

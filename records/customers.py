@@ -88,13 +88,15 @@ async def upsert(
     now: datetime,
     source: str = "import",
     regrant: bool = False,
+    replace: bool = False,
     rules: IdentityRules = DEFAULT,
 ) -> Upserted:
     """Writes a contact: creates the customer, or completes the one whom its external id, email or phone names.
 
     Keys of several customers make one of them, the oldest; new keys become further names. Fields that the contact
-    does not state stay, and so do the address and the number that are written to; tags are added; properties are
-    merged. A grant of consent does not undo an earlier withdrawal unless `regrant` says that the person asked again.
+    does not state stay; tags are added; properties are merged. The address and the number that are written to stay,
+    too, unless those of the contact `replace` them. A grant of consent does not undo an earlier withdrawal unless
+    `regrant` says that the person asked again.
 
     Raises:
         ConflictingIdentity: others kept writing the same keys at this moment.
@@ -119,7 +121,7 @@ async def upsert(
         # Somebody else may have merged the customer away, or taken a key, in this moment: then all is asked anew.
         if row is not None and await identities.claim(db, row.id, keys, now):
             fresh = [key for key in keys if key not in known]
-            changed = await _complete(db, row, said, fresh, contact, because=source, now=now)
+            changed = await _complete(db, row, said, fresh, contact, because=source, replace=replace, now=now)
             done = Upserted(row.id, "merged" if merged else "updated" if changed else "unchanged")
             return await _declare(db, done, contact, source, now, regrant)
     raise ConflictingIdentity("Several others change this contact at this moment.", hint="Try again.")
@@ -293,9 +295,11 @@ async def _complete(
     contact: Contact,
     *,
     because: str,
+    replace: bool,
     now: datetime,
 ) -> bool:
-    news = {name: value for name, value in said.items() if name not in IDENTIFIERS or row._mapping[name] is None}
+    stay = ("external_id",) if replace else IDENTIFIERS
+    news = {name: value for name, value in said.items() if name not in stay or row._mapping[name] is None}
     written, kept = changes.between(row._asdict(), news, contact.stated_properties())
     added = [word for word in contact.stated_tags() if word not in row.tags]
     if added:

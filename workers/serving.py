@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from activities.merging import Merging
 from activities.receipts import Receipts
 from console.app import create_app
 from console.parts import Parts
@@ -29,6 +30,7 @@ def console_parts(parts: Composition) -> Parts:
         links=parts.links,
         fields=parts.fields,
         desk=parts.desk,
+        merging=Merging(parts.engine, parts.audience.router, parts.upkeep.after),
         identity=load_identity(settings.definitions / "identity.yaml"),
         unknown=settings.unknown_customers,
         url=parts.links.base,

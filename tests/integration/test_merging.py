@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from records import consents, customers, enrolments, events, holds, identities, merging, orders, tables
@@ -89,8 +90,8 @@ async def a_life(db: AsyncConnection, who: int, sign: str, *, start: timedelta =
 
 
 async def ground(db: AsyncConnection) -> None:
-    await journeys(db, "welcome", "only_a", "only_b", "only_c")
-    for name in ("all", "a", "b", "c"):
+    await journeys(db, "welcome", "only_a", "only_b", "only_c", "only_d")
+    for name in ("all", "a", "b", "c", "d"):
         await db.execute(insert(tables.segments).values(name=name, title=name, definition={}, digest=name))
     await db.execute(
         insert(tables.broadcasts).values(
@@ -309,3 +310,108 @@ async def test_the_timeline_shows_both_histories_in_one_order_and_the_merge(engi
         await merging.unmerge(db, merge, by="mei", now=LATER + HOUR)
         told = [one.title for one in await timeline(db, kept)]
         assert told == ["page.seen1", entries[-1].title, f"separated again from b Li (customer {gone})"]
+
+
+async def test_a_turn_that_waited_for_the_merge_finds_the_run_with_its_new_customer(engine: AsyncEngine) -> None:
+    async with engine.begin() as db:
+        await journeys(db, "welcome")
+        kept, gone = await person(db, "a"), await person(db, "b")
+        run = await entered(db, gone, "welcome", timedelta())
+
+    async def turn() -> int:
+        async with engine.begin() as db:
+            return (await enrolments.lock(db, run)).enrolment.customer_id
+
+    async with engine.begin() as db:
+        await merging.merge(db, kept, gone, by="test", because=None, now=LATER)
+        waiting = asyncio.create_task(turn())
+        await until_somebody_waits(engine)
+    assert await waiting == kept
+
+
+async def test_a_merge_waits_for_what_is_being_written_and_takes_it_along(engine: AsyncEngine) -> None:
+    async with engine.begin() as db:
+        kept, gone = await person(db, "a"), await person(db, "b")
+
+    async def merge() -> None:
+        async with engine.begin() as db:
+            await merging.merge(db, kept, gone, by="test", because=None, now=LATER)
+
+    async with engine.begin() as db:
+        stored = await events.store(db, customer_id=gone, name="order.placed", occurred_at=NOW, received_at=NOW)
+        merged = asyncio.create_task(merge())
+        await until_somebody_waits(engine)
+    await merged
+    assert stored is not None
+    async with engine.connect() as db:
+        assert (await timeline(db, kept))[0].detail["event"] == stored.id
+
+
+async def test_two_who_merge_the_same_two_at_once_come_to_one_merge(engine: AsyncEngine) -> None:
+    async with engine.begin() as db:
+        a, b = await person(db, "a"), await person(db, "b")
+
+    async def merge(kept: int, gone: int) -> int | str:
+        try:
+            async with engine.begin() as db:
+                return await merging.merge(db, kept, gone, by="test", because=None, now=LATER)
+        except NotMerged as error:
+            return error.message
+
+    done = await asyncio.gather(merge(a, b), merge(b, a), merge(a, b))
+    assert [type(one) for one in done].count(int) == 1
+    async with engine.connect() as db:
+        assert len(await customers.list_page(db)) == 1
+
+
+async def until_somebody_waits(engine: AsyncEngine) -> None:
+    async with engine.connect() as db, asyncio.timeout(30):
+        waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        while not (await db.execute(waiting)).scalar_one():
+            await asyncio.sleep(0.01)
+
+
+async def test_fields_of_whoever_was_changed_last_are_taken_when_asked_for(engine: AsyncEngine) -> None:
+    async with engine.begin() as db:
+        kept = await person(db, "a", last_name="Old", properties={"plan": "pro", "size": 1})
+        gone = await person(db, "b", last_name="New", properties={"plan": "free"})
+        await customers.set_fields(db, gone, {"stage": "customer"}, because=None, now=LATER)
+        before = await everything(db)
+        number = await merging.merge(db, kept, gone, by="test", because=None, now=LATER, prefer_newer=True)
+        one = await customers.get(db, kept)
+        assert (one.first_name, one.last_name, one.stage) == ("b", "New", "customer")
+        assert one.properties == {"plan": "free", "size": 1}
+        await merging.unmerge(db, number, by="test", now=LATER)
+        assert await everything(db) == before
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=5), st.booleans())
+async def test_whatever_was_merged_is_restored_by_undoing_it_from_the_end(
+    engine: AsyncEngine, pairs: list[tuple[int, int]], prefer_newer: bool
+) -> None:
+    """Merges in any order, chains among them; those that make a circle are refused and leave everything as it was."""
+    async with engine.connect() as db:
+        await ground(db)
+        people = []
+        for number, sign in enumerate("abcd"):
+            more = {"tags": [sign], "properties": {sign: number, "plan": sign}, "consents": {"email": number % 2 == 0}}
+            people.append(await person(db, sign, **more))
+            await a_life(db, people[-1], sign, start=(3 - number) * HOUR)
+        states, done = [await everything(db)], []
+        for number, (kept, gone) in enumerate(pairs):
+            try:
+                merge = await merging.merge(
+                    db, people[kept], people[gone], by="test", because=None, now=LATER + number * HOUR,
+                    prefer_newer=prefer_newer,
+                )  # fmt: skip
+            except NotMerged:
+                assert await everything(db) == states[-1]
+            else:
+                done.append(merge)
+                states.append(await everything(db))
+        for merge in reversed(done):
+            states.pop()
+            await merging.unmerge(db, merge, by="test", now=LATER)
+            assert await everything(db) == states[-1]
+        await db.rollback()

@@ -60,6 +60,15 @@ async def test_a_new_address_is_a_further_name_and_the_first_is_written_to(engin
     assert names == [("external_id", "A"), ("email", "old@example.com"), ("email", "new@example.com")]
 
 
+async def test_a_contact_may_say_where_to_write_to_from_now_on(engine: AsyncEngine) -> None:
+    async with engine.begin() as db:
+        await customers.upsert(db, Contact(external_id="A", email="old@example.com"), now=NOW)
+        moved = Contact(external_id="A", email="new@example.com")
+        outcomes = [(await customers.upsert(db, moved, now=LATER, replace=True)).outcome for _ in range(2)]
+        assert outcomes == ["updated", "unchanged"]
+        assert (await customers.find(db, "old@example.com")).email == "new@example.com"
+
+
 async def test_a_replaced_address_stays_a_name_and_a_cleared_one_is_free(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
         ada = (await customers.upsert(db, Contact(external_id="A", email="old@example.com"), now=NOW)).id

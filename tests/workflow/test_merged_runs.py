@@ -30,7 +30,7 @@ steps:
 
 
 def merging(stage: Stage) -> Merging:
-    return Merging(stage.engine, stage.parts.audience.router, stage.parts.membership.evaluate_for)
+    return Merging(stage.engine, stage.parts.audience.router, stage.parts.upkeep.after)
 
 
 async def merged(stage: Stage, kept: int, gone: int, after: timedelta) -> int:

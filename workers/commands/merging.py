@@ -91,7 +91,7 @@ async def _merging() -> AsyncIterator[tuple[AsyncEngine, Merging]]:
             yield engine, Merging(engine)
         return
     async with compose(of, channels={}, lazy=True) as parts:
-        yield parts.engine, Merging(parts.engine, parts.audience.router, parts.membership.evaluate_for)
+        yield parts.engine, Merging(parts.engine, parts.audience.router, parts.upkeep.after)
 
 
 async def _known(engine: AsyncEngine, reference: str) -> int:
