@@ -48,7 +48,7 @@ def read(letter: Letter) -> tuple[dict[str, str], list[str]]:
     """What a recipient reads: the headers, and both bodies."""
     assert all(len(line) <= 998 for line in letter.content.split(b"\r\n"))
     plain = letter.content.replace(b"\r\n..", b"\r\n.")
-    mail = cast("EmailMessage", message_from_bytes(plain, policy=policy.default))
+    mail = message_from_bytes(plain, policy=policy.default)
     headers = {name: str(value) for name, value in mail.items() if name != "Content-Type"}
     return headers, [cast("EmailMessage", part).get_content() for part in mail.iter_parts()]
 
