@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journeys.lifecycle import CHANGED, Lifecycle
 from records.conditions import compile_condition
 from records.events import StoredEvent
+from records.memory import roomy
 from records.tables import changes, customers, events, shown
 
 NAME = "lifecycle"
@@ -43,6 +44,8 @@ async def evaluate(
     """
     ids = literal(list(customer_ids or ()), ARRAY(BigInteger))
     mine = customers.c.id == func.any(ids) if customer_ids is not None else true()
+    if customer_ids is None:
+        await roomy(db)
     stage = _stage(rules, now)
     misplaced = (mine, customers.c.lifecycle.is_distinct_from(stage))
     # For a few, a short question first: mostly nobody moves.

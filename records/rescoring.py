@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.scoring import MOST, Scoring
+from records.memory import roomy
 from records.scoring import materialized, worked_out
 from records.tables import customers
 
@@ -52,6 +53,7 @@ class Preview:
 
 async def preview(db: AsyncConnection, rules: Scoring, now: datetime, threshold: int | None, most: int) -> Preview:
     """What these rules would change, with the `most` customers whom they would change most; nothing is written."""
+    await roomy(db)
     fresh = materialized(worked_out(rules, now, lambda _: true()), "fresh")
     c, by = fresh.c, fresh.c.score - fresh.c.before
     bound = threshold if threshold is not None else 2 * MOST

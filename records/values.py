@@ -44,6 +44,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.lifecycle import Orders
 from records import clocks
+from records.memory import roomy
 from records.tables import customer_values, customers, events, quintiles
 
 EVALUATED = "values"
@@ -101,6 +102,7 @@ async def rfm(db: AsyncConnection, event: str, before: datetime, zone: ZoneInfo)
     Days are those of the calendar in `zone`; the day of `before` is day 0. Quintiles are NTILE(5) from worst to best,
     ties by customer: names of digits only by their number and before all others, these as text (collation C).
     """
+    await roomy(db)
     ranked = _ranked(event, before, zone).subquery("ranked")
     c = ranked.c
     query = select(c.customer, c.recency_days, c.frequency, c.monetary, c.r, c.f, c.m).order_by(c.place)
@@ -116,6 +118,7 @@ async def evaluated_at(db: AsyncConnection) -> datetime | None:
 
 async def refresh(db: AsyncConnection, orders: Orders, now: datetime, zone: ZoneInfo) -> int:
     """Work out everybody's figures and the quintiles; returns how many customers' changed."""
+    await roomy(db)
     await db.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('values', 0))"))
     ranked = _ranked(orders.event, now + TICK, zone).subquery("ranked")
     refunded = _refunds(orders, events.c.occurred_at <= now).subquery("refunds")
