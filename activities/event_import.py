@@ -8,10 +8,9 @@ changes nothing, and two equal orders of one second count twice.
 from __future__ import annotations
 
 import asyncio
-import csv
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -21,6 +20,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.event_files import EventFile, Rejection, Row
+from activities.event_report import EventReport, Progress, write_rows
 from activities.ingesting import Ingesting, Unknown, digest_of, patiently
 from records import events, imports, incoming
 from records.imports import Import
@@ -29,43 +29,6 @@ BATCH = 5_000
 """Rows in one transaction."""
 PAGE = 2_000
 """Events that are looked at together when they are carried to journeys."""
-MOST_LISTED = 10_000
-"""Rejected rows that the report lists; all of them are counted, and written to a file of rejects."""
-
-
-@dataclass
-class EventReport:
-    """What became of a file.
-
-    `heard` counts stored events of names that journeys listen to; `began` and `woken` the runs that they began and
-    woke so far; `routed` is false while some are left to the workers. `resumed_at` is the row at which an import that
-    was cut off was taken up.
-    """
-
-    rows: int = 0
-    stored: int = 0
-    duplicates: int = 0
-    created_customers: int = 0
-    rejected_rows: int = 0
-    rejected: list[dict[str, Any]] = field(default_factory=list)
-    heard: int = 0
-    began: int = 0
-    woken: int = 0
-    routed: bool = True
-    resumed_at: int = 0
-    first: int | None = None
-    rejects_at: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an import is: what it does, and how many rows (or events) of how many are done."""
-
-    doing: str
-    done: int
-    total: int
-
-
 Tell = Callable[[Progress], None]
 
 
@@ -109,6 +72,7 @@ class EventImport:
                 begun = await imports.begin(db, "events", digest, name, size, self._options, now)
                 await incoming.begin_to_count(db)
             self._resume(begun)
+            tell(Progress("stored", self.report.rows, max(self.report.rows, lines - 1)))
             async for batch in self._batches(db):
                 touched = await patiently(partial(self._store, db, begun.id, batch, now))
                 if self._afterwards is not None:
@@ -126,6 +90,7 @@ class EventImport:
             async with db.begin():
                 await incoming.begin_to_count(db)
                 heard = await self._ingesting.heard(db)
+            tell(Progress("checked", 0, lines))
             async for batch in self._batches(db):
                 async with db.begin():
                     await self._look(db, batch, heard)
@@ -139,7 +104,7 @@ class EventImport:
         path, at = self._rejects, self.report.rejects_at
         if path is not None and (not at or not path.exists() or path.stat().st_size < at):
             path.write_text("\ufeff", encoding="utf-8")
-            self.report.rejects_at = _write(path, [["line", "error", *self._file.header]], path.stat().st_size)
+            self.report.rejects_at = write_rows(path, [["line", "error", *self._file.header]], path.stat().st_size)
 
     async def _batches(self, db: AsyncConnection) -> AsyncIterator[list[Row | Rejection]]:
         """The batches that are to be done; the next one is read while one is stored."""
@@ -177,7 +142,7 @@ class EventImport:
                 report.duplicates += outcome.status == "duplicate"
                 if outcome.status == "rejected":
                     refused.append(Rejection(row.line, row.told.kind, outcome.because or "", row.row))
-            self._reject(report, refused)
+            report.reject(refused, self._rejects, self.report.rejects_at)
             report.rows += len(batch)
             report.created_customers += done.created
             report.heard += len(done.heard)
@@ -207,7 +172,7 @@ class EventImport:
             Rejection(row.line, row.told.kind, because[row.told.reference], row.row)
             for row in rows if row.told.reference in because
         ]  # fmt: skip
-        self._reject(self.report, refused)
+        self.report.reject(refused)
         self.report.rows += len(batch)
 
     async def _keys(self, db: AsyncConnection, rows: list[Row]) -> list[str]:
@@ -216,15 +181,6 @@ class EventImport:
         times = iter(await incoming.count_again(db, [_number(digest) for digest in digests]))
         made = (f"file/{digest.hex()}" + (f"/{n}" if (n := next(times)) > 1 else "") for digest in digests)
         return [row.told.key if row.told.key is not None else next(made) for row in rows]
-
-    def _reject(self, report: EventReport, refused: list[Rejection]) -> None:
-        refused.sort()
-        room = MOST_LISTED - len(report.rejected)
-        report.rejected += [{"line": one.line, "field": one.field, "error": one.error} for one in refused[:room]]
-        report.rejected_rows += len(refused)
-        if self._rejects is not None:
-            rows = [[one.line, one.error, *one.row] for one in refused]
-            report.rejects_at = _write(self._rejects, rows, self.report.rejects_at)
 
     async def _route(self, now: datetime, tell: Tell) -> None:
         """Carry what was stored to the journeys, unless somebody else does that now. The sweep does the rest."""
@@ -235,6 +191,7 @@ class EventImport:
         async with self._database.connect() as alone:
             if not await events.alone(alone, "routing"):
                 return
+            tell(Progress("carried to journeys", 0, report.heard))
             while True:
                 async with self._database.connect() as db:
                     page = await events.unrouted(db, limit=PAGE, older_than=now, after=after)
@@ -252,16 +209,6 @@ class EventImport:
 
 def _take(rows: Iterator[Row | Rejection], count: int) -> list[Row | Rejection]:
     return list(islice(rows, count))
-
-
-def _write(path: Path, rows: list[list[Any]], at: int) -> int:
-    """Write rows at this place of a file of rejects; what stands after it is of a batch that was not stored. Returns
-    where they end."""
-    with path.open("r+", encoding="utf-8", errors="replace", newline="") as file:
-        file.seek(at)
-        file.truncate()
-        csv.writer(file).writerows(rows)
-        return file.tell()
 
 
 def _number(said: bytes | str) -> int:

@@ -30,7 +30,8 @@ from sqlalchemy import text
 
 from activities.entrance import Entrance
 from activities.event_files import EventFile, Reading
-from activities.event_import import EventImport, EventReport
+from activities.event_import import EventImport
+from activities.event_report import EventReport
 from activities.herds import PAGE, Coming, Herds
 from activities.incoming import read_event
 from activities.ingesting import Ingesting

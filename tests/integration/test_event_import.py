@@ -19,7 +19,8 @@ from activities.audience import Router
 from activities.calendar import Calendar
 from activities.entrance import Entrance
 from activities.event_files import EventFile, Reading
-from activities.event_import import EventImport, EventReport
+from activities.event_import import EventImport
+from activities.event_report import EventReport
 from activities.ingesting import Ingesting
 from activities.programs import Programs
 from activities.publishing import publish

@@ -17,8 +17,9 @@ from temporalio.client import Client
 
 from activities.audience import Routed
 from activities.event_files import EventFile, Reading
-from activities.event_import import EventImport, EventReport
-from activities.event_import import Progress as Reached
+from activities.event_import import EventImport
+from activities.event_report import EventReport
+from activities.event_report import Progress as Reached
 from activities.incoming import read_amount, read_cell, read_moment, read_name
 from activities.ingesting import Ingesting, Unknown
 from journeys.errors import WaymarkError
