@@ -9,12 +9,11 @@ and wherever: only a bundle can be in doubt, nobody gets two, and a pause acts b
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -25,14 +24,13 @@ from temporalio.exceptions import ApplicationError
 from activities.admission import Admission, Admitted
 from activities.audience import Router
 from activities.calendar import Calendar
-from activities.channels.bulk import Away, BulkMail, Letter, Outcome
-from activities.channels.channel import Channel, ChannelError, Message, Receipt, Refused, TryLater, Unknown
-from activities.channels.email import EmailChannel
+from activities.channels.bulk import Away, Letter, Outcome
+from activities.channels.channel import Channel, Message, Receipt, Refused, TryLater, Unknown
 from activities.channels.mime import Unsendable
 from activities.composing import Composer
 from activities.delivery import next_try
 from activities.discretion import discreet
-from activities.press import Press
+from activities.dispatching import Dispatch, dispatching
 from activities.pulse import Pulse
 from activities.rendering import Unrenderable
 from journeys.broadcast import Broadcast, touch_key
@@ -46,8 +44,6 @@ PAGE = 500
 """Contacts whose messages are claimed by one statement."""
 BUNDLE = 50
 """Messages that leave between two looks at the records, and that can be in doubt when a worker dies."""
-AT_ONCE = 8
-"""Messages under way at once over a channel that has no way of its own for many."""
 
 LAST_WORDS = 15.0
 """Seconds in which a bundle that is leaving is brought to its end when the worker stops."""
@@ -57,20 +53,6 @@ log = logging.getLogger(__name__)
 
 class Superseded(ApplicationError):
     """Somebody else works on this shard: this attempt was taken for dead, and must send nothing more."""
-
-
-class Dispatch(Protocol):
-    """A way to hand over many messages of one broadcast."""
-
-    def write(
-        self, of: Broadcast, arm: str | None, to: Customer, address: str, key: str, at: datetime
-    ) -> Letter | Message:
-        """The message to one customer. Raises `Unrenderable` and `Unsendable`."""
-        ...
-
-    async def send(self, written: Sequence[Any]) -> list[Outcome]:
-        """Hand messages over; what became of each, in their order."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,54 +370,3 @@ def _concerns_all(later: TryLater) -> bool:
 
 def _told(done: LegDone) -> Mapping[str, Any]:
     return {"state": done.state, "because": done.because, "again": done.again.isoformat() if done.again else None}
-
-
-@contextlib.asynccontextmanager
-async def dispatching(channel: Channel, composer: Composer, of: Broadcast) -> AsyncIterator[Dispatch]:
-    """The best way that a channel has for many messages, for the length of the block."""
-    about = {"journey": {"title": of.title}, "event": {}}
-    if not isinstance(channel, EmailChannel):
-        yield _OneByOne(channel, composer, about)
-        return
-    bulk = BulkMail(channel)
-    try:
-        yield _Mails(bulk, Press(composer, channel.sender, about))
-    finally:
-        await bulk.close()
-
-
-class _Mails:
-    """Mails over pipelined conversations."""
-
-    def __init__(self, bulk: BulkMail, press: Press) -> None:
-        self._bulk = bulk
-        self._press = press
-
-    def write(self, of: Broadcast, arm: str | None, to: Customer, address: str, key: str, at: datetime) -> Letter:
-        return self._press.letter(of.message(arm), of.subject(arm), to, address, key, at)
-
-    async def send(self, written: Sequence[Letter]) -> list[Outcome]:
-        return await self._bulk.send(written)
-
-
-class _OneByOne:
-    """Messages over a channel as for a journey, some at once."""
-
-    def __init__(self, channel: Channel, composer: Composer, about: Mapping[str, Any]) -> None:
-        self._channel = channel
-        self._composer = composer
-        self._about = about
-        self._gate = asyncio.Semaphore(AT_ONCE)
-
-    def write(self, of: Broadcast, arm: str | None, to: Customer, address: str, key: str, at: datetime) -> Message:
-        return self._composer.message(of.message(arm), to, address, key, at, self._about, of.subject(arm))
-
-    async def send(self, written: Sequence[Message]) -> list[Outcome]:
-        return await asyncio.gather(*(self._one(message) for message in written))
-
-    async def _one(self, message: Message) -> Outcome:
-        async with self._gate:
-            try:
-                return await self._channel.send(message)
-            except ChannelError as problem:
-                return problem
