@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from pydantic import TypeAdapter, ValidationError
 
-from journeys.conditions import Condition, leaves
+from journeys.conditions import Condition, leaves, spans_time
 from journeys.saying import holds, say
 from tests.unit.maps import CONDITIONS, LEAVES, Map
 
@@ -131,3 +131,17 @@ def test_a_condition_survives_being_written_down(data: Map) -> None:
 def test_a_condition_that_means_nothing_is_refused(data: Map) -> None:
     with pytest.raises(ValidationError):
         condition(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "does"),
+    [
+        ({"event": {"name": "order.placed", "within": "30d"}}, True),
+        ({"any": [{"tag": "a"}, {"not": {"touched": {"message": "email/welcome", "within": "1d"}}}]}, True),
+        ({"value": {"orders": {"at_least": 2}, "days_since_order": {"below": 9}}}, True),
+        ({"value": {"orders": {"at_least": 2}}}, False),
+        ({"all": [{"event": {"name": "order.placed"}}, {"segment": "vip"}]}, False),
+    ],
+)
+def test_a_condition_says_whether_time_alone_may_change_its_answer(data: Map, does: bool) -> None:
+    assert spans_time(condition(data)) is does

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import func, select
@@ -14,6 +16,7 @@ from journeys.instruction import QUEUE
 from journeys.scoring import Scoring
 from records import customers, rulebooks, scores, scoring, tables
 from tests.workflow.stage import Stage
+from workers import schedules
 
 DAY = timedelta(days=1)
 RULES: dict[str, Any] = {
@@ -180,3 +183,22 @@ async def test_an_order_moves_its_customer_on_and_journeys_hear_of_it(stage: Sta
 
 def test_the_rules_of_these_tests_are_rules() -> None:
     assert Scoring.model_validate(RULES).engagement[0].points == 30
+
+
+async def test_figures_are_worked_out_every_night_where_the_workspace_is(stage: Stage) -> None:
+    names = (schedules.SWEEP, schedules.DATES, schedules.SEGMENTS, schedules.SALES, schedules.FIGURES)
+    handle = stage.client.get_schedule_handle(schedules.FIGURES)
+    try:
+        for zone in ("Asia/Shanghai", "Europe/Berlin"):
+            await schedules.ensure(stage.client, zone)
+            due = (await handle.describe()).info.next_action_times[0]
+            assert due.astimezone(ZoneInfo(zone)).strftime("%H:%M") == "04:15"
+        await handle.trigger()
+        async with asyncio.timeout(60):
+            while not (recent := (await handle.describe()).info.recent_actions):
+                await asyncio.sleep(0.05)
+            started: Any = recent[0].action
+            assert await stage.client.get_workflow_handle(started.workflow_id).result() == 0
+    finally:
+        for name in names:
+            await stage.client.get_schedule_handle(name).delete()
