@@ -44,7 +44,7 @@ class Desk:
     async def claim(self, task_id: int, rep: str, now: datetime) -> Task:
         """Give the task to `rep`, who becomes the owner of a customer without one. Raises as `records.tasks.claim`,
         and WaymarkError for an unknown rep."""
-        self._known(rep)
+        rep = self._known(rep)
         async with self._database.begin() as db:
             before = await tasks.lock(db, task_id)
             task = await tasks.claim(db, task_id, rep, now)
@@ -72,7 +72,7 @@ class Desk:
             UnknownTask, TaskTaken, TaskFinished: as `records.tasks.finish`.
             WaymarkError: the rep or the outcome is unknown, the reason is missing, or the amount is none.
         """
-        self._known(rep)
+        rep = self._known(rep)
         reason = (reason or "").strip() or None
         if outcome in NEEDS_REASON and reason is None:
             raise WaymarkError(f"{outcome} needs a reason.", hint="Say why: it is what can be learnt from it.")
@@ -92,7 +92,7 @@ class Desk:
 
     async def snooze(self, task_id: int, rep: str, until: datetime, now: datetime) -> Task:
         """Let the task rest until a moment; all that is due about it moves by as much. Raises WaymarkError."""
-        self._known(rep)
+        rep = self._known(rep)
         until = require_aware(until)
         if until <= now:
             raise WaymarkError(f"{until:%Y-%m-%d %H:%M} UTC is past.", hint="Snooze until a moment to come.")
@@ -115,7 +115,7 @@ class Desk:
 
     async def reassign(self, task_id: int, to: str, because: str | None, now: datetime) -> Task:
         """Give the task to somebody else, who has yet to claim it. Raises UnknownTask, TaskFinished, WaymarkError."""
-        self._known(to)
+        to = self._known(to)
         async with self._database.begin() as db:
             await self._open(db, task_id)
             task = await tasks.change(
@@ -133,7 +133,7 @@ class Desk:
             UnknownTask, TaskTaken, TaskFinished: it is not there, not theirs, or done.
             WaymarkError: nothing is given, or it cannot be.
         """
-        self._known(rep)
+        rep = self._known(rep)
         values: dict[str, Any] = {}
         if given.get("stage") is not None:
             values["pipeline"] = self._stage(str(given["stage"]))
@@ -187,12 +187,16 @@ class Desk:
             tasks.refuse_others(task, rep)
         return task
 
-    def _known(self, rep: str) -> None:
-        if self._sales is not None and self._sales.reps and self._sales.rep(rep) is None:
-            manager = self._sales.manager
-            if manager is None or manager.name != rep:
-                names = [one.name for one in self._sales.reps]
-                raise WaymarkError(unknown_word(rep, names, "is no rep"), hint="Say who with --rep NAME.")
+    def _known(self, name: str) -> str:
+        """The rep, or the manager, of this name as the file writes it; anybody where it names no reps."""
+        if self._sales is None or not self._sales.reps:
+            return name
+        people = [*self._sales.reps, *([self._sales.manager] if self._sales.manager is not None else [])]
+        found = next((one.name for one in people if one.name.casefold() == name.strip().casefold()), None)
+        if found is None:
+            names = [one.name for one in self._sales.reps]
+            raise WaymarkError(unknown_word(name, names, "is no rep"), hint="Say who with --rep NAME.")
+        return found
 
     def _stage(self, stage: str) -> str:
         known = [one.stage for one in (self._sales or NOBODY).pipeline]
