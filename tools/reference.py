@@ -71,7 +71,7 @@ server, `waymark up` starts none.
 """
 COMMAND_GROUPS = {
     "Local work": ("demo", "up", "init", "doctor"),
-    "Marketers": ("journeys", "segments", "scores", "rehearse", "report"),
+    "Marketers": ("journeys", "segments", "broadcasts", "scores", "rehearse", "report"),
     "Contacts and events": ("import", "customers", "events", "enrol"),
     "Sales": ("tasks",),
     "Operators": ("runs", "pause", "resume", "stop", "holds"),
