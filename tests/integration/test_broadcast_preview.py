@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
 
 from activities.studio import Studio
 from journeys.broadcast import parse
@@ -33,8 +34,14 @@ RULES = SendingRules.model_validate(
 
 @pytest.fixture
 async def studio(engine: AsyncEngine, tmp_path: Path) -> AsyncIterator[Studio]:
-    settings = Settings(home=tmp_path, definitions=ROOT / "definitions", templates=ROOT / "templates", secret="s" * 32)
-    async with compose(settings, engine=engine, channels={}, rules=RULES, lazy=True) as parts:
+    settings = Settings(
+        home=tmp_path,
+        definitions=ROOT / "definitions",
+        templates=ROOT / "templates",
+        secret="s" * 32,
+    )
+    nowhere = await Client.connect("127.0.0.1:1", lazy=True)
+    async with compose(settings, engine=engine, client=nowhere, channels={}, rules=RULES) as parts:
         yield parts.studio
 
 
