@@ -179,9 +179,7 @@ def test_a_row_of_bytes_that_mean_nothing_is_refused_by_its_line(up: Up, tmp_pat
 def test_a_file_that_is_no_table_is_refused_in_one_line(up: Up, tmp_path: Path) -> None:
     path = tmp_path / "picture.csv"
     path.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00")
-    assert f"{path}:1: no column is an email or a phone" in refused(
-        up.waymark("import", str(path), "--json", check=False)
-    )
+    assert f"{path} is a picture, not CSV" in refused(up.waymark("import", str(path), "--json", check=False))
 
 
 def test_a_broken_quote_costs_its_own_row_only(up: Up, tmp_path: Path) -> None:
