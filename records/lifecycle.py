@@ -55,6 +55,7 @@ async def evaluate(
     due = (
         select(customers.c.id, func.coalesce(customers.c.lifecycle, newcomers_from).label("old"), stage.label("new"))
         .where(*misplaced)
+        .order_by(customers.c.id)
         .with_for_update(key_share=True, of=customers)
         .cte("due")
     )

@@ -219,7 +219,8 @@ def _quintile(measure: str, value: ColumnElement[Any]) -> ColumnElement[Any]:
 def _write(fresh: Select[Any]) -> Select[Any]:
     """Keep figures where they differ; tells how many did."""
     columns = ["customer_id", "orders", "revenue", "refunded", "first_order_at", "last_order_at", "r", "f", "m"]
-    kept = insert_or_update(customer_values).from_select(columns, fresh)
+    # In one order, so that two who write the same rows wait for each other instead of for ever.
+    kept = insert_or_update(customer_values).from_select(columns, fresh.order_by(fresh.selected_columns.customer_id))
     values = {name: kept.excluded[name] for name in columns[1:]}
     differs = or_(*(customer_values.c[name].is_distinct_from(value) for name, value in values.items()))
     statement = kept.on_conflict_do_update(index_elements=["customer_id"], set_=values, where=differs)
