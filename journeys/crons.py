@@ -103,7 +103,8 @@ def displaced(cron: str, zone: ZoneInfo, after: datetime, until: datetime) -> li
     show it for the first of two times. A scheduler that goes by what clocks show misses them."""
     found: list[datetime] = []
     for start, end in _changes(zone, after, until):
-        for moment in times(cron, zone, start):
+        # What clocks show twice they show for the first time before they change.
+        for moment in times(cron, zone, max(after, start - timedelta(days=1))):
             if moment > end:
                 break
             wall = moment.astimezone(zone).replace(tzinfo=None)

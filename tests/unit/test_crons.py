@@ -86,3 +86,10 @@ def test_any_text_is_read_or_refused_with_words(text: str) -> None:
     except ValueError:
         return
     assert next(crons.times(cron, BERLIN, SPRING)) > SPRING
+
+
+@pytest.mark.parametrize("hour", range(24))
+def test_what_clocks_show_twice_is_found_at_whatever_hour_it_is_asked_for(hour: int) -> None:
+    asked = datetime(2026, 11, 22, hour, 30, tzinfo=UTC)
+    found = crons.displaced("15 2 31 10 *", BERLIN, asked, asked + timedelta(days=400))
+    assert found == [datetime(2027, 10, 31, 0, 15, tzinfo=UTC)]
