@@ -14,9 +14,9 @@ from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.errors import WaymarkError
-from records import reconciling
+from records import filling, reconciling
+from records.filling import Before
 from records.identities import UnknownCustomer
-from records.reconciling import Before
 from records.tables import (
     changes,
     consents,
@@ -102,7 +102,7 @@ async def merge(
     names = await db.execute(named.returning(identities.c.kind, identities.c.value))
     before["identities"] = sorted([row.kind, row.value] for row in names)
     await db.execute(delete(customers).where(customers.c.id == gone_id))
-    before |= await reconciling.fill(db, kept, gone, now, prefer_newer=prefer_newer)
+    before |= await filling.fill(db, kept, gone, now, prefer_newer=prefer_newer)
     written = insert(merges).values(
         kept_id=kept_id, gone_id=gone_id, at=now, by=by, because=because, before=before
     )  # fmt: skip
@@ -130,7 +130,7 @@ async def unmerge(db: AsyncConnection, merge_id: int, *, by: str, now: datetime)
     kept_id, gone_id = row.kept_id, row.gone_id
     await _lock_runs(db, kept_id)
     await db.execute(select(customers.c.id).where(customers.c.id == kept_id).with_for_update())
-    await reconciling.insert_customer(db, before["gone"])
+    await filling.insert_customer(db, before["gone"])
     for kind, value in before["identities"]:
         theirs = (identities.c.kind == kind, identities.c.value == value, identities.c.customer_id == kept_id)
         await db.execute(update(identities).where(*theirs).values(customer_id=gone_id))
@@ -172,7 +172,7 @@ async def last(db: AsyncConnection, customer_id: int) -> Merge | None:
 async def _lock(db: AsyncConnection, kept_id: int, gone_id: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both rows, held with their runs: in the order in which turns take them, the run before its customer."""
     await _lock_runs(db, kept_id, gone_id)
-    query = select(customers.c.id, reconciling.AS_JSON).where(customers.c.id.in_((kept_id, gone_id)))
+    query = select(customers.c.id, filling.AS_JSON).where(customers.c.id.in_((kept_id, gone_id)))
     found = {row.id: row.json for row in await db.execute(query.order_by(customers.c.id).with_for_update())}
     for one in (kept_id, gone_id):
         if one not in found:

@@ -7,40 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from json import dumps
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, select, text, update
+from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records import orders
 from records.consents import LATEST
-from records.contacts import COLUMNS
 from records.enrolments import OPEN
+from records.filling import Before, empty, insert_row
 from records.tables import (
     consents,
     customer_values,
-    customers,
     enrolments,
     holds,
     segment_members,
     segments,
-    shown,
     touches,
 )
 
-Before = dict[str, Any]
-"""The part of the past that a merge keeps to be undone."""
 STRICTER = "merge: the stricter stands"
 """The source of a withdrawal that a merge writes; nobody said it, so it goes again when the merge is undone."""
 OUTCOME = "merged"
 """How a run ends whose customer is in that journey already."""
-_COLUMNS = [column.name for column in shown(customers)]
-AS_JSON = func.to_jsonb(customers.table_valued()).label("json")
-_NEW = "new"
-_KEPT = {"id", "tags", "properties", "score", "fit", "created_at", "updated_at", "stage"}
-"""The columns with a rule of their own; of the others a blank is filled."""
 
 
 async def end_doubled_runs(db: AsyncConnection, kept_id: int, gone_id: int, *, by: str, now: datetime) -> list[int]:
@@ -116,15 +106,15 @@ async def part_runs(db: AsyncConnection, before: Before, kept_id: int, gone_id: 
 async def _number(
     db: AsyncConnection, numbers: Mapping[int, int], to: int, source: int, *, only: Sequence[int] | None = None
 ) -> None:
-    """Move runs from one customer to another and number some: below zero first, as no number may be there twice."""
-    for run, entry in numbers.items():
-        await db.execute(update(enrolments).where(enrolments.c.id == run).values(entry=-entry))
+    """Move runs from one customer to another and number some: first all below zero, each with a number of its own, as
+    none may be there twice, before the move or after."""
+    for place, run in enumerate(numbers, 1):
+        await db.execute(update(enrolments).where(enrolments.c.id == run).values(entry=-place))
     theirs = enrolments.c.customer_id == source
     chosen = theirs if only is None else and_(theirs, enrolments.c.id.in_(only))
     await db.execute(update(enrolments).where(chosen).values(customer_id=to))
-    if numbers:
-        below = and_(enrolments.c.id.in_(numbers), enrolments.c.entry < 0)
-        await db.execute(update(enrolments).where(below).values(entry=-enrolments.c.entry))
+    for run, entry in numbers.items():
+        await db.execute(update(enrolments).where(enrolments.c.id == run).values(entry=entry))
 
 
 async def join_broadcasts(db: AsyncConnection, kept_id: int, gone_id: int) -> Before:
@@ -201,8 +191,8 @@ async def part_values(db: AsyncConnection, before: Before, kept_id: int, gone_id
     if there is not None and _as_text(there._asdict()) == rows["joined"]:
         await db.execute(delete(customer_values).where(mine))
         if rows["kept"] is not None:
-            await _insert(db, customer_values.name, names, rows["kept"])
-    await _insert(db, customer_values.name, names, rows["gone"])
+            await insert_row(db, customer_values.name, names, rows["kept"])
+    await insert_row(db, customer_values.name, names, rows["gone"])
 
 
 def _joined(name: str, kept: Any, gone: Any) -> Any:
@@ -243,57 +233,6 @@ async def part_holds(db: AsyncConnection, before: Before, kept_id: int, gone_id:
     await db.execute(insert(holds).values({**hold, "since": since, "kind": "customer", "name": str(gone_id)}))
 
 
-async def fill(
-    db: AsyncConnection, kept: Mapping[str, Any], gone: Mapping[str, Any], now: datetime, *, prefer_newer: bool
-) -> Before:
-    """Give the one who is kept what it lacked: the value of the other for a blank, its tags, its points."""
-    newer = prefer_newer and datetime.fromisoformat(gone["updated_at"]) > datetime.fromisoformat(kept["updated_at"])
-    filled = {
-        name: gone[name]
-        for name in _COLUMNS
-        if name not in _KEPT and gone[name] is not None and (kept[name] is None or (newer and name in COLUMNS))
-    }
-    # Whoever is new has no stage that anybody gave.
-    if gone["stage"] != _NEW and (newer or kept["stage"] == _NEW):
-        filled["stage"] = gone["stage"]
-    if gone["score"] != gone["fit"]:
-        filled["score"] = kept["score"] + gone["score"] - gone["fit"]
-    filled["created_at"] = min(kept["created_at"], gone["created_at"], key=datetime.fromisoformat)
-    filled["updated_at"] = now.isoformat()
-    tags = [tag for tag in gone["tags"] if tag not in kept["tags"]]
-    properties = {
-        name: [kept["properties"].get(name), value]
-        for name, value in gone["properties"].items()
-        if newer or name not in kept["properties"]
-    }
-    news = {name: value for name, (_, value) in properties.items()}
-    written = {"tags": [*kept["tags"], *tags], "properties": {**kept["properties"], **news}}
-    after = await _write(db, kept["id"], {**filled, **written})
-    fields = {name: [kept[name], after[name]] for name in filled if kept[name] != after[name]}
-    return {"fields": fields, "tags": tags, "properties": properties}
-
-
-async def empty(db: AsyncConnection, before: Before, kept_id: int, gone_id: int) -> None:
-    """Undo `fill`: what was filled and is still as it was filled is taken away again."""
-    there = (await db.execute(select(AS_JSON).where(customers.c.id == kept_id))).scalar_one()
-    back = {name: old for name, (old, new) in before["fields"].items() if there[name] == new}
-    if "score" in before["fields"]:
-        old, new = before["fields"]["score"]
-        back["score"] = there["score"] - (new - old)
-    back["tags"] = [tag for tag in there["tags"] if tag not in before["tags"]]
-    properties = dict(there["properties"])
-    for name, (old, new) in before["properties"].items():
-        if properties.get(name) == new:
-            properties[name] = old
-    back["properties"] = {name: value for name, value in properties.items() if value is not None}
-    await _write(db, kept_id, back)
-
-
-async def insert_customer(db: AsyncConnection, row: Mapping[str, Any]) -> None:
-    """Put the row of a customer back, under its own number."""
-    await _insert(db, customers.name, _COLUMNS, row)
-
-
 async def take_back(db: AsyncConnection, before: Before, now: datetime) -> None:
     """Take back what the merge said by itself: withdrawals, and orders to leave that no run has taken yet."""
     if before["consents"]:
@@ -302,25 +241,6 @@ async def take_back(db: AsyncConnection, before: Before, now: datetime) -> None:
         given = await orders.get(db, order)
         if given is not None and given.taken_at is None:
             await orders.refuse(db, order, now, "the merge was undone")
-
-
-async def _write(db: AsyncConnection, customer_id: int, values: Mapping[str, Any]) -> dict[str, Any]:
-    said = ", ".join(f"{name} = said.{name}" for name in values)
-    statement = text(
-        f"UPDATE customers SET {said} FROM jsonb_populate_record(NULL::customers, CAST(:values AS jsonb)) AS said "  # noqa: S608 (names of our own columns)
-        "WHERE customers.id = :id RETURNING to_jsonb(customers)"
-    )
-    written = await db.execute(statement, {"values": dumps(values), "id": customer_id})
-    return dict(written.scalar_one())
-
-
-async def _insert(db: AsyncConnection, table: str, names: Sequence[str], row: Mapping[str, Any]) -> None:
-    columns = ", ".join(names)
-    statement = text(
-        f"INSERT INTO {table} ({columns}) "  # noqa: S608 (names of our own columns)
-        f"SELECT {columns} FROM jsonb_populate_record(NULL::{table}, CAST(:row AS jsonb))"
-    )
-    await db.execute(statement, {"row": dumps(row)})
 
 
 JOINS = (join_runs, join_broadcasts, join_memberships, join_values, join_holds)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -386,7 +386,11 @@ async def test_fields_of_whoever_was_changed_last_are_taken_when_asked_for(engin
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=5), st.booleans())
+@example(pairs=[(2, 0), (3, 1), (2, 3)], prefer_newer=False)
+@given(
+    pairs=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=5),
+    prefer_newer=st.booleans(),
+)
 async def test_whatever_was_merged_is_restored_by_undoing_it_from_the_end(
     engine: AsyncEngine, pairs: list[tuple[int, int]], prefer_newer: bool
 ) -> None:
