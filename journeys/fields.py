@@ -24,7 +24,10 @@ Value = str | int | float | bool
 """What the record keeps: dates and datetimes as ISO 8601 text, datetimes with their offset."""
 
 LONGEST_TEXT = 2000
-TAKEN = {*STANDARD_FIELDS, "id", "tags", "properties", "created_at", "updated_at", "qualified_at"}
+TAKEN = {
+    *STANDARD_FIELDS, "id", "tags", "properties", "created_at", "updated_at", "qualified_at",
+    "lifecycle", "fit", "grade", "scored_at", "owner", "emails", "phones", "external_ids", "consents",
+}  # fmt: skip
 _RELATIVE = re.compile(r"^([+-]\d{1,5})d$")
 _DATE_FORMS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%Y%m%d", "%Y年%m月%d日")
 _YES = {

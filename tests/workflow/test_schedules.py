@@ -225,15 +225,18 @@ async def test_the_second_of_two_equal_wall_times_lets_nobody_in(stage: Stage) -
     assert await enter(stage, nightly, datetime(2027, 10, 31, 1, 30, tzinfo=UTC)) == 0
 
 
+OWN = (schedules.SWEEP, schedules.DATES, schedules.SEGMENTS, schedules.FIGURES, schedules.SALES)
+
+
 async def test_the_schedules_of_waymark_itself_are_made_once_and_do_their_work(stage: Stage) -> None:
     for _ in range(2):
         await schedules.ensure(stage.client)
-    for name in (schedules.SWEEP, schedules.DATES, schedules.SEGMENTS):
+    for name in OWN:
         handle = stage.client.get_schedule_handle(name)
         assert (await handle.describe()).schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
         await handle.trigger()
     async with asyncio.timeout(60):
-        for name in (schedules.SWEEP, schedules.DATES, schedules.SEGMENTS):
+        for name in OWN:
             handle = stage.client.get_schedule_handle(name)
             while not (recent := (await handle.describe()).info.recent_actions):
                 await asyncio.sleep(0.05)
