@@ -126,6 +126,7 @@ async def _play(parts: Composition, start: datetime) -> None:
     with _days() as view:
         for day in range(DAYS + 1):
             await player.until(timedelta(days=day))
+            await parts.valuing.refresh_all(start + timedelta(days=day))
             async with parts.engine.connect() as db:
                 so_far = await reports.overview(db)
             view(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from rich.markup import escape
@@ -9,9 +10,10 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.table import Table
 
-from records import customers, enrolments, reports, tasks
+from records import customers, enrolments, lifecycle, reports, segments, tasks
 from records.consents import history
 from records.reports import JourneySummary
+from records.segments import SegmentRow
 from records.tasks import Task
 from records.timeline import TimelineEntry, timeline
 from workers.commands.customers import portrait, print_timeline
@@ -31,6 +33,7 @@ async def summary(parts: Composition, of: Settings, start: datetime, days: int) 
         journeys = await reports.journey_summary(db)
         total = await reports.overview(db)
         work = await tasks.listing(db, limit=1000)
+        groups, stages = await segments.listing(db), await lifecycle.counts(db)
     end = start + timedelta(days=days)
     out.print()
     out.print(Rule(f"{days} days later, {end:%d %B %Y}"))
@@ -40,6 +43,7 @@ async def summary(parts: Composition, of: Settings, start: datetime, days: int) 
     )
     out.print(_journeys(journeys))
     out.print(_tasks(work, clock))
+    out.print(_audience(groups, stages))
     await _story(parts, of, clock)
 
 
@@ -72,6 +76,17 @@ def _tasks(work: list[Task], clock: Clock) -> Table:
     for task in waiting[:SHOWN_TASKS]:
         due = clock(task.due_at) if task.due_at else ""
         shown.add_row(str(task.id), task.queue, escape(task.title), str(task.details.get("score", "")), due)
+    return shown
+
+
+def _audience(groups: list[SegmentRow], stages: Mapping[str | None, int]) -> Table:
+    """Who the contacts are by now."""
+    shown = table("segment", "what", "members", right=("members",))
+    shown.title = "Audience: " + ", ".join(f"{count} {stage}" for stage, count in stages.items() if stage)
+    for one in groups:
+        shown.add_row(one.name, escape(one.title), str(one.members))
+    shown.caption = "`waymark report lifecycle`, `report rfm`, `report forecast` and `segments preview` tell more"
+    shown.caption_justify = "left"
     return shown
 
 
