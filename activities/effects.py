@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.due import due_at
 from activities.entrance import Entrance
-from activities.handoff import Handoff
 from activities.rendering import CustomerView, render_line
+from activities.sales.handoff import Handoff
 from journeys.errors import WaymarkError
 from journeys.interpreter import Do
 from journeys.steps import AddTag, RemoveTag, Score, SetConsent, SetFields, Start, Task

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities.audience import Routed, Router
-from activities.contacts import read_email, read_phone
+from activities.intake.contacts import read_email, read_phone
 from journeys.identities import DEFAULT, IdentityRules, Key, one_spelling
 from records import events, incoming
 from records.incoming import Incoming, Told

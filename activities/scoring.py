@@ -16,8 +16,8 @@ from temporalio import activity
 from activities.audience import Router
 from activities.calendar import Calendar
 from activities.discretion import discreet
-from activities.handoff import Handoff
 from activities.pulse import Pulse
+from activities.sales.handoff import Handoff
 from journeys.figures import Rescored, RescoringOrder, Stretch
 from journeys.scoring import Scoring as Rules
 from records import rulebooks, scoring

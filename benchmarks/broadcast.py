@@ -26,10 +26,10 @@ import aiosmtplib
 from sqlalchemy import text
 from temporalio.client import Client
 
+from activities.broadcasts.press import Press
 from activities.channels.email import EmailChannel
 from activities.channels.mime import Mailbox
 from activities.composing import Composer, Workspace
-from activities.press import Press
 from activities.rendering import Templates
 from benchmarks.ground import Ground, context, ground, run
 from benchmarks.workers import settings
@@ -86,7 +86,7 @@ class _Sink(asyncio.Protocol):
         answers = []
         while True:
             if self._in_data:
-                content, dot, rest = self._unread.partition(b"\r\n.\r\n")
+                _content, dot, rest = self._unread.partition(b"\r\n.\r\n")
                 if not dot:
                     break
                 self._unread, self._in_data = rest, False
@@ -119,7 +119,7 @@ def sink(port: multiprocessing.Queue[int], counts: multiprocessing.Queue[int], s
     async def serve() -> None:
         server = await asyncio.get_running_loop().create_server(_Sink, "127.0.0.1", 0)
         port.put(server.sockets[0].getsockname()[1])
-        while not stop.exists():
+        while not stop.exists():  # noqa: ASYNC110 (another process says so)
             await asyncio.sleep(0.05)
         counts.put(_Sink.counted)
         server.close()
@@ -158,7 +158,10 @@ def bare(
 
     async def work() -> None:
         for _ in range(rounds):
-            clients = [aiosmtplib.SMTP(hostname="127.0.0.1", port=smtp, use_tls=False, start_tls=False) for _ in range(connections)]
+            clients = [
+                aiosmtplib.SMTP(hostname="127.0.0.1", port=smtp, use_tls=False, start_tls=False)
+                for _ in range(connections)
+            ]
             await asyncio.gather(*(client.connect() for client in clients))
             await asyncio.to_thread(barrier.wait)
             began = time.perf_counter()
@@ -184,10 +187,10 @@ def broadcast_worker(address: str, database: str, folder: Path, smtp: int) -> No
         engine = create_engine(database, ping=False)
         email = EmailChannel(f"smtp://127.0.0.1:{smtp}", own.mail_from)
         client = await Client.connect(address)
-        async with compose(own, engine=engine, client=client, channels={"email": email}, rules=SendingRules()) as parts:
-            async with worker.working(parts):
-                while not (folder / "stop").exists():
-                    await asyncio.sleep(0.1)
+        composing = compose(own, engine=engine, client=client, channels={"email": email}, rules=SendingRules())
+        async with composing as parts, worker.working(parts):
+            while not (folder / "stop").exists():  # noqa: ASYNC110 (another process says so)
+                await asyncio.sleep(0.1)
         await email.close()
         await engine.dispose()
 

@@ -29,12 +29,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import text
 
 from activities.entrance import Entrance
-from activities.event_files import EventFile, Reading
-from activities.event_import import EventImport
-from activities.event_report import EventReport
 from activities.herds import PAGE, Coming, Herds
-from activities.incoming import read_event
 from activities.ingesting import Ingesting
+from activities.intake.event_files import EventFile, Reading
+from activities.intake.event_import import EventImport
+from activities.intake.event_report import EventReport
+from activities.intake.incoming import read_event
 from activities.programs import Programs
 from benchmarks.ground import Ground, ground, run
 from benchmarks.workers import Task, journey_worker

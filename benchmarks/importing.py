@@ -26,7 +26,7 @@ import psutil
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.importing import ImportReport, import_customers
+from activities.intake.importing import ImportReport, import_customers
 from benchmarks.usage import MB
 from journeys.fields import Field
 from records.copying import copy
@@ -58,8 +58,11 @@ def people(count: int) -> Iterator[tuple[str, str]]:
         tag = chance.choice(("", "news", "vip"))
         yield (
             f"c-{number},{mail},{phone},{first},{last},{country},{locale},{zone},{tag},yes,{plan},{value}\n",
-            f"{number + 1}\tc-{number}\t{mail.lower()}\t{phone}\t{first}\t{last}\t{code}\t{locale.replace('_', '-')}\t"
-            f'{zone}\t{{{tag}}}\t{{"plan": "{plan}", "lifetime_value": {value}}}\t{NOW}\t{NOW}',
+            (
+                f"{number + 1}\tc-{number}\t{mail.lower()}\t{phone}\t{first}\t{last}\t{code}\t"
+                f"{locale.replace('_', '-')}\t"
+                f'{zone}\t{{{tag}}}\t{{"plan": "{plan}", "lifetime_value": {value}}}\t{NOW}\t{NOW}'
+            ),
         )
 
 

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from activities.contacts import InvalidContactError, read_contact
-from activities.desk import read_amount
+from activities.intake.contacts import InvalidContactError, read_contact
+from activities.sales.desk import read_amount
 from console.control import Control
 from console.documents import document
 from console.events import Events

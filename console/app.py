@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from temporalio.service import RPCError
 
-from activities.contacts import InvalidContactError
+from activities.intake.contacts import InvalidContactError
 from console import api, callbacks, public
 from console.parts import Parts
 from console.problems import Problem, handle

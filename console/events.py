@@ -9,8 +9,8 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from activities.incoming import InvalidEvent, read_event
 from activities.ingesting import Batch, Ingesting
+from activities.intake.incoming import InvalidEvent, read_event
 from console.parts import Parts
 from console.problems import Problem, read_body, read_json
 from records.incoming import Told

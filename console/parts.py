@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.audience import Audience
-from activities.desk import Desk
 from activities.ingesting import Unknown
 from activities.links import Links
 from activities.merging import Merging
 from activities.receipts import Receipts
+from activities.sales.desk import Desk
 from journeys.fields import Fields
 from journeys.identities import DEFAULT, IdentityRules
 

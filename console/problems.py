@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse, Response
 from temporalio.service import RPCError
 
 from activities.audience import NotEnrollable
-from activities.contacts import InvalidContactError
 from activities.holding import NotHeld
+from activities.intake.contacts import InvalidContactError
 from activities.links import BrokenLinkError
 from activities.steering import OrderRefused
 from journeys.errors import WaymarkError

@@ -1,7 +1,7 @@
 """The workflow of a broadcast: one for all its recipients, whatever their number.
 
 It knows times and numbers only. Who gets the message is asked page by page by its activity; see
-`activities/broadcasting.py`.
+`activities/broadcasts/broadcasting.py`.
 """
 
 from __future__ import annotations

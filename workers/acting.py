@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_args
 
-from activities.desk import NEEDS_REASON
 from activities.links import Unsubscribe
 from activities.receipts import Receipts
+from activities.sales.desk import NEEDS_REASON
 from journeys.sales import Outcome
 from records import consents, customers, suppressions, tasks, touches
 from records.suppressions import Reason

@@ -14,11 +14,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from activities.admission import Admission
 from activities.advance import Advance
 from activities.audience import Audience, Router
 from activities.backfilling import Backfill
-from activities.broadcasting import Broadcasting
+from activities.broadcasts.admission import Admission
+from activities.broadcasts.broadcasting import Broadcasting
+from activities.broadcasts.studio import Studio
 from activities.calendar import Calendar
 from activities.channels.channel import Channel
 from activities.channels.email import EmailChannel
@@ -26,23 +27,22 @@ from activities.channels.sms import SmsChannel
 from activities.channels.webhook import WebhookChannel
 from activities.composing import Composer, Workspace
 from activities.delivery import Delivery
-from activities.desk import Desk
 from activities.effects import Effects
 from activities.entering import Entering
 from activities.entrance import Entrance
 from activities.gates import Gates
 from activities.gates import load as load_rules
-from activities.handoff import Handoff
 from activities.herds import Herds
 from activities.links import Links
 from activities.membership import Membership
 from activities.programs import Programs
-from activities.promises import Promises
 from activities.rendering import Templates
-from activities.salesmail import SalesMails
+from activities.sales.desk import Desk
+from activities.sales.handoff import Handoff
+from activities.sales.promises import Promises
+from activities.sales.salesmail import SalesMails
+from activities.sales.selling import Selling
 from activities.scoring import Scoring
-from activities.selling import Selling
-from activities.studio import Studio
 from activities.sweeping import Sweeping
 from activities.turns import Turns
 from activities.upkeep import Upkeep

@@ -16,7 +16,7 @@ from temporalio.client import (
     ScheduleState,
 )
 
-from activities.selling import key_of, people
+from activities.sales.selling import key_of, people
 from journeys import crons
 from journeys.instruction import QUEUE
 from journeys.sales import Person, Sales, minutes

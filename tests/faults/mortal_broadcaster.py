@@ -18,7 +18,8 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.common import RetryPolicy
 
-from activities import broadcasting, pulse
+from activities import pulse
+from activities.broadcasts import broadcasting
 from activities.channels.bulk import BulkMail
 from activities.channels.email import EmailChannel
 from journeys import broadcasting as workflows

@@ -18,11 +18,12 @@ from zoneinfo import ZoneInfo
 
 from temporalio.client import Client
 
-from activities import event_import, sweeping
+from activities import sweeping
 from activities.audience import Router
-from activities.event_files import EventFile, Reading
-from activities.event_import import EventImport
 from activities.ingesting import Ingesting
+from activities.intake import event_import
+from activities.intake.event_files import EventFile, Reading
+from activities.intake.event_import import EventImport
 from journeys.sending import SendingRules
 from records import enrolments, events, imports, incoming
 from records.database import create_engine

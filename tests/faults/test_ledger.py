@@ -1,4 +1,4 @@
-"""Real worker processes, killed by SIGKILL at each point of a delivery, more than a hundred times in a run of 120 contacts."""
+"""Real worker processes, killed by SIGKILL at each point of a delivery, over a hundred times for 120 contacts."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from activities.studio import Studio
+from activities.broadcasts.studio import Studio
 from journeys.broadcast import parse
 from journeys.errors import WaymarkError
 from journeys.sending import SendingRules

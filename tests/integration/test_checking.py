@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities.checking import Checker, entrants, published_names
-from activities.importing import CustomerFile, Rejection
+from activities.intake.importing import CustomerFile, Rejection
 from activities.publishing import load_all, publish
 from activities.rendering import Templates
 from journeys.fields import load_fields, parse_fields

@@ -13,13 +13,13 @@ from temporalio.client import Client
 from activities.audience import Audience, Router
 from activities.calendar import Calendar
 from activities.channels.signature import HEADER, sign
-from activities.desk import Desk
 from activities.entrance import Entrance
 from activities.links import Links
 from activities.programs import Programs
-from activities.promises import Promises
 from activities.publishing import publish
 from activities.receipts import Receipts
+from activities.sales.desk import Desk
+from activities.sales.promises import Promises
 from console.app import create_app
 from console.parts import Parts
 from journeys.fields import Field

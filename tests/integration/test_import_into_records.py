@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.importing import ImportReport, import_customers
+from activities.intake.importing import ImportReport, import_customers
 from journeys.fields import Field
 from records import consents, customers, identities
 from records.customers import Customer

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities import importing as activity
-from activities.importing import ImportReport, import_customers
-from activities.tabular import UnreadableTable
+from activities.intake import importing as activity
+from activities.intake.importing import ImportReport, import_customers
+from activities.intake.tabular import UnreadableTable
 from journeys.fields import Field
 from records import identities
 from records import importing as jobs

@@ -300,8 +300,8 @@ def store(db: Connection, who: dict[str, Any], number: int) -> int:
     if (worth := who["worth"]) is not None:
         last = NOW - timedelta(days=worth["days_since_order"])
         kept = {name: value for name, value in worth.items() if name != "days_since_order"}
-        times = {"first_order_at": last, "last_order_at": last}
-        db.execute(insert(tables.customer_values).values(customer_id=me, **kept, **times))
+        orders = {"first_order_at": last, "last_order_at": last}
+        db.execute(insert(tables.customer_values).values(customer_id=me, **kept, **orders))
     for turn, (message, status, claimed, settled) in enumerate(who["touches"]):
         touch = {"customer_id": me, "channel": "email", "message": message, "status": status}
         times = {"claimed_at": NOW - claimed, "settled_at": None if settled is None else NOW - settled}

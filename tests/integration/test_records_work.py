@@ -42,7 +42,8 @@ async def _enrolment(engine: AsyncEngine, customer_id: int) -> int:
     await _publish(engine, "a")
     async with engine.begin() as db:
         made = await db.execute(
-            text("""INSERT INTO enrolments (customer_id, journey, version, entry, source, enrolled_at, begins_at, workflow)
+            text("""INSERT INTO enrolments
+                        (customer_id, journey, version, entry, source, enrolled_at, begins_at, workflow)
                     VALUES (:customer, 'welcome', 1, 1, 'api', :now, :now, 'w') RETURNING id"""),
             {"customer": customer_id, "now": NOW},
         )

@@ -15,12 +15,12 @@ from temporalio.client import Client
 
 from activities.audience import Router
 from activities.calendar import Calendar
-from activities.desk import Desk, read_amount, read_close
 from activities.entrance import Entrance
-from activities.handoff import Handoff
 from activities.programs import Programs
-from activities.promises import Promises
-from activities.salesday import read_day
+from activities.sales.desk import Desk, read_amount, read_close
+from activities.sales.handoff import Handoff
+from activities.sales.promises import Promises
+from activities.sales.salesday import read_day
 from journeys import sales
 from journeys.errors import WaymarkError
 from journeys.sales import Sales

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.studio import best
+from activities.broadcasts.studio import best
 from journeys.broadcast import Broadcast, LocalStart, parse, touch_key
 from journeys.source import InvalidFile
 from records.broadcasts import ArmResult
@@ -106,8 +106,11 @@ def test_the_best_arm_is_the_one_with_the_highest_share_of_those_who_got_it() ->
     assert best(trial, [])[0] == "a"
 
 
-@given(st.dictionaries(st.sampled_from(["broadcast", "title", "segment", "send", "start", "throttle", "ab", "x"]),
-                       NAMES | st.integers() | st.none() | st.lists(NAMES) | st.dictionaries(NAMES, NAMES)))  # fmt: skip
+KEYS = st.sampled_from(["broadcast", "title", "segment", "send", "start", "throttle", "ab", "x"])
+VALUES = NAMES | st.integers() | st.none() | st.lists(NAMES) | st.dictionaries(NAMES, NAMES)
+
+
+@given(st.dictionaries(KEYS, VALUES))
 def test_no_file_is_worse_than_refused(data: dict[str, object]) -> None:
     text = "\n".join(f"{key}: {value!r}" for key, value in data.items())
     with contextlib.suppress(InvalidFile):

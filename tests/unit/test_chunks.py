@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activities.chunks import chunks
-from activities.encodings import UnreadableTable, survey
-from activities.tabular import Record, read_records
+from activities.intake.chunks import chunks
+from activities.intake.encodings import UnreadableTable, survey
+from activities.intake.tabular import Record, read_records
 
 cell = st.text(st.sampled_from('ab,;"\n é李😀'), max_size=6)
 rows = st.lists(st.tuples(cell, cell, cell), max_size=15)

@@ -19,7 +19,7 @@ import pytest
 
 from activities import gates
 from activities.channels.segments import segments
-from activities.importing import CustomerFile, Rejection
+from activities.intake.importing import CustomerFile, Rejection
 from activities.rendering import CustomerView, Templates, render_line
 from journeys import sales
 from journeys.definition import ENTERED

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from activities.importing import CustomerFile, Rejection, Row
-from activities.tabular import UnreadableTable
+from activities.intake.importing import CustomerFile, Rejection, Row
+from activities.intake.tabular import UnreadableTable
 from journeys.fields import Field, parse_fields
 from journeys.source import InvalidFile
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from activities.incoming import read_amount, read_cell
-from activities.instants import read_instant
+from activities.intake.incoming import read_amount, read_cell
+from activities.intake.instants import read_instant
 
 BERLIN = ZoneInfo("Europe/Berlin")
 WHENEVER = some.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2100, 1, 1))  # noqa: DTZ001 (made aware)

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from activities.broadcasts.press import Press
 from activities.channels.bulk import Letter
 from activities.channels.mime import Mailbox, Unsendable
 from activities.composing import Composer, Workspace
 from activities.links import Links
-from activities.press import Press
 from activities.rendering import Templates, Unrenderable
 from journeys.fields import load_fields
 from records.customers import Customer

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.tabular import UnreadableTable
+from activities.intake.tabular import UnreadableTable
 from workers.rehearsal.happenings import Happenings, read_happenings, read_moment
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -14,8 +14,8 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowHandle
 from temporalio.testing import TimeSkipper
 
+from activities.broadcasts.studio import BroadcastEnded
 from activities.receipts import Receipts
-from activities.studio import BroadcastEnded
 from journeys.broadcast import parse, workflow_id
 from journeys.sending import SendingRules
 from records import broadcasts, holds, suppressions

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.common.v1 import TimeSkippingConfig
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 
-from activities.promises import workflow_id
-from activities.selling import key_of
+from activities.sales.promises import workflow_id
+from activities.sales.selling import key_of
 from journeys.sales import Manager, Rep
 from journeys.salestask import Outlook, SalesTask, Workday
 from records import assignments, customers, notices, tasks
@@ -89,7 +89,7 @@ async def hand_over(stage: Stage, name: str = "Ann", **columns: Any) -> Task:
 
 async def rests(stage: Stage, task: int, unlike: Callable[[Outlook], bool] = lambda _: False) -> Outlook | None:
     """Return when the workflow rests, and no longer as `unlike` says: what is next; None once it has ended."""
-    handle = stage.client.get_workflow_handle_for(SalesTask.run, workflow_id(task))
+    handle: WorkflowHandle[Any, Any] = stage.client.get_workflow_handle(workflow_id(task))
     async with asyncio.timeout(30):
         while True:
             described = await handle.describe()

@@ -14,11 +14,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from activities.broadcast_report import Report, report
+from activities.broadcasts.broadcast_report import Report, report
+from activities.broadcasts.studio import Preview
 from activities.channels.channel import Message
-from activities.contacts import read_email, read_phone
+from activities.intake.contacts import read_email, read_phone
 from activities.rendering import Templates
-from activities.studio import Preview
 from journeys import segments as segment_files
 from journeys.broadcast import LoadedBroadcast, load_all
 from journeys.errors import WaymarkError

@@ -16,12 +16,12 @@ from rich.text import Text
 from temporalio.client import Client
 
 from activities.audience import Routed
-from activities.event_files import EventFile, Reading
-from activities.event_import import EventImport
-from activities.event_report import EventReport
-from activities.event_report import Progress as Reached
-from activities.incoming import read_amount, read_cell, read_moment, read_name
 from activities.ingesting import Ingesting, Unknown
+from activities.intake.event_files import EventFile, Reading
+from activities.intake.event_import import EventImport
+from activities.intake.event_report import EventReport
+from activities.intake.event_report import Progress as Reached
+from activities.intake.incoming import read_amount, read_cell, read_moment, read_name
 from journeys.errors import WaymarkError
 from journeys.identities import load_identity
 from records import customers

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from activities.importing import ImportReport, import_customers
+from activities.intake.importing import ImportReport, import_customers
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.identities import load_identity

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from activities.importing import CustomerFile
+from activities.intake.importing import CustomerFile
 from activities.publishing import load_files, message_problems
 from activities.rendering import Templates
 from console.rehearsal import Rehearsed, page

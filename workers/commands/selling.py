@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.markup import escape
 
-from activities.salesday import Day, person_of, read_day
-from activities.salesmail import money
+from activities.sales.salesday import Day, person_of, read_day
+from activities.sales.salesmail import money
 from journeys import sales
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields

@@ -11,8 +11,8 @@ import typer
 from rich.markup import escape
 from temporalio.client import Client
 
-from activities.desk import Desk, read_amount
-from activities.salesmail import money
+from activities.sales.desk import Desk, read_amount
+from activities.sales.salesmail import money
 from journeys.errors import WaymarkError
 from journeys.fields import read_datetime
 from journeys.sales import Outcome

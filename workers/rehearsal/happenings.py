@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from activities.incoming import EVENT_NAME
-from activities.tabular import Record, UnreadableTable, read_table
+from activities.intake.incoming import EVENT_NAME
+from activities.intake.tabular import Record, UnreadableTable, read_table
 from journeys.fields import read_datetime, read_number
 from workers.acting import Deed
 

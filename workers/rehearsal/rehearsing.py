@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.calendar import Calendar
-from activities.importing import ImportReport, import_customers
+from activities.intake.importing import ImportReport, import_customers
 from activities.publishing import publish
 from console.rehearsal import Line, Rehearsed
 from journeys.errors import WaymarkError
@@ -136,7 +136,8 @@ async def _prepare(parts: Composition, plan: Plan) -> tuple[ImportReport, list[R
     if not who:
         raise NothingToRehearse(
             f"{plan.customers} has no contact that can be read: {len(imported.rejected)} rows were rejected.",
-            hint=f"The first: line {imported.rejected.first[0].line}: {imported.rejected.first[0].error}" if imported.rejected
+            hint=f"The first: line {imported.rejected.first[0].line}: {imported.rejected.first[0].error}"
+            if imported.rejected
             else "Put one contact a line below the header.",
         )  # fmt: skip
     happenings = Happenings()

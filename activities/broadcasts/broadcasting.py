@@ -21,8 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.admission import Admission, Admitted
 from activities.audience import Router
+from activities.broadcasts.admission import Admission, Admitted
+from activities.broadcasts.dispatching import Dispatch, dispatching
 from activities.calendar import Calendar
 from activities.channels.bulk import Away, Letter, Outcome
 from activities.channels.channel import Channel, Message, Receipt, Refused, TryLater, Unknown
@@ -30,7 +31,6 @@ from activities.channels.mime import Unsendable
 from activities.composing import Composer
 from activities.delivery import next_try
 from activities.discretion import discreet
-from activities.dispatching import Dispatch, dispatching
 from activities.pulse import Pulse
 from activities.rendering import Unrenderable
 from journeys.broadcast import Broadcast, touch_key

@@ -17,12 +17,12 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities import assigning
-from activities.agenda import Item, agenda
 from activities.audience import Router, away
 from activities.calendar import Calendar
 from activities.discretion import discreet
-from activities.outcomes import affect
+from activities.sales import assigning
+from activities.sales.agenda import Item, agenda
+from activities.sales.outcomes import affect
 from journeys import attributes
 from journeys.instruction import QUEUE
 from journeys.sales import Person, Rule, Sales, rule_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from activities.event_files import Rejection
+from activities.intake.event_files import Rejection
 
 MOST_LISTED = 10_000
 """Rejected rows that the report lists; all of them are counted, and written to a file of rejects."""

@@ -10,9 +10,9 @@ from json import JSONDecodeError, loads
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from activities.incoming import InvalidEvent, read_cell, read_event, read_name
-from activities.instants import DateForm
-from activities.tabular import Record, UnreadableTable, read_table
+from activities.intake.incoming import InvalidEvent, read_cell, read_event, read_name
+from activities.intake.instants import DateForm
+from activities.intake.tabular import Record, UnreadableTable, read_table
 from records.incoming import Told
 
 WHO = ("customer", "external_id", "email", "phone")

@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from activities.chunks import chunks
-from activities.contacts import COLUMNS, read_country
-from activities.encodings import PIECE, UnreadableTable, survey
-from activities.mapping import propose
-from activities.parsing import Parsed, Parser, Reading, parse, prepare
-from activities.rejects import Rejection, Rejects
-from activities.tabular import Form, detect_delimiter, read_records
+from activities.intake.chunks import chunks
+from activities.intake.contacts import COLUMNS, read_country
+from activities.intake.encodings import PIECE, UnreadableTable, survey
+from activities.intake.mapping import propose
+from activities.intake.parsing import Parsed, Parser, Reading, parse, prepare
+from activities.intake.rejects import Rejection, Rejects
+from activities.intake.tabular import Form, detect_delimiter, read_records
 from journeys.errors import WaymarkError
 from journeys.fields import Fields
 from journeys.identities import DEFAULT, IdentityRules

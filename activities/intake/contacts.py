@@ -13,8 +13,8 @@ from zoneinfo import available_timezones
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-from activities.places import country_code, language_tag, near_country
-from activities.shortcuts import plain_email, plain_phone
+from activities.intake.places import country_code, language_tag, near_country
+from activities.intake.shortcuts import plain_email, plain_phone
 from journeys.fields import Fields, yes_or_no
 from journeys.nearest import unknown_word
 from records.contacts import Contact

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities.audience import Router
-from activities.outcomes import affect
-from activities.promises import Promises
+from activities.sales.outcomes import affect
+from activities.sales.promises import Promises
 from journeys.errors import WaymarkError
 from journeys.nearest import unknown_word
 from journeys.sales import NOBODY, Outcome, Sales, rule_of

@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities import assigning
 from activities.questions import answer
 from activities.rendering import CustomerView, render_line
+from activities.sales import assigning
 from journeys.errors import WaymarkError
 from journeys.interpreter import Ask
 from journeys.sales import Rule, Sales, rule_of

@@ -17,7 +17,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from activities.admission import Admission, Admitted
+from activities.broadcasts.admission import Admission, Admitted
 from activities.calendar import Calendar
 from activities.channels.channel import Channel, ChannelError, Message
 from activities.composing import Composer

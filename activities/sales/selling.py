@@ -14,8 +14,8 @@ from activities.calendar import Calendar
 from activities.channels.channel import Channel, Message, Refused, TryLater, Unknown
 from activities.delivery import PATIENCE, next_try
 from activities.discretion import discreet
-from activities.salesday import read_day
-from activities.salesmail import SalesMails
+from activities.sales.salesday import read_day
+from activities.sales.salesmail import SalesMails
 from journeys.errors import WaymarkError
 from journeys.sales import NOBODY, Person, Rep, Sales
 from journeys.salestask import Look, Workday

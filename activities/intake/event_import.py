@@ -19,9 +19,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.event_files import EventFile, Rejection, Row
-from activities.event_report import EventReport, Progress, write_rows
 from activities.ingesting import Ingesting, Unknown, digest_of, patiently
+from activities.intake.event_files import EventFile, Rejection, Row
+from activities.intake.event_report import EventReport, Progress, write_rows
 from records import events, imports, incoming
 from records.imports import Import
 

@@ -1,7 +1,7 @@
 """From chunks of a list to pages of contacts: every cell tidied, read and checked, in this process or in others.
 
-The rules for a value are those of `activities.contacts`, which the API uses too; here they meet what lists look like.
-A value that many rows share is read once.
+The rules for a value are those of `activities.intake.contacts`, which the API uses too; here they meet what lists look
+like. A value that many rows share is read once.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from datetime import date
 from functools import partial
 from typing import Any, NamedTuple
 
-from activities import cells
-from activities.chunks import Chunk
-from activities.contacts import (
+from activities.intake import cells
+from activities.intake.chunks import Chunk
+from activities.intake.contacts import (
     COLUMNS,
     LONGEST,
     plain_text,
@@ -27,9 +27,9 @@ from activities.contacts import (
     read_tags,
     read_time_zone,
 )
-from activities.rejects import Rejection
-from activities.shortcuts import plain_email, plain_phone
-from activities.tabular import Record, read_records
+from activities.intake.rejects import Rejection
+from activities.intake.shortcuts import plain_email, plain_phone
+from activities.intake.tabular import Record, read_records
 from journeys.fields import Field, Fields, yes_or_no
 from records.contacts import COLUMNS as STORED
 from records.pages import Page, as_json, as_line

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from activities.broadcasts.press import Press
 from activities.channels.bulk import BulkMail, Letter, Outcome
 from activities.channels.channel import Channel, ChannelError, Message
 from activities.channels.email import EmailChannel
 from activities.composing import Composer
-from activities.press import Press
 from journeys.broadcast import Broadcast
 from records.customers import Customer
 

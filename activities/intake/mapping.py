@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from activities.contacts import ALIASES, COLUMNS, column_name, nearest_column
-from activities.encodings import UnreadableTable
+from activities.intake.contacts import ALIASES, COLUMNS, column_name, nearest_column
+from activities.intake.encodings import UnreadableTable
 from journeys.fields import Fields
 from journeys.nearest import unknown_word
 

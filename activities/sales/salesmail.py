@@ -16,7 +16,7 @@ from activities.channels.channel import Message
 from activities.composing import Workspace
 from activities.inspection import EMAIL_FILES
 from activities.rendering import FAULTS
-from activities.salesday import Day
+from activities.sales.salesday import Day
 from activities.sandbox import Sandbox
 from journeys.errors import WaymarkError
 from journeys.worktime import WorkWeek

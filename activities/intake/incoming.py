@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from activities.instants import DateForm, read_instant
+from activities.intake.instants import DateForm, read_instant
 from journeys.errors import WaymarkError
 from records.incoming import Told
 

@@ -1,8 +1,9 @@
 """Mails for a broadcast: composed as any other, thousands of times faster where the template allows it.
 
 What is the same for everybody is rendered, encoded and put between headers once for each message and locale
-(`activities/stencil.py`); for each person only the holes are filled. A person whose fields do not fit a stencil, or a
-message that allows none, is composed the usual way. Either way the mail says the same to whoever reads it.
+(`activities/broadcasts/stencil.py`); for each person only the holes are filled. A person whose fields do not fit a
+stencil, or a message that allows none, is composed the usual way. Either way the mail says the same to whoever reads
+it.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from urllib.parse import urlsplit
 
 from markupsafe import escape
 
+from activities.broadcasts.stencil import UNSUBSCRIBE, Assumed, Cutter, Hole, Personal, Piece, pieces
 from activities.channels import mime
 from activities.channels.bulk import Letter
 from activities.channels.mime import Mailbox
 from activities.composing import Composer
 from activities.links import ANCHOR, BODY_END
 from activities.rendering import CustomerView, Unrenderable, tidy
-from activities.stencil import UNSUBSCRIBE, Assumed, Cutter, Hole, Personal, Piece, pieces
 from journeys.errors import WaymarkError
 from records.customers import Customer
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from activities.encodings import BYTEWISE, PIECE, pieces
+from activities.intake.encodings import BYTEWISE, PIECE, pieces
 
 LONGEST_LINE = 1_000_000
 """Characters."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from activities.mapping import REPORTED
+from activities.intake.mapping import REPORTED
 
 _HELD = 1 << 20
 """Bytes that are held before the rest goes to a temporary file."""

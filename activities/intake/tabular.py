@@ -14,8 +14,8 @@ from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
-from activities.chunks import LONGEST_LINE, MOST_LINES, Chunk, chunks
-from activities.encodings import UnreadableTable, survey
+from activities.intake.chunks import LONGEST_LINE, MOST_LINES, Chunk, chunks
+from activities.intake.encodings import UnreadableTable, survey
 
 __all__ = ["Form", "Record", "UnreadableTable", "detect_delimiter", "read_records", "read_table"]
 

@@ -1,0 +1,1 @@
+"""One message to a segment: planned, admitted, printed and handed over page by page."""

@@ -1,0 +1,1 @@
+"""Lists of contacts and events: files read, checked and written page by page."""

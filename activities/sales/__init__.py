@@ -1,0 +1,1 @@
+"""From marketing to sales: handoff, assignment, promises, outcomes, the day's mail."""
