@@ -15,6 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Replayer
 
 from journeys import attributes
+from journeys.broadcasting import BroadcastRun
 from journeys.errors import WaymarkError
 from journeys.salestask import SalesTask
 from journeys.workflow import SHAPE, CustomerJourney
@@ -24,7 +25,7 @@ from workers.worker import sandbox
 FIRST_SHAPE = "1"
 """The shape of histories that name none: they were recorded before workers said theirs."""
 OPEN = "WorkflowType = 'CustomerJourney' AND ExecutionStatus = 'Running'"
-PROMISED = "WorkflowType = 'SalesTask' AND ExecutionStatus = 'Running'"
+BESIDES = "WorkflowType IN ('SalesTask', 'Broadcast') AND ExecutionStatus = 'Running'"
 AT_ONCE = 8
 """Histories fetched at the same time."""
 
@@ -99,7 +100,7 @@ async def replay(kept: AsyncIterator[Kept]) -> AsyncIterator[Replayed]:
 
     # The SDK's core would write each misfit to standard output, too.
     quiet = Runtime(telemetry=TelemetryConfig(logging=None))
-    replayer = Replayer(workflows=[CustomerJourney, SalesTask], workflow_runner=sandbox(), runtime=quiet)
+    replayer = Replayer(workflows=[CustomerJourney, SalesTask, BroadcastRun], workflow_runner=sandbox(), runtime=quiet)
     async with replayer.workflow_replay_iterator(histories()) as results:
         done = 0
         async for result in results:
@@ -110,7 +111,7 @@ async def replay(kept: AsyncIterator[Kept]) -> AsyncIterator[Replayed]:
 
 async def sample(client: Client, size: int) -> list[WorkflowExecution]:
     """Open runs of this release's shape, the same number of each journey and version as far as there are any, and of
-    the tasks of sales."""
+    the tasks of sales and the broadcasts."""
     ours = f"TemporalWorkerDeploymentVersion = '{DEPLOYMENT}:{SHAPE}'"
     shape = f"{OPEN} AND {ours}"
     groups: list[list[WorkflowExecution]] = []
@@ -119,7 +120,7 @@ async def sample(client: Client, size: int) -> list[WorkflowExecution]:
         async for version in _values(client, own, attributes.VERSION.name):
             query = f"{own} AND {attributes.VERSION.name} = {version}"
             groups.append([run async for run in client.list_workflows(query, limit=size)])
-    groups.append([run async for run in client.list_workflows(f"{PROMISED} AND {ours}", limit=size)])
+    groups.append([run async for run in client.list_workflows(f"{BESIDES} AND {ours}", limit=size)])
     return _spread(groups, size)
 
 

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete
-from temporalio.client import Client, WorkflowHistory, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory, WorkflowUpdateFailedError
 from temporalio.testing import TimeSkipper
 
 from activities.channels.email import EmailChannel
+from activities.sales import promises
 from journeys import attributes
 from journeys.instruction import Event
 from records import holds, orders
@@ -33,13 +34,16 @@ from records.migration import migrate
 from records.tables import customers
 from tests.relay import ScriptedRelay, relay
 from tests.workflow.stage import Stage, staged
+from tests.workflow.test_broadcasts import start_skipping
 from workers.server.binary import find_binary
 from workers.server.devserver import DevServer
 from workers.server.postgres import EmbeddedPostgres
 
 FOLDER = Path(__file__).parent
 DAY = timedelta(days=1)
-Walk = Callable[[Stage, ScriptedRelay, Enrolment], Awaitable[None]]
+Workflow = WorkflowHandle[Any, Any]
+Walk = Callable[[Stage, ScriptedRelay, Enrolment], Awaitable[list[Workflow] | None]]
+"""Takes a run somewhere; returns the other workflows that came of it."""
 
 MAP = """
 journey: recorded
@@ -57,6 +61,24 @@ steps:
     then: [{tag: clicked}]
     else: [{tag: silent}]
   - wait: 2d
+"""
+LEAD = """
+journey: lead
+title: Lead
+enter: api
+steps:
+  - score: {points: 70, because: asked for a call}
+"""
+NEWS = """
+broadcast: news
+title: News
+where: {tag: reader}
+send: email/whats_new
+ab:
+  share: 50%
+  subjects: {a: Spring, b: A warm spring}
+  winner: clicks
+  after: 4h
 """
 
 
@@ -125,6 +147,27 @@ async def paused(stage: Stage, _: ScriptedRelay, run: Enrolment) -> None:
     await stage.pass_time(run.customer_id, 30 * DAY)
 
 
+async def promised(stage: Stage, _: ScriptedRelay, run: Enrolment) -> list[Workflow]:
+    """A lead whose task rests, is put off, and is done."""
+    await stage.publish(LEAD)
+    await stage.enrol(run.customer_id, "lead")
+    [task] = [task for task in await stage.tasks() if task.customer_id == run.customer_id]
+    handle: Workflow = stage.client.get_workflow_handle(promises.workflow_id(task.id))
+    await stage.parts.desk.snooze(task.id, "somebody", task.created_at + 3 * DAY, task.created_at + timedelta(hours=1))
+    await stage.parts.desk.finish(task.id, "somebody", "won", now=task.created_at + timedelta(hours=2))
+    await handle.result()
+    return [handle]
+
+
+async def told_to_many(stage: Stage, _: ScriptedRelay, run: Enrolment) -> list[Workflow]:
+    """A broadcast with a trial."""
+    for name in ("ann", "bob", "cat", "dan"):
+        await stage.customer(name, tags=("reader",))
+    _, handle = await start_skipping(stage, NEWS)
+    await handle.result()
+    return [handle]
+
+
 async def tell(stage: Stage, run: Enrolment, kind: orders.Kind, **args: Any) -> None:
     """Give an order to a run, as the command does."""
     async with stage.engine.begin() as db:
@@ -132,7 +175,7 @@ async def tell(stage: Stage, run: Enrolment, kind: orders.Kind, **args: Any) -> 
     await stage.handle(run).execute_update("order", number)
 
 
-WALKS: tuple[Walk, ...] = (clicked, left, put_off, month, erased, under_way, ordered, paused)
+WALKS: tuple[Walk, ...] = (clicked, left, put_off, month, erased, under_way, ordered, paused, promised, told_to_many)
 
 
 async def record(stage: Stage, scripted: ScriptedRelay, walks: Iterable[Walk], folder: Path) -> None:
@@ -141,11 +184,13 @@ async def record(stage: Stage, scripted: ScriptedRelay, walks: Iterable[Walk], f
     for walk in walks:
         run = await stage.enrol(await stage.customer(walk.__name__), "recorded")
         first = (await stage.handle(run).describe()).run_id
-        await walk(stage, scripted, run)
+        others = await walk(stage, scripted, run) or []
         last = (await stage.handle(run).describe()).run_id
-        for number, execution in enumerate(dict.fromkeys((first, last)), 1):
-            handle = stage.client.get_workflow_handle(stage.handle(run).id, run_id=execution)
-            name = walk.__name__ if first == last else f"{walk.__name__}_{number}"
+        own = [
+            stage.client.get_workflow_handle(stage.handle(run).id, run_id=one) for one in dict.fromkeys((first, last))
+        ]
+        for number, handle in enumerate([*own, *others], 1):
+            name = walk.__name__ if len(own) + len(others) == 1 else f"{walk.__name__}_{number}"
             (folder / f"{name}.json").write_text(brief(await handle.fetch_history()))
 
 

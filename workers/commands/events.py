@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import typer
@@ -34,6 +34,7 @@ AWAY = "Temporal does not answer now; journeys hear of it within a minute of its
 SHOWN = 20
 """Rejected rows shown to a person; the file of rejected rows and --json have all."""
 
+Read = TypeVar("Read")
 app = typer.Typer(help="Events of customers.", no_args_is_help=True)
 
 
@@ -223,12 +224,9 @@ def send(
 ) -> None:
     """Send an event: it is kept on the customer, begins journeys and wakes those that wait for it."""
     now = datetime.now(UTC)
-    try:
-        name = read_name(name)
-        worth = None if value is None else read_amount(value)
-        moment = now if at is None else read_moment(at, now, None)
-    except ValueError as error:
-        raise WaymarkError(str(error)) from None
+    name = _read("NAME", read_name, name)
+    worth = None if value is None else _read("--value", read_amount, value)
+    moment = now if at is None else _read("--at", lambda text: read_moment(text, now, None), at)
     routed = run(_send(customer, name, moment, key, None if worth is None else float(worth), _said(properties or [])))
     if as_json:
         print_json(
@@ -260,6 +258,14 @@ async def _send(
             customer.id, name, occurred_at=at, received_at=datetime.now(UTC), key=key, value=value,
             properties=properties,
         )  # fmt: skip
+
+
+def _read(what: str, read: Callable[[str], Read], text: str) -> Read:
+    """A value as it is meant. Raises WaymarkError that names the option."""
+    try:
+        return read(text)
+    except ValueError as error:
+        raise WaymarkError(f"{what}: {error}") from None
 
 
 def _said(given: list[str]) -> dict[str, Any]:
