@@ -163,7 +163,7 @@ async def told_to_many(stage: Stage, _: ScriptedRelay, run: Enrolment) -> list[W
     """A broadcast with a trial."""
     for name in ("ann", "bob", "cat", "dan"):
         await stage.customer(name, tags=("reader",))
-    _, handle = await start_skipping(stage, NEWS)
+    handle = (await start_skipping(stage, NEWS))[1]
     await handle.result()
     return [handle]
 
