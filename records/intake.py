@@ -78,6 +78,11 @@ class _Intake:
         await self._read(owners)
         for at in entangled:
             await self._lay(at, [(kind, value) for kind in KINDS if (value := names[kind][at]) is not None])
+        for one in self.people:
+            if one.into is None:
+                settled = one.settle()
+                self.done.updated -= settled
+                self.done.unchanged += settled
         await self._store([one for one in self.people if one.into is None and one.pending], plain, names)
         self.done.created += len(plain)
         return self.done
@@ -148,9 +153,10 @@ class _Intake:
                 await self._join(person, other, keys)
             fresh = [key for key in keys if key not in self.known]
             self.known |= dict.fromkeys(fresh, person)
-            changed = person.complete(said, fresh)
+            changed = person.complete(at, said, fresh)
             outcome = "merged" if others else "updated" if changed else "unchanged"
         noted, stood = person.declare(said[3], self.source)
+        person.updates += outcome == "updated" and not noted
         self._count("updated" if noted and outcome == "unchanged" else outcome, stood=stood)
 
     def _count(self, outcome: str, *, stood: bool) -> None:
@@ -181,6 +187,7 @@ class _Intake:
         kept.seen, kept.columns, kept.tags, kept.properties = now.seen, now.columns, now.tags, now.properties
         latest = await self.db.execute(_LATEST, {"ids": [kept.id]})
         kept.consents = {row.channel: row.granted for row in latest}
+        kept.overwrite(*kept.newer(gone))
 
     async def _store(self, people: list[Person], plain: list[int], names: Mapping[str, list[str | None]]) -> None:
         """Write these people, and the rows of the page that are somebody new each."""
@@ -208,7 +215,7 @@ class _Intake:
             stored = json.dumps(rows, ensure_ascii=False, allow_nan=False)
             await self.db.execute(_UPDATED, {"rows": stored, "now": self.now})
         for one in people:
-            one.keys, one.entries, one.changes, one.touched = [], [], [], False
+            one.keys, one.entries, one.changes, one.touched, one.was, one.updates = [], [], [], False, None, 0
 
     async def _hang(self, people: list[Person], fresh: dict[int, int], names: list[str], moment: str) -> None:
         """What hangs on customers that this transaction has made or holds."""

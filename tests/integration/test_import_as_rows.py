@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from journeys.identities import IdentityRules
 from records import customers, intake
-from records.contacts import COLUMNS, Contact
+from records.contacts import COLUMNS, IDENTIFIERS, Contact
 from records.pages import Page, as_json, as_line
 from records.tables import consents, identities
 from records.tables import customers as people
@@ -61,17 +61,16 @@ def contact(chance: random.Random, width: int) -> Contact:
 
 
 async def state(db: AsyncConnection) -> list[Any]:
-    """Everybody with all that hangs on them, without numbers."""
+    """Everybody's names, consents and tags, without numbers."""
     names: dict[int, list[str]] = {}
     for row in await db.execute(select(identities).order_by(identities.c.kind, identities.c.value)):
         names.setdefault(row.customer_id, []).append(f"{row.kind} {row.value}")
     said: dict[int, dict[str, bool]] = {}
     for row in await db.execute(select(consents).order_by(consents.c.at, consents.c.id)):
         said.setdefault(row.customer_id, {})[row.channel] = row.granted
-    columns = [*COLUMNS, "tags", "properties"]
     rows = (await db.execute(select(people))).all()
     return sorted(
-        ([names.get(row.id, []), said.get(row.id, {}), [getattr(row, name) for name in columns]] for row in rows),
+        ([names.get(row.id, []), said.get(row.id, {}), sorted(row.tags)] for row in rows),
         key=str,
     )
 
@@ -97,11 +96,72 @@ async def test_a_page_written_at_once_is_what_its_rows_are_one_by_one(
             for name in ("created", "updated", "merged", "unchanged", "still_withdrawn"):
                 at_once[name] = at_once.get(name, 0) + getattr(written, name)
         found = await state(db)
+        again = await intake.write(db, page(pages[-1]), RULES, now=NOW, source="list")
+        after = await state(db)
         await db.rollback()
-    assert {name: figure for name, figure in at_once.items() if figure} == {
-        name: figure for name, figure in one_by_one.items() if figure
-    }
+    # Rows that contradict each other come to nothing when they are read again, and then count for nothing.
+    for figures in (at_once, one_by_one):
+        figures["known"] = figures.pop("updated", 0) + figures.pop("unchanged", 0)
+    assert at_once == {name: one_by_one.get(name, 0) for name in at_once}
     assert found == wanted
+    assert (again.created, again.merged) == (0, 0)
+    assert after == found
+
+
+@pytest.mark.parametrize(("seed", "width"), [(seed, width) for width in (4, 12, 60) for seed in range(6)])
+async def test_of_what_the_rows_of_one_person_say_the_last_word_counts_however_they_come_together(
+    engine: AsyncEngine, seed: int, width: int
+) -> None:
+    chance = random.Random(seed)
+    named = [one for one in (contact(chance, width) for _ in range(60)) if keys_of(one)]
+    async with engine.connect() as db:
+        await intake.write(db, page(named), RULES, now=NOW, source="list")
+        found = await fields(db)
+        again = await intake.write(db, page(named), RULES, now=NOW, source="list")
+        after = await fields(db)
+        await db.rollback()
+    assert found == last_words(named)
+    assert (again.created, again.updated, again.merged, again.unchanged) == (0, 0, 0, len(named))
+    assert after == found
+
+
+Key = tuple[str, str]
+
+
+def keys_of(one: Contact) -> set[Key]:
+    stated = {kind: value for kind, value in one.columns().items() if kind in IDENTIFIERS}
+    return {(kind, value) for kind, value in stated.items() if value not in RULES.shared.get(kind, ())}
+
+
+def last_words(contacts: list[Contact]) -> dict[frozenset[Key], dict[str, Any]]:
+    """What is known of each person, by its names: plain reading of what an import means."""
+    groups: list[tuple[set[Key], list[int]]] = []
+    for at, one in enumerate(contacts):
+        joined = [group for group in groups if group[0] & keys_of(one)]
+        groups = [group for group in groups if group not in joined]
+        groups.append(
+            (keys_of(one).union(*(keys for keys, _ in joined)), [at, *(n for _, rows in joined for n in rows)])
+        )
+    known: dict[frozenset[Key], dict[str, Any]] = {}
+    for keys, rows in groups:
+        said = known[frozenset(keys)] = {"stage": "new"}
+        for at in sorted(rows):
+            said |= {name: value for name, value in contacts[at].columns().items() if name not in IDENTIFIERS}
+            said |= contacts[at].stated_properties()
+    return known
+
+
+async def fields(db: AsyncConnection) -> dict[frozenset[Key], dict[str, Any]]:
+    """The same, as it is stored."""
+    names: dict[int, set[Key]] = {}
+    for row in await db.execute(select(identities)):
+        names.setdefault(row.customer_id, set()).add((row.kind, row.value))
+    found = {}
+    for row in await db.execute(select(people)):
+        stated = {name: getattr(row, name) for name in COLUMNS if name not in IDENTIFIERS}
+        stated = {name: value for name, value in stated.items() if value is not None}
+        found[frozenset(names[row.id])] = stated | row.properties
+    return found
 
 
 async def test_an_import_trusts_that_nothing_but_keys_acts_on_new_rows(engine: AsyncEngine) -> None:

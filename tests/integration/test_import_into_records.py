@@ -59,6 +59,23 @@ async def test_the_same_file_again_changes_nothing(engine: AsyncEngine, people: 
     assert await everybody(engine) == before
 
 
+async def test_rows_that_contradict_each_other_change_nothing_when_they_come_again(
+    engine: AsyncEngine, tmp_path: Path
+) -> None:
+    path = tmp_path / "dirty.csv"
+    path.write_text(
+        "external_id,email,first_name,plan,consent_email\n"
+        "1,ann@acme.example,Ann,home,yes\n2,ann@acme.example,Anna,office,no\n3,bob@acme.example,Bob,team,\n"
+        "1,ann@acme.example,Annie,team,yes\n",
+        encoding="utf-8",
+    )
+    assert figures(await take(engine, path)) == (2, 2, 0, 0)
+    before = await everybody(engine)
+    assert before[0].first_name == "Annie"
+    assert figures(await take(engine, path, at=NOW + timedelta(days=1))) == (0, 0, 4, 0)
+    assert await everybody(engine) == before
+
+
 async def test_a_changed_row_updates_and_leaves_what_it_does_not_say(engine: AsyncEngine, people: Path) -> None:
     await take(engine, people)
     people.write_text("external_id,email,plan\n1,ada@acme.example,office\n2,li@acme.example,\n", encoding="utf-8")
