@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from psycopg import errors
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, insert, literal, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -123,6 +123,41 @@ async def note(db: AsyncConnection, job: Job, rows_done: int, report: Mapping[st
     await db.execute(done.values(rows_done=rows_done, report=dict(report)))
 
 
+_STATE = text(
+    "SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS seen, (SELECT count(*) FROM customers) AS people, "
+    "system_identifier::text AS server FROM pg_control_system()"
+)
+_LATER = text(
+    "SELECT EXISTS (SELECT FROM customers WHERE written >= CAST(:seen AS xid8)) "
+    "OR EXISTS (SELECT FROM consents WHERE written >= CAST(:seen AS xid8))"
+)
+
+
 async def finish(db: AsyncConnection, job: Job, now: datetime) -> None:
-    """Write down that the whole file is done: the next import of it is one of its own."""
-    await db.execute(update(imports).where(imports.c.id == job.id).values(finished_at=now))
+    """Write down that the whole file is done, and the state in which it leaves the records: the next import of it is
+    one of its own."""
+    left = dict((await db.execute(_STATE)).one()._mapping)
+    done = update(imports).where(imports.c.id == job.id)
+    await db.execute(
+        done.values(finished_at=now, report=imports.c.report.concat(func.jsonb_build_object(*_pairs(left))))
+    )
+
+
+async def settled(db: AsyncConnection, digest: str, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What the last import of this content came to, where nobody has written, merged or erased a customer since: then
+    the same rows say nothing new, also where they contradict each other. None in all other cases."""
+    query = select(imports.c.finished_at, imports.c.report).where(
+        imports.c.kind == "customers", imports.c.digest == digest, imports.c.options == dict(options)
+    )
+    last = (await db.execute(query.order_by(imports.c.id.desc()).limit(1))).one_or_none()
+    if last is None or last.finished_at is None:
+        return None
+    now = (await db.execute(_STATE)).one()
+    if (last.report["people"], last.report["server"]) != (now.people, now.server):
+        return None
+    later: bool = (await db.execute(_LATER, {"seen": last.report["seen"]})).scalar_one()
+    return None if later else last.report
+
+
+def _pairs(values: Mapping[str, Any]) -> list[Any]:
+    return [literal(word) for pair in values.items() for word in pair]

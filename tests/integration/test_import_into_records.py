@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.intake.importing import ImportReport, import_customers
 from journeys.fields import Field
-from records import consents, customers, identities
+from records import consents, customers, identities, tables
 from records.customers import Customer
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
@@ -74,6 +75,29 @@ async def test_rows_that_contradict_each_other_change_nothing_when_they_come_aga
     assert before[0].first_name == "Annie"
     assert figures(await take(engine, path, at=NOW + timedelta(days=1))) == (0, 0, 4, 0)
     assert await everybody(engine) == before
+
+
+async def test_what_contradicts_itself_far_apart_changes_nothing_either_unless_somebody_wrote_in_between(
+    engine: AsyncEngine, tmp_path: Path
+) -> None:
+    path = tmp_path / "long.csv"
+    rows = [f"{number},p{number}@acme.example,Ann{number}\n" for number in range(300)]
+    path.write_text("external_id,email,first_name\n" + "".join([*rows, "x,p7@acme.example,Zoe\n"]), encoding="utf-8")
+
+    async def again(at: timedelta) -> tuple[int, int, int, int]:
+        return figures(await import_customers(engine, path, FIELDS, now=NOW + at, page_bytes=2000))
+
+    assert await again(timedelta()) == (300, 1, 0, 0)
+    before = await everybody(engine)
+    assert await again(timedelta(days=1)) == (0, 0, 301, 0)
+    assert await everybody(engine) == before
+    async with engine.begin() as db:
+        await customers.set_fields(db, before[3].id, {"first_name": "Eve"}, because=None, now=NOW + timedelta(days=2))
+    assert await again(timedelta(days=3)) == (0, 3, 298, 0)
+    async with engine.begin() as db:
+        await db.execute(delete(tables.customers).where(tables.customers.c.id == before[5].id))
+    created, *_ = await again(timedelta(days=4))
+    assert created == 1
 
 
 async def test_a_changed_row_updates_and_leaves_what_it_does_not_say(engine: AsyncEngine, people: Path) -> None:
