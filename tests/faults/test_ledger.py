@@ -1,4 +1,4 @@
-"""Real worker processes, killed by SIGKILL at each point of a delivery, over a hundred times for 120 contacts."""
+"""Real worker processes, killed by SIGKILL at each point of a delivery, sixty times and more for 80 contacts."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from records.enrolments import OPEN, Enrolment
 from tests.faults.mortal_worker import POINTS
 from tests.workflow.stage import ROOT, Mailbox
 
-CONTACTS = 120
+CONTACTS = 80
 CHANCE = 0.2
-ENOUGH = 120
+ENOUGH = 60
 """Deaths after which workers are left alone."""
 JOURNEY = """
 journey: three_mails

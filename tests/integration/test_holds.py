@@ -35,7 +35,7 @@ async def run(db: AsyncConnection, name: str, journey: str = "welcome", status: 
     instruction = {"act": "wait", "status": status, "channel": at.get("channel")} if status != "pending" else None
     row = {
         "customer_id": await customer(db, name), "journey": journey, "version": 1, "entry": at.get("entry", 1),
-        "source": "api", "enrolled_at": NOW, "begins_at": NOW, "turn": 1 if instruction else 0,
+        "source": "api", "workflow": "w", "enrolled_at": NOW, "begins_at": NOW, "turn": 1 if instruction else 0,
         "status": status if ended or instruction is None else "active", "instruction": instruction,
         "step": at.get("step", "hello"), "wakes_at": None if status == "paused" else NOW + HOUR,
     }  # fmt: skip

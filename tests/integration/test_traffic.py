@@ -24,7 +24,7 @@ async def run(db: AsyncConnection, name: str, *path: str, version: int = 1, **va
     """A run that took the steps of `path`, each `step/kind`."""
     customer = (await customers.upsert(db, Contact(external_id=name), now=NOW)).id
     row = {
-        "customer_id": customer, "journey": "welcome", "version": version, "entry": 1, "source": "api",
+        "customer_id": customer, "journey": "welcome", "version": version, "entry": 1, "source": "api", "workflow": "w",
         "enrolled_at": NOW, "begins_at": NOW, **values,
     }  # fmt: skip
     made = await db.execute(insert(tables.enrolments).values(row).returning(tables.enrolments.c.id))

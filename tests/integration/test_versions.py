@@ -28,7 +28,8 @@ async def publish(db: AsyncConnection, digest: str, name: str = "welcome") -> in
 async def run(db: AsyncConnection, name: str, version: int = 1, step: str | None = "wait", **values: Any) -> int:
     customer = (await customers.upsert(db, Contact(external_id=name), now=NOW)).id
     row = {
-        "customer_id": customer, "journey": "welcome", "version": version, "entry": 1, "source": "api", "step": step,
+        "customer_id": customer, "journey": "welcome", "version": version, "entry": 1, "source": "api",
+        "step": step, "workflow": "w",
         "enrolled_at": NOW, "begins_at": NOW, "turn": 1 if step else 0, "status": "active" if step else "pending",
         **values,
     }  # fmt: skip
