@@ -23,7 +23,7 @@ from activities.ingesting import Ingesting, Unknown, digest_of, patiently
 from activities.intake.event_files import EventFile, Rejection, Row
 from activities.intake.event_report import EventReport, Progress, write_rows
 from records import events, imports, incoming
-from records.imports import Import
+from records.imports import Job
 
 BATCH = 5_000
 """Rows in one transaction."""
@@ -62,24 +62,26 @@ class EventImport:
         """Store the file's events, then carry those that concern journeys to them.
 
         Raises:
-            ImportUnderWay: somebody else imports the same file at this moment.
+            AlreadyImporting: somebody else imports the same file at this moment.
         """
         digest, size, lines = await asyncio.to_thread(_fingerprint, self._file.path)
-        async with self._database.connect() as alone, self._database.connect() as db:
-            await imports.alone(alone, "events", digest, self._file.path.name)
+        name = self._file.path.name
+        async with self._database.connect() as db, imports.alone(db, "events", digest, name):
             async with db.begin():
-                name = self._file.path.name
-                begun = await imports.begin(db, "events", digest, name, size, self._options, now)
+                job = await imports.begin(
+                    db, "events", digest=digest, file=name, size=size, options=self._options, now=now
+                )
                 await incoming.begin_to_count(db)
-            self._resume(begun)
+            self._resume(job)
             tell(Progress("stored", self.report.rows, max(self.report.rows, lines - 1)))
             async for batch in self._batches(db):
-                touched = await patiently(partial(self._store, db, begun.id, batch, now))
+                touched = await patiently(partial(self._store, db, job, batch, now))
                 if self._afterwards is not None:
                     await self._afterwards(touched, now)
                 tell(Progress("stored", self.report.rows, max(self.report.rows, lines - 1)))
             async with db.begin():
-                await imports.reach(db, begun.id, self.report.rows, asdict(self.report), now)
+                await imports.reach(db, job, self.report.rows, asdict(self.report))
+                await imports.finish(db, job, now)
         await self._route(now, tell)
         return self.report
 
@@ -97,10 +99,10 @@ class EventImport:
                 tell(Progress("checked", self.report.rows, max(self.report.rows, lines - 1)))
         return self.report
 
-    def _resume(self, begun: Import) -> None:
-        if begun.rows_done:
-            self.report = EventReport(**begun.report)
-            self.report.resumed_at = begun.rows_done
+    def _resume(self, job: Job) -> None:
+        if job.resumed:
+            self.report = EventReport(**job.report)
+            self.report.resumed_at = job.rows_done
         path, at = self._rejects, self.report.rejects_at
         if path is not None and (not at or not path.exists() or path.stat().st_size < at):
             path.write_text("\ufeff", encoding="utf-8")
@@ -126,7 +128,7 @@ class EventImport:
             await asyncio.wait([reading])
 
     async def _store(
-        self, db: AsyncConnection, number: int, batch: list[Row | Rejection], now: datetime
+        self, db: AsyncConnection, job: Job, batch: list[Row | Rejection], now: datetime
     ) -> frozenset[int]:
         """Store one batch and note how far the import has come, in one transaction; returns its customers."""
         report = EventReport(**{**asdict(self.report), "rejected": list(self.report.rejected)})
@@ -148,7 +150,7 @@ class EventImport:
             report.heard += len(done.heard)
             if done.heard and report.first is None:
                 report.first = min(done.heard)
-            await imports.reach(db, number, report.rows, asdict(report))
+            await imports.reach(db, job, report.rows, asdict(report))
         self.report = report
         return done.customers
 

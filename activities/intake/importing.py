@@ -31,9 +31,9 @@ from activities.intake.tabular import Form, detect_delimiter, read_records
 from journeys.errors import WaymarkError
 from journeys.fields import Fields
 from journeys.identities import DEFAULT, IdentityRules
-from records import importing, intake
+from records import imports, intake, taking_turns
 from records.contacts import Contact
-from records.importing import Job
+from records.imports import Job
 from records.pages import Done, Page
 
 __all__ = ["CustomerFile", "ImportReport", "Rejection", "Rejects", "Row", "import_customers"]
@@ -199,14 +199,14 @@ async def import_customers(
             # One transaction that is never committed: later rows see what earlier ones would have written.
             await stack.enter_async_context(_undone(db))
         else:
-            await stack.enter_async_context(importing.alone(db, file.survey.digest, path.name))
+            await stack.enter_async_context(imports.alone(db, "customers", file.survey.digest, path.name))
             async with db.begin():
-                settled = await importing.settled(db, file.survey.digest, file.options(rules))
+                settled = await imports.settled(db, file.survey.digest, file.options(rules))
             if settled is not None:
                 await _read_again(file, page_bytes, report, settled, progress)
                 return report
             async with db.begin():
-                job = await importing.begin(
+                job = await imports.begin(
                     db, "customers", digest=file.survey.digest, file=path.name, size=file.survey.size,
                     options=file.options(rules), now=now,
                 )  # fmt: skip
@@ -219,7 +219,7 @@ async def import_customers(
             progress(report)
         if job is not None:
             async with db.begin():
-                await importing.finish(db, job, now)
+                await imports.finish(db, job, now)
     return report
 
 
@@ -264,10 +264,10 @@ async def _take(
         done = await intake.write(db, page, rules, now=now, source=source) if page.lines else Done()
         if job is not None:
             sums = {name: figure + getattr(done, name) for name, figure in report.figures().items()}
-            await importing.note(db, job, report.rows, {**sums, "line": parsed.line})
+            await imports.reach(db, job, report.rows, {**sums, "line": parsed.line})
         return done
 
-    report.count(await importing.in_turn(db, write, alone=job is not None))
+    report.count(await taking_turns.in_turn(db, write, alone=job is not None))
 
 
 class _undone:  # noqa: N801

@@ -29,7 +29,7 @@ from journeys.identities import IdentityRules
 from journeys.loading import parse
 from records import customers, merging
 from records.contacts import Contact
-from records.imports import ImportUnderWay
+from records.imports import AlreadyImporting
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 ORDERS = """customer,event,at,value,key,order,gift
@@ -351,7 +351,7 @@ async def test_two_imports_of_the_same_file_at_once_are_refused(folder: Folder, 
     await began.wait()
     other = tmp_path / "copy.csv"
     other.write_bytes(folder.path.read_bytes())
-    with pytest.raises(ImportUnderWay, match=r"copy\.csv is being imported"):
+    with pytest.raises(AlreadyImporting, match=r"copy\.csv is being imported"):
         await Folder(folder.engine, other).opened().run(NOW)
     may_go_on.set()
     assert (await running).stored == 90

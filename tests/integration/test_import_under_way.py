@@ -13,8 +13,8 @@ from activities.intake.importing import ImportReport, import_customers
 from activities.intake.tabular import UnreadableTable
 from journeys.fields import Field
 from records import identities
-from records import importing as jobs
-from records.importing import AlreadyImporting
+from records import imports as jobs
+from records.imports import AlreadyImporting
 from records.tables import changes, customers, imports
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
@@ -85,13 +85,13 @@ async def test_an_import_that_was_cut_off_goes_on_where_it_stood(
 async def test_a_page_is_there_whole_or_not_at_all(
     engine: AsyncEngine, many: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    note = jobs.note
+    note = jobs.reach
 
     async def cut_off(*arguments: object) -> None:
         await note(*arguments)  # type: ignore[arg-type]
         raise CutOffError
 
-    monkeypatch.setattr(jobs, "note", cut_off)
+    monkeypatch.setattr(jobs, "reach", cut_off)
     with pytest.raises(CutOffError):
         await take(engine, many)
     monkeypatch.undo()
