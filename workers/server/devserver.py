@@ -134,10 +134,10 @@ class DevServer:
             try:
                 await self._until_ready(deadline)
             except _EndedError:
-                last = _tail(printed)
+                last, taken = _tail(printed), "address already in use" in _all(printed)
                 await self.stop()
-                # Between choosing a port and using it another process may have taken it.
-                if "address already in use" in last and attempt < 2 and not self._strict:
+                # Another process may have taken a port, also one that the server chose for its own inside.
+                if taken and attempt < 2 and not self._strict:
                     continue
                 raise WaymarkError(f"the Temporal server ended as it started: {last}") from None
             except TimeoutError:
@@ -275,8 +275,12 @@ def _value_type(kind: str) -> IndexedValueType.ValueType:
 
 def _tail(printed: tuple[Path, int], lines: int = 5) -> str:
     """The last lines that a start printed, joined to one."""
+    return "; ".join(line.strip() for line in _all(printed).strip().splitlines()[-lines:])
+
+
+def _all(printed: tuple[Path, int]) -> str:
+    """What a start printed. What ends it may stand above a long trace."""
     path, begin = printed
     with path.open("rb") as file:
         file.seek(begin)
-        text = file.read().decode(errors="replace")
-    return "; ".join(line.strip() for line in text.strip().splitlines()[-lines:])
+        return file.read().decode(errors="replace")
