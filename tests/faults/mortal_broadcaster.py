@@ -8,9 +8,8 @@ As `tests.faults.mortal_worker`, which says what the files in FOLDER do.
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from journeys import broadcasting as workflows
 from journeys.sending import SendingRules
 from records import broadcasts
 from records.database import create_engine
-from tests.faults.mortal_worker import Death
+from tests.faults.mortal_worker import Death, lives
 from workers import worker
 from workers.composition import compose
 from workers.settings import Settings
@@ -94,18 +93,11 @@ async def live(address: str, namespace: str, database: str, smtp: str, death: De
 
 
 def main(address: str, namespace: str, database: str, smtp: str, folder: str, chance: str, seed: str) -> None:
-    """Bring worker after worker into the world, until told to stop."""
-    life = 0
-    while not (Path(folder) / "stop").exists():
-        life += 1
-        child = os.fork()
-        if child == 0:
-            death = Death(Path(folder), float(chance), int(seed) * 100_003 + life)
-            asyncio.run(live(address, namespace, database, smtp, death))
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        if not os.WIFSIGNALED(status) and os.WEXITSTATUS(status) != 0:
-            sys.exit("a worker ended by itself; see above")
+    def one(life: int) -> Coroutine[Any, Any, None]:
+        death = Death(Path(folder), float(chance), int(seed) * 100_003 + life)
+        return live(address, namespace, database, smtp, death)
+
+    lives(Path(folder), one)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import os
 import random
 import signal
 import sys
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -100,19 +101,26 @@ async def live(address: str, namespace: str, database: str, smtp: str, death: De
             await asyncio.sleep(0.05)
 
 
-def main(address: str, namespace: str, database: str, smtp: str, folder: str, chance: str, seed: str) -> None:
-    """Bring worker after worker into the world, until told to stop."""
+def lives(folder: Path, live: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+    """Bring worker after worker into the world, until told to stop; each is told the how-manieth it is."""
     life = 0
-    while not (Path(folder) / "stop").exists():
+    while not (folder / "stop").exists():
         life += 1
         child = os.fork()
         if child == 0:
-            death = Death(Path(folder), float(chance), int(seed) * 100_003 + life)
-            asyncio.run(live(address, namespace, database, smtp, death))
+            asyncio.run(live(life))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if not os.WIFSIGNALED(status) and os.WEXITSTATUS(status) != 0:
             sys.exit("a worker ended by itself; see above")
+
+
+def main(address: str, namespace: str, database: str, smtp: str, folder: str, chance: str, seed: str) -> None:
+    def one(life: int) -> Coroutine[Any, Any, None]:
+        death = Death(Path(folder), float(chance), int(seed) * 100_003 + life)
+        return live(address, namespace, database, smtp, death)
+
+    lives(Path(folder), one)
 
 
 if __name__ == "__main__":

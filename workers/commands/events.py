@@ -26,6 +26,7 @@ from journeys.errors import WaymarkError
 from journeys.identities import load_identity
 from records import customers
 from workers import temporal
+from workers.commands.files import DryRun, Encoding, Rejected
 from workers.commands.shared import AsJson, audience, err, notice, out, print_json, run, settings
 from workers.composition import compose, resolve
 from workers.settings import Settings
@@ -73,16 +74,9 @@ def import_(
             "journeys and wake runs, as if they came late.",
         ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and report only; write nothing.")] = False,
-    rejects: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write rejected rows to this CSV file, to be corrected. Default: FILE.rejects.csv beside the file; "
-            "none in a dry run.",
-            metavar="FILE",
-        ),
-    ] = None,
-    encoding: Annotated[str | None, typer.Option(help="Encoding of the file. Default: detected.")] = None,
+    dry_run: DryRun = False,
+    rejects: Rejected = None,
+    encoding: Encoding = None,
     as_json: AsJson = False,
 ) -> None:
     """Import events from a CSV file; importing it again changes nothing.

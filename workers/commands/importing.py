@@ -17,6 +17,7 @@ from activities.intake.importing import ImportReport, import_customers
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.identities import load_identity
+from workers.commands.files import DryRun, Encoding, Rejected
 from workers.commands.shared import AsJson, err, notice, out, records, run, settings
 
 SHOWN = 20
@@ -36,16 +37,9 @@ def import_(
     country: Annotated[
         str | None, typer.Option(help="Whose phone numbers those without + are, where a row names no country.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and report only; write nothing.")] = False,
-    rejects: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write rejected rows to this CSV file, to be corrected. Default: FILE.rejects.csv beside the file; "
-            "none in a dry run.",
-            metavar="FILE",
-        ),
-    ] = None,
-    encoding: Annotated[str | None, typer.Option(help="Encoding of the file. Default: detected.")] = None,
+    dry_run: DryRun = False,
+    rejects: Rejected = None,
+    encoding: Encoding = None,
     relative_to: Annotated[
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="Allow dates such as +40d, counted from this day.", metavar="DAY"),

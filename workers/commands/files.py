@@ -1,0 +1,17 @@
+"""What commands that take in a file are asked for alike."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and report only; write nothing.")]
+Rejected = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write rejected rows to this CSV file, to be corrected. Default: FILE.rejects.csv beside the file; "
+        "none in a dry run.",
+        metavar="FILE",
+    ),
+]
+Encoding = Annotated[str | None, typer.Option(help="Encoding of the file. Default: detected.")]
