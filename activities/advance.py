@@ -11,7 +11,7 @@ from activities.discretion import discreet
 from activities.taken import erased
 from activities.turns import Turns
 from journeys.instruction import Instruction, Turn
-from records.enrolments import UnknownRun
+from records.runs.enrolments import UnknownRun
 
 
 class Advance:

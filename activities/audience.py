@@ -25,9 +25,10 @@ from activities.programs import Programs
 from activities.triggers import Triggers, Way
 from journeys.errors import WaymarkError
 from journeys.instruction import Event
-from records import enrolments, events
-from records.enrolments import Enrolment, NotEnrolled
+from records import events
 from records.events import Concern, StoredEvent
+from records.runs import enrolments
+from records.runs.enrolments import Enrolment, NotEnrolled
 
 log = logging.getLogger(__name__)
 AT_ONCE = 8

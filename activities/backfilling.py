@@ -12,8 +12,8 @@ from activities.programs import Programs
 from journeys.conditions import AllOf, Condition, InSegment
 from journeys.definition import Entry, SegmentEntry, Trigger
 from journeys.program import Program
-from records import occasions, versions
-from records.occasions import Candidate, Qualifying
+from records.runs import occasions, versions
+from records.runs.occasions import Candidate, Qualifying
 
 
 class Backfill:

@@ -20,7 +20,7 @@ from activities.inspection import Inspection
 from activities.rendering import FAULTS, CustomerView, Unrenderable
 from activities.sandbox import Sandbox, View, nearest
 from journeys.steps import WebhookCall
-from records.customers import Customer
+from records.people.customers import Customer
 
 TYPE = "journey.webhook"
 LARGEST = 256 * 1024

@@ -18,8 +18,8 @@ from activities.publishing import message_problems
 from activities.rendering import CustomerView, Templates
 from activities.sandbox import Sandbox
 from journeys import segments as segment_files
-from journeys.checks import Finding, Surroundings, findings, in_order, sent_by
-from journeys.checks_ways import surely_known
+from journeys.checks.definition import Finding, Surroundings, findings, in_order, sent_by
+from journeys.checks.ways import surely_known
 from journeys.conditions import AnyOf, Condition
 from journeys.definition import Journey
 from journeys.errors import WaymarkError
@@ -28,8 +28,9 @@ from journeys.loading import LoadedJourney, load
 from journeys.program import Location
 from journeys.source import InvalidFile
 from journeys.steps import Send, Task, Webhook
-from records import lacking, versions
-from records.lacking import Lacking
+from records.people import lacking
+from records.people.lacking import Lacking
+from records.runs import versions
 
 MOST_RENDERED = 300
 """So many contacts, those with the longest fields first, show how long a text message gets."""

@@ -14,8 +14,8 @@ from activities.rendering import CustomerView, Templates, Unrenderable, render_l
 from activities.taken import Taken
 from journeys.errors import WaymarkError
 from journeys.steps import Webhook
-from records.customers import Customer
-from records.ledger import Recipient
+from records.messages.ledger import Recipient
+from records.people.customers import Customer
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,11 @@ from activities.turns import Turns
 from journeys.instruction import Event, Instruction, Turn
 from journeys.steps import Send
 from journeys.timing import punctual
-from records import enrolments, events, ledger, suppressions
-from records.enrolments import UnknownRun
+from records import events
+from records.messages import ledger
+from records.people import suppressions
+from records.runs import enrolments
+from records.runs.enrolments import UnknownRun
 
 log = logging.getLogger(__name__)
 

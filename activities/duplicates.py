@@ -13,7 +13,7 @@ from itertools import combinations, groupby
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.likeness import Likeness, Portrait, blocks, likeness, portrait
-from records import duplicates
+from records.people import duplicates
 
 PAGE = 5000
 """Customers read, or rows of blocks compared, at a time."""

@@ -17,9 +17,11 @@ from journeys.errors import WaymarkError
 from journeys.interpreter import Do
 from journeys.steps import AddTag, RemoveTag, Score, SetConsent, SetFields, Start, Task
 from journeys.zones import zone_of
-from records import consents, customers, scores, tasks
-from records.enrolments import Enrolment, NotEnrolled, Standing
+from records.audience import scores
 from records.events import StoredEvent
+from records.people import consents, customers
+from records.runs.enrolments import Enrolment, NotEnrolled, Standing
+from records.sales import tasks
 
 log = logging.getLogger(__name__)
 

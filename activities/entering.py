@@ -29,10 +29,11 @@ from journeys.program import Program
 from journeys.saying import holds
 from journeys.timetable import Appointment
 from journeys.zones import zone_of
-from records import clocks, occasions, versions
-from records.customers import Customer
-from records.enrolments import Enrolment
-from records.occasions import Candidate
+from records import clocks
+from records.people.customers import Customer
+from records.runs import occasions, versions
+from records.runs.enrolments import Enrolment
+from records.runs.occasions import Candidate
 
 log = logging.getLogger(__name__)
 CLOCK = "dates/"

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.programs import Programs
 from journeys.program import Program
-from records import enrolments, versions
-from records.enrolments import Enrolment, NotEnrolled
+from records.runs import enrolments, versions
+from records.runs.enrolments import Enrolment, NotEnrolled
 
 
 class Entrance:

@@ -15,10 +15,12 @@ from journeys.program import Program
 from journeys.saying import say_with
 from journeys.steps import WaitFor
 from journeys.zones import zone_of
-from records import customers, enrolments, holds, orders, touches, versions
-from records.enrolments import OPEN, Enrolment, Hold, PathStep
-from records.orders import Order
-from records.touches import Touch
+from records.messages import touches
+from records.messages.touches import Touch
+from records.people import customers
+from records.runs import enrolments, holds, orders, versions
+from records.runs.enrolments import OPEN, Enrolment, Hold, PathStep
+from records.runs.orders import Order
 
 
 @dataclass(frozen=True, slots=True)

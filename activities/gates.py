@@ -18,8 +18,8 @@ from journeys.sending import Cap, SendingRules, Window, cap_frees, cap_since, ne
 from journeys.source import Source
 from journeys.spreading import spread
 from journeys.steps import Send
-from records import ledger
-from records.ledger import Count
+from records.messages import ledger
+from records.messages.ledger import Count
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from journeys.conditions import PropertyTest, TiedTest
 from journeys.interpreter import Cursor, Rest
 from journeys.steps import Awaited, WaitFor
 from journeys.timing import add
-from records import enrolments
-from records.enrolments import Enrolment, Happening, Interest
+from records.runs import enrolments
+from records.runs.enrolments import Enrolment, Happening, Interest
 
 
 async def hear(db: AsyncConnection, taken: Taken) -> list[Happening]:

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from activities.audience import Router
 from activities.entrance import Entrance
 from journeys.program import Program
-from records.enrolments import Enrolment
-from records.occasions import Candidate
+from records.runs.enrolments import Enrolment
+from records.runs.occasions import Candidate
 
 PAGE = 200
 """How many contacts are let in by one transaction."""

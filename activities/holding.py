@@ -22,10 +22,11 @@ from journeys.instruction import Event
 from journeys.nearest import unknown_word
 from journeys.steps import Delivered
 from journeys.timing import Duration
-from records import customers, holds, orders, versions
-from records.enrolments import Hold
-from records.holds import EVERYTHING, Kind
-from records.versions import UnknownJourney
+from records.people import customers
+from records.runs import holds, orders, versions
+from records.runs.enrolments import Hold
+from records.runs.holds import EVERYTHING, Kind
+from records.runs.versions import UnknownJourney
 
 Way = Literal["spread", "shift", "skip"]
 """What becomes of what is overdue at a resumption: it goes on spread over a window, everything moves later by the

@@ -16,8 +16,8 @@ from activities.calendar import Calendar
 from activities.programs import Programs
 from journeys import attributes
 from journeys.instruction import QUEUE, Event, Run
-from records import enrolments
-from records.enrolments import Enrolment
+from records.runs import enrolments
+from records.runs.enrolments import Enrolment
 
 
 class Launcher:

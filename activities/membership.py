@@ -15,10 +15,11 @@ from activities.pulse import Pulse
 from journeys.errors import WaymarkError
 from journeys.nearest import unknown_word
 from journeys.segments import LoadedSegment, Segment, in_order, named_in
-from records import membership, segments, versions
+from records.audience import membership, segments
+from records.audience.membership import Evaluated
+from records.audience.segments import UnknownSegment
 from records.events import StoredEvent
-from records.membership import Evaluated
-from records.segments import UnknownSegment
+from records.runs import versions
 
 PAGE = 1000
 """How many changes of membership are looked at in one transaction."""

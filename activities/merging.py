@@ -13,9 +13,10 @@ from temporalio.service import RPCError
 
 from activities.audience import Router, away
 from journeys.instruction import Event
-from records import enrolments, merging
-from records.enrolments import OPEN
-from records.merging import Merge
+from records.people import merging
+from records.people.merging import Merge
+from records.runs import enrolments
+from records.runs.enrolments import OPEN
 
 Result = TypeVar("Result")
 TRIES = 5
@@ -52,7 +53,7 @@ class Merging:
     ) -> int:
         """Make one customer of two, and tell its runs; returns the number of the merge.
 
-        Raises NotMerged and UnknownCustomer, as `records.merging.merge` does.
+        Raises NotMerged and UnknownCustomer, as `records.people.merging.merge` does.
         """
         done = await self._written(
             lambda db: merging.merge(db, kept_id, gone_id, by=by, because=because, now=now, prefer_newer=prefer_newer)

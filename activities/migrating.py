@@ -19,8 +19,8 @@ from activities.programs import Programs
 from journeys.difference import Fate, check_mapping, fate, messages_ahead, moved_to
 from journeys.errors import WaymarkError
 from journeys.program import Program
-from records import moves, versions
-from records.moves import ENTRY
+from records.runs import moves, versions
+from records.runs.moves import ENTRY
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ from journeys.interpreter import move, rest_at
 from journeys.nearest import unknown_word
 from journeys.spreading import fraction
 from journeys.steps import WaitFor
-from records import ledger, orders
-from records.enrolments import Happening, PendingOrder
+from records.messages import ledger
+from records.runs import orders
+from records.runs.enrolments import Happening, PendingOrder
 
 if TYPE_CHECKING:
     from activities.turns import Turns

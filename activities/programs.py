@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.definition import Journey
 from journeys.program import Program
-from records import versions
+from records.runs import versions
 
 
 class Programs:

@@ -17,8 +17,8 @@ from journeys.loading import LoadedJourney, load
 from journeys.program import Program
 from journeys.source import InvalidFile, Problem
 from journeys.steps import Task
-from records import moves, versions
-from records.versions import PublishedJourney
+from records.runs import moves, versions
+from records.runs.versions import PublishedJourney
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.interpreter import Ask, questions
-from records import conditions, customers
+from records import conditions
+from records.people import customers
 
 
 async def answer(db: AsyncConnection, customer_id: int, ask: Ask, now: datetime) -> Any:

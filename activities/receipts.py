@@ -16,8 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.audience import Audience
 from activities.links import Click, Unsubscribe
-from records import consents, customers, identities, touches
-from records.touches import Touch
+from records.messages import touches
+from records.messages.touches import Touch
+from records.people import consents, customers, identities
 
 STOP = {"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "stopp", "arret", "退订", "td", "t", "r"}
 START = {"start", "unstop"}

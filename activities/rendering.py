@@ -16,7 +16,7 @@ from activities.inspection import EMAIL_FILES, Inspection, TemplateProblem
 from activities.sandbox import Sandbox, View
 from journeys.conditions import STANDARD_FIELDS
 from journeys.errors import WaymarkError
-from records.customers import Customer
+from records.people.customers import Customer
 
 __all__ = ["CustomerView", "RenderedEmail", "RenderedSms", "TemplateProblem", "Templates", "render_line"]
 

@@ -20,9 +20,9 @@ from activities.pulse import Pulse
 from activities.sales.handoff import Handoff
 from journeys.figures import Rescored, RescoringOrder, Stretch
 from journeys.scoring import Scoring as Rules
-from records import rulebooks, scoring
+from records.audience import rulebooks, scoring
+from records.audience.rulebooks import SCORING, Rulebook
 from records.events import StoredEvent
-from records.rulebooks import SCORING, Rulebook
 
 PAGE = 1000
 """Customers in one transaction."""

@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.audience import Router
 from journeys.errors import WaymarkError
 from journeys.instruction import Event
-from records import enrolments, ledger, touches
-from records.ledger import Slot
+from records.messages import ledger, touches
+from records.messages.ledger import Slot
+from records.runs import enrolments
 
 Verdict = Literal["sent", "resend"]
 

@@ -23,8 +23,8 @@ from activities.programs import Programs
 from journeys.errors import WaymarkError
 from journeys.nearest import unknown_word
 from journeys.program import Program
-from records import enrolments, orders
-from records.enrolments import OPEN, Enrolment
+from records.runs import enrolments, orders
+from records.runs.enrolments import OPEN, Enrolment
 
 Kind = Literal["skip", "move", "exit", "retry"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -12,7 +12,8 @@ from activities.calendar import Calendar
 from activities.discretion import discreet
 from activities.pulse import Pulse
 from journeys.instruction import Event
-from records import enrolments, events, orders
+from records import events
+from records.runs import enrolments, orders
 
 PAGE = 200
 """How many enrolments and orders are taken up at a time."""

@@ -12,9 +12,9 @@ from journeys.instruction import Instruction, Turn
 from journeys.interpreter import Cursor, Passed, Person
 from journeys.program import Program
 from journeys.steps import Delivered, Send, Webhook
-from records.enrolments import Enrolment, Standing
 from records.events import StoredEvent
-from records.ledger import Slot
+from records.messages.ledger import Slot
+from records.runs.enrolments import Enrolment, Standing
 
 AFTER_DELIVERY = 1000
 """Path lines written after a delivery count from here, so that they never collide with those before it."""

@@ -14,8 +14,8 @@ from journeys.interpreter import Ask
 from journeys.program import Program
 from journeys.saying import holds
 from journeys.steps import WaitFor
-from records import versions
 from records.events import StoredEvent
+from records.runs import versions
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,9 @@ from journeys.spreading import held_out
 from journeys.steps import WaitFor
 from journeys.timing import punctual
 from journeys.zones import zone_of
-from records import enrolments, goals, ledger
-from records.enrolments import Happening
+from records.messages import ledger
+from records.runs import enrolments, goals
+from records.runs.enrolments import Happening
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from activities.audience import Router
 from activities.discretion import discreet
 from activities.pulse import Pulse
 from journeys.lifecycle import Lifecycle, Orders
-from records import lifecycle, values
+from records.audience import lifecycle, values
 
 PAGE = 1000
 """How many moves between stages are carried to journeys at a time."""

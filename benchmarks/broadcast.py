@@ -35,10 +35,10 @@ from benchmarks.ground import Ground, context, ground, run
 from benchmarks.workers import settings
 from journeys.broadcast import parse, touch_key, workflow_id
 from journeys.sending import SendingRules
-from records import customers
-from records.contacts import Contact
-from records.customers import Customer
 from records.database import create_engine
+from records.people import customers
+from records.people.contacts import Contact
+from records.people.customers import Customer
 from workers import worker
 from workers.child import leave
 from workers.composition import compose, links

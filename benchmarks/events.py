@@ -38,7 +38,8 @@ from activities.intake.incoming import read_event
 from activities.programs import Programs
 from benchmarks.ground import Ground, ground, run
 from benchmarks.workers import Task, journey_worker
-from records import events, versions
+from records import events
+from records.runs import versions
 
 WAITS = """
 journey: waits

@@ -25,10 +25,10 @@ from journeys import lifecycle as rules_of_lifecycle
 from journeys import scoring as rules_of_scoring
 from journeys.lifecycle import Lifecycle
 from journeys.scoring import Scoring
-from records import lifecycle, scoring, values
+from records.audience import lifecycle, scoring, values
+from records.audience.rescoring import preview
 from records.database import create_engine
 from records.migration import migrate
-from records.rescoring import preview
 from workers.server.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).parents[1]

@@ -26,11 +26,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from activities.duplicates import propose
 from benchmarks.usage import MB, Memory
 from console.documents import document
-from records import consents, customers, identities, merging
 from records.database import create_engine
-from records.exporting import exported
 from records.migration import migrate
-from records.timeline import timeline
+from records.people import consents, customers, identities, merging
+from records.people.exporting import exported
+from records.people.timeline import timeline
 from workers.server.postgres import EmbeddedPostgres
 
 TIMES = 15

@@ -24,10 +24,10 @@ from benchmarks.workers import settings
 from journeys import attributes
 from journeys.loading import parse
 from journeys.sending import SendingRules
-from records import customers
-from records.contacts import Contact
 from records.database import create_engine
 from records.migration import migrate
+from records.people import customers
+from records.people.contacts import Contact
 from workers.composition import Composition, compose
 from workers.server.binary import find_binary
 from workers.server.devserver import DevServer

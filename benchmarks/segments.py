@@ -26,9 +26,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from benchmarks.segments_ground import NOW, fill, happen
 from journeys.segments import Segment
-from records import membership, segments
+from records.audience import membership, segments
+from records.audience.membership import MEMORY, Evaluated
 from records.database import create_engine
-from records.membership import MEMORY, Evaluated
 from records.migration import migrate
 from workers.server.postgres import EmbeddedPostgres
 

@@ -30,7 +30,7 @@ from activities.programs import Programs
 from benchmarks.ground import Ground, ground, run
 from benchmarks.usage import MB, Memory, Stopwatch
 from benchmarks.workers import Task, journey_worker
-from records import versions
+from records.runs import versions
 
 MAP = "journey: sleepers\ntitle: Sleepers\nenter: api\nsteps:\n  - tag: sleeper\n  - wait: 90d\n"
 CALM = 15.0

@@ -20,10 +20,12 @@ from console.parts import Parts
 from console.problems import Problem, read_json
 from journeys.fields import read_datetime
 from journeys.sales import Outcome
-from records import assignments, customers, reports, tasks
-from records.customers import UnknownCustomer
-from records.tasks import Status
-from records.timeline import timeline
+from records import reports
+from records.people import customers
+from records.people.customers import UnknownCustomer
+from records.people.timeline import timeline
+from records.sales import assignments, tasks
+from records.sales.tasks import Status
 
 
 def routes(parts: Parts) -> list[Route]:

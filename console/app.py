@@ -13,7 +13,7 @@ from console import api, callbacks, public
 from console.parts import Parts
 from console.problems import Problem, handle
 from journeys.errors import WaymarkError
-from records import versions
+from records.runs import versions
 
 EXPECTED = (Problem, WaymarkError, InvalidContactError, DBAPIError, RPCError)
 """Errors that have an answer. Starlette raises others again once they are answered, which ends the connection."""

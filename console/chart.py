@@ -22,7 +22,7 @@ from journeys.steps import (
     arms_of,
     kind_of,
 )  # fmt: skip
-from records.moves import ENTRY, Traffic
+from records.runs.moves import ENTRY, Traffic
 
 START, END = ":start", ":end"
 """Ids of the two boxes that are no steps; no step id can hold a colon."""

@@ -15,7 +15,7 @@ from activities.steering import KINDS, Steering
 from console.documents import document
 from console.parts import Parts
 from console.problems import Problem, read_json
-from records import holds
+from records.runs import holds
 
 ACTIONS = ("pause", "resume", "stop")
 TARGETS = ("journey", "customer", "channel", "everything")

@@ -10,7 +10,7 @@ from console.chart import END, START, Box, chart_of
 from console.glyphs import GLYPHS, STYLE
 from console.lettering import cut, width, wrap
 from journeys.program import Program
-from records.moves import Traffic
+from records.runs.moves import Traffic
 
 MARGIN = 36.0
 """Pixels around the whole."""

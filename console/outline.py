@@ -10,7 +10,7 @@ from rich.tree import Tree
 from console.chart import END, START, arms, chart_of
 from journeys.program import Location, Program
 from journeys.steps import AnyStep
-from records.moves import Traffic
+from records.runs.moves import Traffic
 
 TERMINAL = {
     "enter": "dim", "email": "blue", "sms": "cyan", "wait": "bright_black", "wait_for": "magenta", "branch": "yellow",

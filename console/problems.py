@@ -16,10 +16,10 @@ from activities.intake.contacts import InvalidContactError
 from activities.links import BrokenLinkError
 from activities.steering import OrderRefused
 from journeys.errors import WaymarkError
-from records.customers import ConflictingIdentity, UnknownCustomer
-from records.enrolments import UnknownRun
-from records.tasks import TaskFinished, TaskTaken, UnknownTask
-from records.versions import UnknownJourney
+from records.people.customers import ConflictingIdentity, UnknownCustomer
+from records.runs.enrolments import UnknownRun
+from records.runs.versions import UnknownJourney
+from records.sales.tasks import TaskFinished, TaskTaken, UnknownTask
 
 STATUS: Mapping[type[WaymarkError], int] = {
     UnknownCustomer: 404,

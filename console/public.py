@@ -17,7 +17,7 @@ from temporalio.service import RPCError
 from activities.links import BrokenLinkError, Unsubscribe
 from console import pages
 from console.parts import Parts
-from records import customers, identities
+from records.people import customers, identities
 
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 """A transparent GIF of one pixel."""

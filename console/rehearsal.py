@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from activities.channels.channel import Message
 from console.documents import document
 from journeys.zones import zone_of
-from records.rehearsed import RehearsedContact, RehearsedRun, RehearsedTouch
+from records.runs.rehearsed import RehearsedContact, RehearsedRun, RehearsedTouch
 
 TOUCH = ("customer", "journey", "version", "step", "visit", "channel", "message", "at", "status", "because")
 RUN = ("customer", "journey", "outcome", "at")

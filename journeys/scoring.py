@@ -3,7 +3,7 @@
 A score is fit (who somebody is) plus activity (what they do: engagement, and the points that journeys gave). What an
 event brings halves with every half-life since it happened. There is one way of rounding: each contribution is rounded
 to a millionth of a point (half to even), in whole numbers from there on; activity is then rounded once to whole points,
-half away from zero. The database counts the same way (`records.scoring`).
+half away from zero. The database counts the same way (`records.audience.scoring`).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from journeys.checks_fields import field_problems
+from journeys.checks.fields import field_problems
 from journeys.conditions import Condition, InSegment, Model, Slug, Text, leaves
 from journeys.fields import Fields
 from journeys.loading import unknown_fields

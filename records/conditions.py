@@ -35,7 +35,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys import conditions as form
 from journeys.timing import Duration, add
-from records.identities import UnknownCustomer
+from records.people.identities import UnknownCustomer
 from records.tables import consents, customer_values, customers, events, segment_members, touches
 
 NUMBER = r"^-?[0-9]{1,100}(\.[0-9]{1,100})?$"

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.conditions import PropertyTest
 from records.conditions import event_meets
-from records.enrolments import OPEN, Enrolment
+from records.runs.enrolments import OPEN, Enrolment
 from records.tables import enrolments, events, shown
 
 Way = tuple[str, Mapping[str, PropertyTest]]

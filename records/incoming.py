@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.identities import Key
-from records.identities import owners
+from records.people.identities import owners
 from records.tables import Instant, customers, events, identities
 
 

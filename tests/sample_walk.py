@@ -39,7 +39,7 @@ from journeys.spreading import held_out, spread
 from journeys.steps import AddTag, RemoveTag, Send, SetFields, Start, Task, WaitFor
 from journeys.steps import Score as ScoreStep
 from journeys.timing import Duration, add
-from records.contacts import Contact
+from records.people.contacts import Contact
 
 
 @dataclass(frozen=True)

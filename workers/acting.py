@@ -10,9 +10,11 @@ from activities.links import Unsubscribe
 from activities.receipts import Receipts
 from activities.sales.desk import NEEDS_REASON
 from journeys.sales import Outcome
-from records import consents, customers, suppressions, tasks, touches
-from records.suppressions import Reason
-from records.touches import Touch
+from records.messages import touches
+from records.messages.touches import Touch
+from records.people import consents, customers, suppressions
+from records.people.suppressions import Reason
+from records.sales import tasks
 from workers.composition import Composition
 
 REPS = ("lena", "marcus")

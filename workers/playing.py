@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from journeys.errors import WaymarkError
-from records import customers, enrolments
+from records.people import customers
+from records.runs import enrolments
 from workers.acting import Actors, Deed, Impossible
 from workers.composition import Composition
 from workers.virtual_time import VirtualTime

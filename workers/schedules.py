@@ -33,7 +33,7 @@ from journeys.due import zone_of_schedule
 from journeys.instruction import QUEUE
 from journeys.salestask import Workday
 from journeys.timetable import Appointment
-from records import versions
+from records.runs import versions
 
 SWEEP, DATES, SEGMENTS, SALES = "waymark-sweep", "waymark-dates", "waymark-segments", "waymark-sales"
 FIGURES, FIGURES_AT = "waymark-figures", "15 4 * * *"

@@ -10,12 +10,16 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.table import Table
 
-from records import customers, enrolments, lifecycle, reports, segments, tasks
-from records.consents import history
+from records import reports
+from records.audience import lifecycle, segments
+from records.audience.segments import SegmentRow
+from records.people import customers
+from records.people.consents import history
+from records.people.timeline import TimelineEntry, timeline
 from records.reports import JourneySummary
-from records.segments import SegmentRow
-from records.tasks import Task
-from records.timeline import TimelineEntry, timeline
+from records.runs import enrolments
+from records.sales import tasks
+from records.sales.tasks import Task
 from workers.commands.customers import portrait, print_timeline
 from workers.commands.shared import Clock, out, table
 from workers.composition import Composition

@@ -24,8 +24,8 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from records import enrolments
-from records.enrolments import OPEN, Enrolment
+from records.runs import enrolments
+from records.runs.enrolments import OPEN, Enrolment
 from workers.rests import Rests
 
 LOOK = 0.01

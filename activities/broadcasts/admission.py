@@ -12,8 +12,8 @@ from activities.gates import Gates, capped, never_open
 from journeys.broadcast import Broadcast
 from journeys.sending import cap_since, next_open
 from journeys.zones import zone_of
-from records import broadcasts
-from records.broadcasts import Addressee
+from records.messages import broadcasts
+from records.messages.broadcasts import Addressee
 
 PAUSED = "the customer is paused"
 QUIET = "quiet hours"

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from records import broadcasts
-from records.broadcasts import OPEN, ArmResult, BroadcastRow
+from records.messages import broadcasts
+from records.messages.broadcasts import OPEN, ArmResult, BroadcastRow
 
 PACE = timedelta(seconds=60)
 """How far back the rate looks."""

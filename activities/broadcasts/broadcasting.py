@@ -35,10 +35,12 @@ from activities.pulse import Pulse
 from activities.rendering import Unrenderable
 from journeys.broadcast import Broadcast, touch_key
 from journeys.broadcasting import Leg, LegDone, State
-from records import broadcasts, events, suppressions
-from records.broadcasts import Claim, Settlement, Standing
-from records.customers import Customer
+from records import events
 from records.events import StoredEvent
+from records.messages import broadcasts
+from records.messages.broadcasts import Claim, Settlement, Standing
+from records.people import suppressions
+from records.people.customers import Customer
 
 PAGE = 500
 """Contacts whose messages are claimed by one statement."""

@@ -14,7 +14,7 @@ from activities.channels.channel import Channel, ChannelError, Message
 from activities.channels.email import EmailChannel
 from activities.composing import Composer
 from journeys.broadcast import Broadcast
-from records.customers import Customer
+from records.people.customers import Customer
 
 AT_ONCE = 8
 """Messages under way at once over a channel that has no way of its own for many."""

@@ -29,7 +29,7 @@ from activities.composing import Composer
 from activities.links import ANCHOR, BODY_END
 from activities.rendering import CustomerView, Unrenderable, tidy
 from journeys.errors import WaymarkError
-from records.customers import Customer
+from records.people.customers import Customer
 
 MOST_STENCILS = 64
 """Of one message and locale. A message with so many yes-or-no questions is composed for each person by itself."""

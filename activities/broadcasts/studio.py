@@ -30,9 +30,11 @@ from journeys.broadcasting import Part, Plan, Run, Standing, Wave
 from journeys.errors import WaymarkError
 from journeys.instruction import QUEUE
 from journeys.nearest import unknown_word
-from records import broadcasts, customers, segments
-from records.broadcasts import OPEN, ArmResult, BroadcastRow
-from records.customers import Customer
+from records.audience import segments
+from records.messages import broadcasts
+from records.messages.broadcasts import OPEN, ArmResult, BroadcastRow
+from records.people import customers
+from records.people.customers import Customer
 
 PAGE = 1000
 SHARDS = 4

@@ -17,7 +17,7 @@ from activities.intake.places import country_code, language_tag, near_country
 from activities.intake.shortcuts import plain_email, plain_phone
 from journeys.fields import Fields, yes_or_no
 from journeys.nearest import unknown_word
-from records.contacts import Contact
+from records.people.contacts import Contact
 
 CHANNELS = ("email", "sms")
 COLUMNS = (

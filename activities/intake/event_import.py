@@ -22,8 +22,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.ingesting import Ingesting, Unknown, digest_of, patiently
 from activities.intake.event_files import EventFile, Rejection, Row
 from activities.intake.event_report import EventReport, Progress, write_rows
-from records import events, imports, incoming
-from records.imports import Job
+from records import events, incoming
+from records.intake import imports
+from records.intake.imports import Job
 
 BATCH = 5_000
 """Rows in one transaction."""

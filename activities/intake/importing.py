@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -31,10 +31,10 @@ from activities.intake.tabular import Form, detect_delimiter, read_records
 from journeys.errors import WaymarkError
 from journeys.fields import Fields
 from journeys.identities import DEFAULT, IdentityRules
-from records import imports, intake, taking_turns
-from records.contacts import Contact
-from records.imports import Job
-from records.pages import Done, Page
+from records.intake import imports, queue, writing
+from records.intake.imports import Job
+from records.intake.pages import Done, Page
+from records.people.contacts import Contact
 
 __all__ = ["CustomerFile", "ImportReport", "Rejection", "Rejects", "Row", "import_customers"]
 
@@ -261,26 +261,23 @@ async def _take(
     page = parsed.page.after(job.report["line"]) if job is not None and job.report else parsed.page
 
     async def write() -> Done:
-        done = await intake.write(db, page, rules, now=now, source=source) if page.lines else Done()
+        done = await writing.write(db, page, rules, now=now, source=source) if page.lines else Done()
         if job is not None:
             sums = {name: figure + getattr(done, name) for name, figure in report.figures().items()}
             await imports.reach(db, job, report.rows, {**sums, "line": parsed.line})
         return done
 
-    report.count(await taking_turns.in_turn(db, write, alone=job is not None))
+    report.count(await queue.in_turn(db, write, alone=job is not None))
 
 
-class _undone:  # noqa: N801
+@asynccontextmanager
+async def _undone(db: AsyncConnection) -> AsyncIterator[None]:
     """A transaction that leaves nothing behind."""
-
-    def __init__(self, db: AsyncConnection) -> None:
-        self._db = db
-
-    async def __aenter__(self) -> None:
-        await self._db.begin()
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._db.rollback()
+    transaction = await db.begin()
+    try:
+        yield
+    finally:
+        await transaction.rollback()
 
 
 class _Pages:

@@ -31,8 +31,8 @@ from activities.intake.rejects import Rejection
 from activities.intake.shortcuts import plain_email, plain_phone
 from activities.intake.tabular import Record, read_records
 from journeys.fields import Field, Fields, yes_or_no
-from records.contacts import COLUMNS as STORED
-from records.pages import Page, as_json, as_line
+from records.intake.pages import Page, as_json, as_line
+from records.people.contacts import COLUMNS as STORED
 
 _REMEMBERED = 20_000
 """Values of one column that are remembered."""

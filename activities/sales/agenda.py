@@ -9,7 +9,7 @@ from typing import Literal
 
 from journeys.sales import Rule
 from journeys.worktime import WorkWeek
-from records.tasks import Task
+from records.sales.tasks import Task
 
 What = Literal["remind", "reassign", "escalate", "expire"]
 

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.assigning import Choice, choose
 from journeys.sales import Rep, Rule, Sales
-from records import assignments
-from records.customers import Customer
+from records.people.customers import Customer
+from records.sales import assignments
 
 
 def present(sales: Sales, queue: str, now: datetime, default_zone: str) -> tuple[Rep, ...]:
@@ -34,7 +34,7 @@ async def pick(
     """Who gets a task about the customer, by the rule's ways; `besides` have had it already.
 
     Until the transaction ends nobody else gives out tasks, so that of two leads in the same moment each counts for the
-    other's turn. Write the choice down with `records.assignments.note` in the same transaction.
+    other's turn. Write the choice down with `records.sales.assignments.note` in the same transaction.
     """
     reps = [rep for rep in present(sales, queue, now, default_zone) if rep.name not in besides]
     if not reps:

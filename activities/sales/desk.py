@@ -18,8 +18,9 @@ from journeys.nearest import unknown_word
 from journeys.sales import NOBODY, Outcome, Sales, rule_of
 from journeys.timing import require_aware
 from journeys.zones import zone_of
-from records import assignments, events, tasks
-from records.tasks import OPEN, Task, TaskFinished
+from records import events
+from records.sales import assignments, tasks
+from records.sales.tasks import OPEN, Task, TaskFinished
 
 MOST = Decimal(10) ** 12
 """Amounts below it are believed."""
@@ -42,7 +43,7 @@ class Desk:
         self._default_zone = default_zone
 
     async def claim(self, task_id: int, rep: str, now: datetime) -> Task:
-        """Give the task to `rep`, who becomes the owner of a customer without one. Raises as `records.tasks.claim`,
+        """Give the task to `rep`, who becomes the owner of a customer without one. Raises as `tasks.claim`,
         and WaymarkError for an unknown rep."""
         rep = self._known(rep)
         async with self._database.begin() as db:
@@ -69,7 +70,7 @@ class Desk:
         same outcome again changes nothing.
 
         Raises:
-            UnknownTask, TaskTaken, TaskFinished: as `records.tasks.finish`.
+            UnknownTask, TaskTaken, TaskFinished: as `records.sales.tasks.finish`.
             WaymarkError: the rep or the outcome is unknown, the reason is missing, or the amount is none.
         """
         rep = self._known(rep)

@@ -17,9 +17,12 @@ from journeys.errors import WaymarkError
 from journeys.interpreter import Ask
 from journeys.sales import Rule, Sales, rule_of
 from journeys.saying import holds
-from records import assignments, customers, events, tasks, touches
+from records import events
+from records.audience.scores import ScoreChange
 from records.events import StoredEvent
-from records.scores import ScoreChange
+from records.messages import touches
+from records.people import customers
+from records.sales import assignments, tasks
 
 log = logging.getLogger(__name__)
 RECENT = 5

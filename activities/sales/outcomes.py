@@ -7,8 +7,9 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.sales import Effect
-from records import customers, scores
-from records.assignments import rearm
+from records.audience import scores
+from records.people import customers
+from records.sales.assignments import rearm
 
 
 async def affect(

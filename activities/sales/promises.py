@@ -29,9 +29,11 @@ from journeys.sales import Person, Rule, Sales, rule_of
 from journeys.salestask import Look, Outlook, Promise
 from journeys.timing import punctual
 from journeys.worktime import WorkWeek
-from records import assignments, customers, events, notices, tasks
+from records import events
 from records.events import StoredEvent
-from records.tasks import OPEN, Task, UnknownTask
+from records.people import customers
+from records.sales import assignments, notices, tasks
+from records.sales.tasks import OPEN, Task, UnknownTask
 
 log = logging.getLogger(__name__)
 PAGE = 200

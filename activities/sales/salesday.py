@@ -14,9 +14,10 @@ from journeys.nearest import unknown_word
 from journeys.sales import NOBODY, Person, Sales
 from journeys.timing import at_wall_time
 from journeys.worktime import WorkWeek
-from records import pipeline, salesdays
-from records.pipeline import Month, StageSum
-from records.salesdays import Line
+from records.sales import days as salesdays
+from records.sales import pipeline
+from records.sales.days import Line
+from records.sales.pipeline import Month, StageSum
 
 
 @dataclass(frozen=True, slots=True)

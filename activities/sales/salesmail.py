@@ -20,9 +20,9 @@ from activities.sales.salesday import Day
 from activities.sandbox import Sandbox
 from journeys.errors import WaymarkError
 from journeys.worktime import WorkWeek
-from records.notices import Notice
-from records.salesdays import Line
-from records.tasks import Task
+from records.sales.days import Line
+from records.sales.notices import Notice
+from records.sales.tasks import Task
 
 
 class SalesMails:

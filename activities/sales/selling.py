@@ -19,9 +19,9 @@ from activities.sales.salesmail import SalesMails
 from journeys.errors import WaymarkError
 from journeys.sales import NOBODY, Person, Rep, Sales
 from journeys.salestask import Look, Workday
-from records import notices, tasks
-from records.notices import Notice
-from records.tasks import UnknownTask
+from records.sales import notices, tasks
+from records.sales.notices import Notice
+from records.sales.tasks import UnknownTask
 
 log = logging.getLogger(__name__)
 CUT_OFF = "a crash came between the claim and the record"

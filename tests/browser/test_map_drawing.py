@@ -9,7 +9,7 @@ from playwright.async_api import Page
 
 from console.drawing import draw_svg
 from journeys.loading import load
-from records.moves import Traffic
+from records.runs.moves import Traffic
 
 ROOT = Path(__file__).parents[2]
 MAPS = [ROOT / "tests" / "unit" / "everything.yaml", *sorted((ROOT / "definitions" / "journeys").glob("*.yaml"))]

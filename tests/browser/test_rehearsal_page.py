@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, expect
 from activities.channels.channel import Message
 from console.rehearsal import Line, Rehearsed
 from console.rehearsal import page as render
-from records.rehearsed import RehearsedContact, RehearsedRun, RehearsedTouch
+from records.runs.rehearsed import RehearsedContact, RehearsedRun, RehearsedTouch
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 EVIL = "<script>document.title = 'evil'</script>"

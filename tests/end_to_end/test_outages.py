@@ -13,9 +13,10 @@ from temporalio.client import Client, ScheduleHandle
 from temporalio.testing import TimeSkipper
 
 from journeys.identity import touch_key
-from records import customers, enrolments
 from records.database import create_engine
-from records.enrolments import Enrolment
+from records.people import customers
+from records.runs import enrolments
+from records.runs.enrolments import Enrolment
 from tests.end_to_end.apart import NAMESPACE, Apart, Role, apart
 from tests.end_to_end.conftest import until
 from workers.schedules import EVERY, SWEEP

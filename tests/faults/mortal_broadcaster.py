@@ -23,8 +23,8 @@ from activities.channels.bulk import BulkMail
 from activities.channels.email import EmailChannel
 from journeys import broadcasting as workflows
 from journeys.sending import SendingRules
-from records import broadcasts
 from records.database import create_engine
+from records.messages import broadcasts
 from tests.faults.mortal_worker import Death, lives
 from workers import worker
 from workers.composition import compose

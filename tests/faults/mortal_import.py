@@ -25,8 +25,10 @@ from activities.intake import event_import
 from activities.intake.event_files import EventFile, Reading
 from activities.intake.event_import import EventImport
 from journeys.sending import SendingRules
-from records import enrolments, events, imports, incoming
+from records import events, incoming
 from records.database import create_engine
+from records.intake import imports
+from records.runs import enrolments
 from workers.composition import compose
 from workers.settings import Settings
 

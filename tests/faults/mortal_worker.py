@@ -27,9 +27,9 @@ from activities.channels.email import EmailChannel
 from activities.delivery import Delivery, Outcome
 from activities.taken import Taken
 from journeys.sending import SendingRules
-from records import ledger
 from records.database import create_engine
-from records.ledger import Slot
+from records.messages import ledger
+from records.messages.ledger import Slot
 from workers import worker
 from workers.composition import compose
 from workers.settings import Settings

@@ -17,8 +17,8 @@ from temporalio.client import Client
 
 from journeys.broadcast import parse, touch_key, workflow_id
 from journeys.sending import SendingRules
-from records import customers
-from records.contacts import Contact
+from records.people import customers
+from records.people.contacts import Contact
 from records.tables import touches
 from tests.faults.mortal_broadcaster import POINTS
 from tests.faults.test_ledger import killed, mail_server

@@ -13,8 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from records import enrolments
-from records.enrolments import Enrolment
+from records.runs import enrolments
+from records.runs.enrolments import Enrolment
 from tests.faults.mortal_import import ROUTING, STORING
 from tests.workflow.stage import ROOT, staged
 

@@ -25,9 +25,11 @@ from activities.programs import Programs
 from activities.publishing import publish
 from activities.settling import Verdict, settle_by_hand
 from journeys.loading import parse
-from records import customers, enrolments, touches
-from records.customers import Contact
-from records.enrolments import OPEN, Enrolment
+from records.messages import touches
+from records.people import customers
+from records.people.customers import Contact
+from records.runs import enrolments
+from records.runs.enrolments import OPEN, Enrolment
 from tests.faults.mortal_worker import POINTS
 from tests.workflow.stage import ROOT, Mailbox
 

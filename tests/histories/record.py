@@ -27,10 +27,10 @@ from activities.channels.email import EmailChannel
 from activities.sales import promises
 from journeys import attributes
 from journeys.instruction import Event
-from records import holds, orders
 from records.database import create_engine
-from records.enrolments import Enrolment
 from records.migration import migrate
+from records.runs import holds, orders
+from records.runs.enrolments import Enrolment
 from records.tables import customers
 from tests.relay import ScriptedRelay, relay
 from tests.workflow.stage import Stage, staged

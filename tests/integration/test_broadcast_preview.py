@@ -16,9 +16,11 @@ from activities.broadcasts.studio import Studio
 from journeys.broadcast import parse
 from journeys.errors import WaymarkError
 from journeys.sending import SendingRules
-from records import broadcasts, customers, holds, suppressions
-from records.broadcasts import Claim
-from records.contacts import Contact
+from records.messages import broadcasts
+from records.messages.broadcasts import Claim
+from records.people import customers, suppressions
+from records.people.contacts import Contact
+from records.runs import holds
 from records.tables import touches
 from workers.composition import compose
 from workers.settings import Settings

@@ -16,8 +16,8 @@ from activities.rendering import Templates
 from journeys.fields import load_fields, parse_fields
 from journeys.loading import LoadedJourney, parse
 from journeys.saying import say
-from records import customers
-from records.customers import Contact
+from records.people import customers
+from records.people.customers import Contact
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)

@@ -24,9 +24,12 @@ from console.app import create_app
 from console.parts import Parts
 from journeys.fields import Field
 from journeys.loading import parse
-from records import consents, customers, enrolments, ledger, tasks, timeline
-from records.contacts import Contact
-from records.ledger import Slot
+from records.messages import ledger
+from records.messages.ledger import Slot
+from records.people import consents, customers, timeline
+from records.people.contacts import Contact
+from records.runs import enrolments
+from records.sales import tasks
 from tests.workflow.conftest import client, namespaces, server
 
 __all__ = ["client", "namespaces", "server"]

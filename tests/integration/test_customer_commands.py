@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from records import customers, events
-from records.contacts import Contact
+from records import events
+from records.people import customers
+from records.people.contacts import Contact
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities import duplicates
 from activities.duplicates import propose
-from records import customers, merging, tables
-from records.contacts import Contact
+from records import tables
+from records.people import customers, merging
+from records.people.contacts import Contact
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 

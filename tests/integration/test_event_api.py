@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.ingesting import Ingesting
 from console import events
 from console.parts import Parts
-from records import customers, enrolments
+from records.people import customers
+from records.runs import enrolments
 from tests.integration.test_console import ada, browser, client, happened, http, namespaces, parts, server, welcome
 
 __all__ = ["ada", "client", "http", "namespaces", "parts", "server", "welcome"]

@@ -27,9 +27,9 @@ from activities.programs import Programs
 from activities.publishing import publish
 from journeys.identities import IdentityRules
 from journeys.loading import parse
-from records import customers, merging
-from records.contacts import Contact
-from records.imports import AlreadyImporting
+from records.intake.imports import AlreadyImporting
+from records.people import customers, merging
+from records.people.contacts import Contact
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 ORDERS = """customer,event,at,value,key,order,gift

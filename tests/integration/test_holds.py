@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from records import customers, holds, orders, versions
-from records.contacts import Contact
-from records.enrolments import Hold
-from records.holds import EVERYTHING, Kind, Overdue
+from records.people import customers
+from records.people.contacts import Contact
+from records.runs import holds, orders, versions
+from records.runs.enrolments import Hold
+from records.runs.holds import EVERYTHING, Kind, Overdue
 from records.tables import enrolments
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)

@@ -9,9 +9,10 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from journeys.identities import IdentityRules
-from records import customers, intake
-from records.contacts import COLUMNS, IDENTIFIERS, Contact
-from records.pages import Page, as_json, as_line
+from records.intake import writing
+from records.intake.pages import Page, as_json, as_line
+from records.people import customers
+from records.people.contacts import COLUMNS, IDENTIFIERS, Contact
 from records.tables import consents, identities
 from records.tables import customers as people
 
@@ -92,11 +93,11 @@ async def test_a_page_written_at_once_is_what_its_rows_are_one_by_one(
         await db.rollback()
         at_once: dict[str, int] = {}
         for contacts in pages:
-            written = await intake.write(db, page(contacts), RULES, now=NOW, source="list")
+            written = await writing.write(db, page(contacts), RULES, now=NOW, source="list")
             for name in ("created", "updated", "merged", "unchanged", "still_withdrawn"):
                 at_once[name] = at_once.get(name, 0) + getattr(written, name)
         found = await state(db)
-        again = await intake.write(db, page(pages[-1]), RULES, now=NOW, source="list")
+        again = await writing.write(db, page(pages[-1]), RULES, now=NOW, source="list")
         after = await state(db)
         await db.rollback()
     # Rows that contradict each other come to nothing when they are read again, and then count for nothing.
@@ -115,9 +116,9 @@ async def test_of_what_the_rows_of_one_person_say_the_last_word_counts_however_t
     chance = random.Random(seed)
     named = [one for one in (contact(chance, width) for _ in range(60)) if keys_of(one)]
     async with engine.connect() as db:
-        await intake.write(db, page(named), RULES, now=NOW, source="list")
+        await writing.write(db, page(named), RULES, now=NOW, source="list")
         found = await fields(db)
-        again = await intake.write(db, page(named), RULES, now=NOW, source="list")
+        again = await writing.write(db, page(named), RULES, now=NOW, source="list")
         after = await fields(db)
         await db.rollback()
     assert found == last_words(named)

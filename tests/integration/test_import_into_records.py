@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.intake.importing import ImportReport, import_customers
 from journeys.fields import Field
-from records import consents, customers, identities, tables
-from records.customers import Customer
+from records import tables
+from records.people import consents, customers, identities
+from records.people.customers import Customer
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 FIELDS = {"plan": Field("plan", "text", "Plan"), "renewal_date": Field("renewal_date", "date", "Renewal date")}

@@ -12,9 +12,9 @@ from activities.intake import importing as activity
 from activities.intake.importing import ImportReport, import_customers
 from activities.intake.tabular import UnreadableTable
 from journeys.fields import Field
-from records import identities
-from records import imports as jobs
-from records.imports import AlreadyImporting
+from records.intake import imports as jobs
+from records.intake.imports import AlreadyImporting
+from records.people import identities
 from records.tables import changes, customers, imports
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)

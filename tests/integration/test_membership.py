@@ -11,10 +11,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from journeys.segments import Segment
-from records import customers, events, membership, segments, tags
-from records.customers import Contact
-from records.membership import Evaluated
-from records.segments import UnknownSegment
+from records import events
+from records.audience import membership, segments
+from records.audience.membership import Evaluated
+from records.audience.segments import UnknownSegment
+from records.people import customers, tags
+from records.people.customers import Contact
 
 NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -18,9 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from journeys.segments import Segment, in_order
-from records import feed, membership, merging, planning, segments, tables
+from records import tables
+from records.audience import feed, membership, planning, segments
+from records.audience.membership import Evaluated
 from records.database import _dumps, address
-from records.membership import Evaluated
+from records.people import merging
 from tests.integration.test_records_conditions import CUSTOMERS, EVENTS, KINDS, LEAVES, MESSAGES
 from workers.server.postgres import EmbeddedPostgres
 

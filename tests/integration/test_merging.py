@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from records import consents, customers, enrolments, events, holds, identities, merging, orders, tables
-from records.contacts import Contact
-from records.identities import UnknownCustomer
-from records.merging import NotMerged
+from records import events, tables
+from records.people import consents, customers, identities, merging
+from records.people.contacts import Contact
+from records.people.identities import UnknownCustomer
+from records.people.merging import NotMerged
+from records.people.timeline import timeline
+from records.runs import enrolments, holds, orders
 from records.tables import metadata, shown
-from records.timeline import timeline
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)

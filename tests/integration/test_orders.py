@@ -9,7 +9,7 @@ from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from records import holds, orders
+from records.runs import holds, orders
 from records.tables import customers, enrolments
 from tests.integration.test_holds import NOW, run
 

@@ -19,11 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from journeys import conditions as form
 from journeys.saying import say
-from records import customers as people
 from records import tables
 from records.conditions import Of, answers, compile_condition, without_looking_up
-from records.customers import Contact, UnknownCustomer
 from records.database import _dumps, address
+from records.people import customers as people
+from records.people.customers import Contact, UnknownCustomer
 from workers.server.postgres import EmbeddedPostgres
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)

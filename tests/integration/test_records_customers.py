@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from journeys.errors import WaymarkError
 from journeys.identities import parse_identity
-from records import consents, customers, events, identities, suppressions, tables
-from records.customers import ConflictingIdentity, Contact, UnknownCustomer
+from records import events, tables
+from records.people import consents, customers, identities, suppressions
+from records.people.customers import ConflictingIdentity, Contact, UnknownCustomer
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)

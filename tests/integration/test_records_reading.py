@@ -10,9 +10,14 @@ import pytest
 from sqlalchemy import event, insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from records import consents, customers, events, reports, scores, tables, tasks, touches, versions
-from records.customers import Contact
-from records.timeline import timeline
+from records import events, reports, tables
+from records.audience import scores
+from records.messages import touches
+from records.people import consents, customers
+from records.people.customers import Contact
+from records.people.timeline import timeline
+from records.runs import versions
+from records.sales import tasks
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 

@@ -11,10 +11,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from journeys.errors import WaymarkError
-from records import customers, scores, tasks, versions
-from records.customers import Contact, UnknownCustomer
-from records.tasks import TaskFinished, TaskTaken, UnknownTask
-from records.versions import UnknownJourney
+from records.audience import scores
+from records.people import customers
+from records.people.customers import Contact, UnknownCustomer
+from records.runs import versions
+from records.runs.versions import UnknownJourney
+from records.sales import tasks
+from records.sales.tasks import TaskFinished, TaskTaken, UnknownTask
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 

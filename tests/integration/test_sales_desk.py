@@ -26,10 +26,12 @@ from journeys.errors import WaymarkError
 from journeys.sales import Sales
 from journeys.salestask import Look
 from journeys.source import Source
-from records import assignments, customers, notices, pipeline, scores, tasks
-from records.customers import Contact
-from records.tasks import Task, TaskFinished, TaskTaken
-from records.timeline import timeline
+from records.audience import scores
+from records.people import customers
+from records.people.customers import Contact
+from records.people.timeline import timeline
+from records.sales import assignments, notices, pipeline, tasks
+from records.sales.tasks import Task, TaskFinished, TaskTaken
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -14,11 +14,12 @@ from sqlalchemy import Connection, Engine, create_engine, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from journeys.scoring import Scoring, contribution, engagement, whole
-from records import rulebooks, scores, scoring, tables
-from records.customers import UnknownCustomer
+from records import tables
+from records.audience import rulebooks, scores, scoring
+from records.audience.rescoring import GradeMove, preview
+from records.audience.scorecards import scorecard
 from records.database import _dumps, address
-from records.rescoring import GradeMove, preview
-from records.scorecards import scorecard
+from records.people.customers import UnknownCustomer
 from workers.server.postgres import EmbeddedPostgres
 
 NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)

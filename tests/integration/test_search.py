@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from records import customers, ledger
-from records.contacts import Contact
-from records.search import matching
-from records.timeline import timeline
+from records.messages import ledger
+from records.people import customers
+from records.people.contacts import Contact
+from records.people.search import matching
+from records.people.timeline import timeline
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 MANY = 50_000

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from records import customers
-from records.contacts import Contact
+from records.people import customers
+from records.people.contacts import Contact
 from tests.unit.test_command_errors import waymark
 
 Ask = Callable[..., subprocess.CompletedProcess[str]]

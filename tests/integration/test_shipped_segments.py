@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from journeys.fields import load_fields
 from journeys.lifecycle import load as load_lifecycle
 from journeys.segments import load_all
-from records import lifecycle, membership, segments, tables, values
+from records import tables
+from records.audience import lifecycle, membership, segments, values
 
 SHIPPED = Path(__file__).parents[2] / "definitions"
 NOW = datetime(2026, 11, 1, 9, tzinfo=UTC)

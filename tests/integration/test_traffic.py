@@ -8,8 +8,10 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from records import customers, moves, tables, versions
-from records.contacts import Contact
+from records import tables
+from records.people import customers
+from records.people.contacts import Contact
+from records.runs import moves, versions
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 

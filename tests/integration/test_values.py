@@ -19,10 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from journeys.conditions import Condition
 from journeys.lifecycle import Lifecycle, Orders, load, parse
-from records import lifecycle, tables, values
+from records import tables
+from records.audience import lifecycle, values
+from records.audience.values import Rfm
 from records.conditions import answers
-from records.timeline import timeline
-from records.values import Rfm
+from records.people.timeline import timeline
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)

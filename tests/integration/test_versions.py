@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from records import customers, holds, moves, orders, reports, tables, versions
-from records.contacts import Contact
-from records.versions import UnknownJourney
+from records import reports, tables
+from records.people import customers
+from records.people.contacts import Contact
+from records.runs import holds, moves, orders, versions
+from records.runs.versions import UnknownJourney
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities.publishing import Published, publish
 from journeys.loading import parse
-from records import versions
+from records.runs import versions
 from records.tables import enrolments
 from tests.integration.test_versions import run
 from workers.commands.publishing import told

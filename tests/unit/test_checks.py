@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 
 from activities.gates import load as load_rules
 from journeys import segments
-from journeys.checks import Finding, Surroundings, findings, sent_by
-from journeys.checks_logic import impossible
+from journeys.checks.definition import Finding, Surroundings, findings, sent_by
+from journeys.checks.logic import impossible
 from journeys.conditions import Condition
 from journeys.fields import load_fields, parse_fields
 from journeys.loading import load, parse

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from records.ledger import Recipient
+from records.messages.ledger import Recipient
 
 GONE = "the address is suppressed: "
 NEVER_ASKED, WITHDRAWN = "no consent to email", "consent to email was withdrawn"

@@ -27,7 +27,7 @@ from journeys.fields import load_fields
 from journeys.loading import LoadedJourney, load
 from journeys.saying import say
 from journeys.steps import Branch, Loop, Split, WaitFor
-from records.contacts import Contact
+from records.people.contacts import Contact
 from tests.sample_walk import Event, Walker
 
 ROOT = Path(__file__).parents[2]

@@ -320,7 +320,7 @@ def test_every_test_that_a_page_names_as_a_proof_is_there() -> None:
     assert named - there == set()
 
 
-@pytest.mark.parametrize("room", ["journeys", "activities"])
+@pytest.mark.parametrize("room", ["journeys", "records", "activities"])
 def test_the_page_of_the_architecture_names_every_module_of_the_rooms_that_have_many_and_no_other(room: str) -> None:
     text = section((DOCS / "architecture.md").read_text(encoding="utf-8"), f"`{room}/`")
     modules = {path.stem for path in (ROOT / room).glob("*.py")} - {"__init__"}

@@ -24,7 +24,7 @@ from journeys.definition import Journey
 from journeys.loading import load
 from journeys.program import Program, ProgramError
 from journeys.steps import KINDS, Loop, kind_of
-from records.moves import Traffic
+from records.runs.moves import Traffic
 
 MAPS = sorted((Path(__file__).parents[2] / "definitions" / "journeys").glob("*.yaml"))
 SVG = "{http://www.w3.org/2000/svg}"

@@ -20,7 +20,7 @@ from activities.composing import Composer, Workspace
 from activities.links import Links
 from activities.rendering import Templates, Unrenderable
 from journeys.fields import load_fields
-from records.customers import Customer
+from records.people.customers import Customer
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)

@@ -16,7 +16,7 @@ from activities.calling import LARGEST, body_problems, compose_call
 from activities.channels.channel import Message
 from activities.rendering import Unrenderable
 from journeys.steps import WebhookCall
-from records.customers import Customer
+from records.people.customers import Customer
 
 AT = datetime(2026, 3, 1, 10, 30, tzinfo=timezone(timedelta(hours=1)))
 ADA = Customer(

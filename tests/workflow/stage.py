@@ -24,12 +24,16 @@ from activities.channels.email import EmailChannel
 from activities.publishing import publish
 from journeys.loading import parse
 from journeys.sending import SendingRules
-from records import customers, enrolments, events, tasks, touches
-from records.customers import Contact, Customer
-from records.enrolments import Enrolment, PathStep
+from records import events
 from records.events import StoredEvent
-from records.tasks import Task
-from records.touches import Touch
+from records.messages import touches
+from records.messages.touches import Touch
+from records.people import customers
+from records.people.customers import Contact, Customer
+from records.runs import enrolments
+from records.runs.enrolments import Enrolment, PathStep
+from records.sales import tasks
+from records.sales.tasks import Task
 from workers import worker
 from workers.composition import Composition, compose
 from workers.settings import Settings

@@ -18,10 +18,12 @@ from activities.broadcasts.studio import BroadcastEnded
 from activities.receipts import Receipts
 from journeys.broadcast import parse, workflow_id
 from journeys.sending import SendingRules
-from records import broadcasts, holds, suppressions
-from records.broadcasts import BroadcastRow
-from records.timeline import timeline
-from records.touches import Touch
+from records.messages import broadcasts
+from records.messages.broadcasts import BroadcastRow
+from records.messages.touches import Touch
+from records.people import suppressions
+from records.people.timeline import timeline
+from records.runs import holds
 from tests.workflow.stage import Stage
 
 SPRING = """

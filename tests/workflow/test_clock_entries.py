@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities import backfilling, entering, herds
 from activities.publishing import publish
 from journeys.loading import parse
-from records import clocks, events, occasions, versions
-from records.enrolments import Enrolment
+from records import clocks, events
+from records.runs import occasions, versions
+from records.runs.enrolments import Enrolment
 from tests.workflow.stage import Stage
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)

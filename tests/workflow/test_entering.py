@@ -8,7 +8,7 @@ import pytest
 
 from activities import sweeping
 from activities.audience import NotEnrollable
-from records import versions
+from records.runs import versions
 from tests.workflow.stage import Stage
 
 DAY = timedelta(days=1)

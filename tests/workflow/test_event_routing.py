@@ -11,8 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities import sweeping
-from records import enrolments, events, timeline
+from records import events
 from records.events import StoredEvent
+from records.people import timeline
+from records.runs import enrolments
 from tests.workflow.stage import Stage
 
 HOUR, DAY, NONE = timedelta(hours=1), timedelta(days=1), timedelta()

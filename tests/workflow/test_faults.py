@@ -21,7 +21,7 @@ from temporalio.client import Client
 from temporalio.testing import TimeSkipper
 
 from journeys.instruction import Event
-from records.enrolments import Enrolment
+from records.runs.enrolments import Enrolment
 from records.tables import customers
 from tests.workflow.stage import Stage, staged
 from workers import worker

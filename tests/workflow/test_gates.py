@@ -14,7 +14,8 @@ from temporalio.client import Client
 
 from journeys.sending import SendingRules
 from journeys.spreading import held_out
-from records import customers, reports, suppressions
+from records import reports
+from records.people import customers, suppressions
 from tests.workflow.stage import Stage, staged
 
 DAY = timedelta(days=1)

@@ -9,9 +9,9 @@ import pytest
 
 from activities.audience import NotEnrollable
 from activities.holding import Holding, NotHeld, Preview, Scope, Told, Way, preview
-from records import holds, orders, versions
-from records.enrolments import Enrolment
-from records.holds import EVERYTHING, Kind
+from records.runs import holds, orders, versions
+from records.runs.enrolments import Enrolment
+from records.runs.holds import EVERYTHING, Kind
 from tests.workflow.stage import Stage
 
 DAY = timedelta(days=1)

@@ -16,7 +16,7 @@ from temporalio.client import Client
 
 from activities.channels.channel import Message, Receipt
 from journeys.spreading import pick
-from records import consents
+from records.people import consents
 from records.tables import customers, goals
 from tests.workflow.stage import Stage, staged
 

@@ -15,8 +15,10 @@ from temporalio.testing import TimeSkipper
 
 from activities.channels.channel import Message, Receipt, TryLater
 from journeys.instruction import Event
-from records import consents, customers, holds, suppressions, tables, versions
-from records.enrolments import Enrolment
+from records import tables
+from records.people import consents, customers, suppressions
+from records.runs import holds, versions
+from records.runs.enrolments import Enrolment
 from tests.workflow.stage import ROOT, Stage, staged
 
 DAY = timedelta(days=1)

@@ -7,7 +7,8 @@ from datetime import timedelta
 from activities.links import Unsubscribe
 from activities.merging import Merging
 from activities.receipts import Receipts
-from records import consents, enrolments, suppressions
+from records.people import consents, suppressions
+from records.runs import enrolments
 from tests.workflow.stage import Stage
 
 DAY = timedelta(days=1)

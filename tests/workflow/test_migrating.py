@@ -9,9 +9,9 @@ import pytest
 from activities.holding import Holding, Scope
 from activities.migrating import Migrating, Plan, StepsGone, plan
 from journeys.errors import WaymarkError
-from records import holds, orders, versions
-from records.enrolments import Enrolment
-from records.versions import UnknownJourney
+from records.runs import holds, orders, versions
+from records.runs.enrolments import Enrolment
+from records.runs.versions import UnknownJourney
 from tests.workflow.stage import Stage
 
 DAY = timedelta(days=1)

@@ -18,7 +18,7 @@ from temporalio.client import Client, WorkflowHistory
 
 from activities.channels.email import EmailChannel
 from journeys.attributes import KINDS
-from records.enrolments import Enrolment
+from records.runs.enrolments import Enrolment
 from tests.relay import ScriptedRelay, relay
 from tests.workflow.stage import Stage, staged
 
@@ -171,14 +171,14 @@ async def test_a_failure_names_its_kind_and_place_and_nothing_of_the_row(stage: 
     while not failure:
         pending = (await stage.handle(run).describe()).raw_description.pending_activities
         failure = "\n".join(words(pending[0].last_failure)) if pending and pending[0].HasField("last_failure") else ""
-    assert "IntegrityError in records/ledger.py:" in failure
+    assert "IntegrityError in records/messages/ledger.py:" in failure
     assert_discreet(f"waymarkstep {failure.lower()}")
     async with stage.engine.begin() as db:
         await db.execute(text("ALTER TABLE touches DROP CONSTRAINT broken"))
     await carried
     await listed(stage, run)
     everything = await shown(stage, run)
-    assert "integrityerror in records/ledger.py:" in everything
+    assert "integrityerror in records/messages/ledger.py:" in everything
     assert_discreet(everything)
 
 

@@ -20,11 +20,12 @@ from activities.sales.promises import workflow_id
 from activities.sales.selling import key_of
 from journeys.sales import Manager, Rep
 from journeys.salestask import Outlook, SalesTask, Workday
-from records import assignments, customers, notices, tasks
-from records.assignments import Step
-from records.notices import Notice
-from records.tasks import Task
-from records.timeline import timeline
+from records.people import customers
+from records.people.timeline import timeline
+from records.sales import assignments, notices, tasks
+from records.sales.assignments import Step
+from records.sales.notices import Notice
+from records.sales.tasks import Task
 from tests.workflow.stage import ROOT, Stage, staged
 from workers import histories
 from workers.salesdays import PREFIX, SalesDays, end_of_day

@@ -19,7 +19,7 @@ from activities.publishing import publish
 from journeys import crons
 from journeys.loading import parse
 from journeys.timetable import Appointment
-from records import occasions, versions
+from records.runs import occasions, versions
 from tests.workflow.stage import Stage
 from workers import schedules
 from workers.schedules import Timetable

@@ -14,7 +14,9 @@ from activities import scoring as activity
 from journeys.figures import Rescored, RescoringOrder
 from journeys.instruction import QUEUE
 from journeys.scoring import Scoring
-from records import customers, rulebooks, scores, scoring, tables
+from records import tables
+from records.audience import rulebooks, scores, scoring
+from records.people import customers
 from tests.workflow.stage import Stage
 from workers import schedules
 

@@ -9,9 +9,10 @@ import pytest
 from activities import membership
 from activities.membership import PublishedSegment, SegmentInUse
 from journeys.segments import LoadedSegment, arranged, parse
-from records import segments, tags
-from records.membership import Evaluated
-from records.segments import UnknownSegment
+from records.audience import segments
+from records.audience.membership import Evaluated
+from records.audience.segments import UnknownSegment
+from records.people import tags
 from tests.workflow.stage import Stage
 
 DAY = timedelta(days=1)

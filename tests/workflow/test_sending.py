@@ -16,8 +16,9 @@ from temporalio.client import Client
 
 from activities.channels.email import EmailChannel
 from journeys.instruction import Event
-from records import ledger, suppressions
-from records.ledger import Slot
+from records.messages import ledger
+from records.messages.ledger import Slot
+from records.people import suppressions
 from tests.relay import KEEP_AND_CLOSE, ScriptedRelay, relay
 from tests.workflow.stage import ROOT, Stage, staged
 

@@ -17,9 +17,9 @@ from activities.explaining import explain
 from activities.holding import Holding, Scope
 from activities.settling import settle_by_hand
 from activities.steering import Kind, OrderRefused, Steered, Steering
-from records import holds, orders
-from records.enrolments import Enrolment, UnknownRun
-from records.orders import Order
+from records.runs import holds, orders
+from records.runs.enrolments import Enrolment, UnknownRun
+from records.runs.orders import Order
 from records.tables import customers
 from tests.relay import KEEP_AND_CLOSE, ScriptedRelay, relay
 from tests.workflow.stage import Stage, staged

@@ -15,7 +15,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client, WorkflowExecutionDescription
 
 from journeys.workflow import SHAPE
-from records.enrolments import Enrolment
+from records.runs.enrolments import Enrolment
 from tests.temporal import new_namespace
 from tests.workflow.stage import Stage
 from workers import histories, versioning, worker

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from records import customers
+from records.people import customers
 from tests.workflow.stage import Stage
 
 DAY = timedelta(days=1)

@@ -26,8 +26,9 @@ from journeys.fields import load_fields
 from journeys.nearest import unknown_word
 from journeys.source import InvalidFile
 from journeys.timing import require_aware
-from records import broadcasts, customers
-from records.broadcasts import OPEN, BroadcastRow
+from records.messages import broadcasts
+from records.messages.broadcasts import OPEN, BroadcastRow
+from records.people import customers
 from workers.commands.shared import AsJson, Clock, notice, out, person, print_json, print_lines, records, run, settings
 from workers.commands.shared import table as plain_table
 from workers.composition import compose

@@ -10,12 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 
 from journeys.fields import Fields, load_fields
-from records import consents, customers, identities, merging
-from records.consents import Consent
-from records.customers import Customer
-from records.identities import Identity
-from records.merging import Merge
-from records.timeline import TimelineEntry, timeline
+from records.people import consents, customers, identities, merging
+from records.people.consents import Consent
+from records.people.customers import Customer
+from records.people.identities import Identity
+from records.people.merging import Merge
+from records.people.timeline import TimelineEntry, timeline
 from workers.commands import duplicates, exporting
 from workers.commands import merging as joining
 from workers.commands.shared import (

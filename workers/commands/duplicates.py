@@ -7,8 +7,8 @@ import typer
 from rich.markup import escape
 
 from activities.duplicates import Proposal, propose
-from records import customers
-from records.customers import Customer, UnknownCustomer
+from records.people import customers
+from records.people.customers import Customer, UnknownCustomer
 from workers.commands.shared import AsJson, notice, out, print_lines, records, run, table
 
 

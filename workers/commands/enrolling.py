@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from journeys.errors import WaymarkError
-from records import customers
+from records.people import customers
 from workers.commands.events import AWAY
 from workers.commands.shared import AsJson, audience, notice, print_lines, run
 

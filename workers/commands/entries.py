@@ -17,7 +17,7 @@ from journeys.definition import AnyEntry, DateEntry, Entry, Journey, ScheduleEnt
 from journeys.due import zone_of_schedule
 from journeys.errors import WaymarkError
 from journeys.saying import say, say_with
-from records import occasions, versions
+from records.runs import occasions, versions
 from workers.commands.shared import AsJson, notice, out, print_lines, records, run, settings, table
 
 TIMES = 5

@@ -24,7 +24,7 @@ from activities.intake.event_report import Progress as Reached
 from activities.intake.incoming import read_amount, read_cell, read_moment, read_name
 from journeys.errors import WaymarkError
 from journeys.identities import load_identity
-from records import customers
+from records.people import customers
 from workers import temporal
 from workers.commands.files import DryRun, Encoding, Rejected
 from workers.commands.shared import AsJson, audience, err, notice, out, print_json, run, settings

@@ -9,7 +9,7 @@ from typing import Any
 
 from console.documents import document
 from journeys.fields import load_fields
-from records.exporting import FIELDS, STANDING, exported
+from records.people.exporting import FIELDS, STANDING, exported
 from workers.commands.shared import AsJson, print_lines, records, run, settings
 
 LISTED = ("external_ids", "emails", "phones", "tags")

@@ -14,15 +14,16 @@ from activities.rendering import Templates
 from console.documents import document
 from console.drawing import draw_svg
 from console.outline import draw_mermaid, draw_text
-from journeys.checks import Finding
+from journeys.checks.definition import Finding
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.loading import LoadedJourney, parse
 from journeys.source import InvalidFile
-from records import moves, reports, versions
-from records.moves import Traffic
+from records import reports
 from records.reports import JourneySummary
-from records.versions import PublishedJourney
+from records.runs import moves, versions
+from records.runs.moves import Traffic
+from records.runs.versions import PublishedJourney
 from workers.commands.shared import (
     AsJson,
     Clock,

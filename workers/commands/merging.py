@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.merging import Merging
 from journeys.errors import WaymarkError
-from records import customers, merging
-from records.customers import Customer
+from records.people import customers, merging
+from records.people.customers import Customer
 from workers import temporal
 from workers.commands.shared import AsJson, notice, out, person, print_json, records, run, settings
 from workers.commands.standing import Because

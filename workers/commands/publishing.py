@@ -13,8 +13,8 @@ from activities.migrating import Migrating, Move, Plan, default_target, plan
 from activities.publishing import Published
 from activities.publishing import publish as publish_all
 from journeys.errors import WaymarkError
-from records import moves, versions
-from records.versions import JourneyListing
+from records.runs import moves, versions
+from records.runs.versions import JourneyListing
 from workers.commands import journeys
 from workers.commands.backfilling import Since, bring_segments, count_waiting, lookback, take_in, told_waiting
 from workers.commands.journeys import Files, Name, checked

@@ -5,8 +5,9 @@ from decimal import Decimal
 import typer
 from rich.markup import escape
 
-from records import reports, versions
+from records import reports
 from records.reports import Credit, JourneySummary
+from records.runs import versions
 from workers.commands.journeys import Name
 from workers.commands.shared import AsJson, notice, out, print_json, records, run, table
 

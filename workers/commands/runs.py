@@ -8,9 +8,11 @@ from rich.markup import escape
 
 from activities.settling import Verdict, settle_by_hand
 from journeys.errors import WaymarkError
-from records import customers, enrolments, touches
-from records.enrolments import Enrolment, PathStep, Status
-from records.touches import Touch
+from records.messages import touches
+from records.messages.touches import Touch
+from records.people import customers
+from records.runs import enrolments
+from records.runs.enrolments import Enrolment, PathStep, Status
 from workers.commands import explaining, steering
 from workers.commands.shared import (
     AsJson,

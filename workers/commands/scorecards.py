@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from rich.markup import escape
 
-from records.customers import Customer
-from records.rescoring import Preview
-from records.scorecards import Scorecard
+from records.audience.rescoring import Preview
+from records.audience.scorecards import Scorecard
+from records.people.customers import Customer
 from workers.commands.shared import Clock, notice, out, table
 
 LETTERS, FIGURES = "ABCD", "1234"

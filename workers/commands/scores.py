@@ -23,11 +23,12 @@ from journeys.instruction import QUEUE
 from journeys.scoring import LoadedScoring, Scoring
 from journeys.segments import load_all
 from journeys.timing import at_wall_time
-from records import customers, rulebooks
-from records.customers import Customer
-from records.rescoring import Preview, preview
-from records.rulebooks import SCORING, Rulebook
-from records.scorecards import Scorecard, scorecard
+from records.audience import rulebooks
+from records.audience.rescoring import Preview, preview
+from records.audience.rulebooks import SCORING, Rulebook
+from records.audience.scorecards import Scorecard, scorecard
+from records.people import customers
+from records.people.customers import Customer
 from workers.commands.scorecards import show_card, show_preview
 from workers.commands.shared import (
     AsJson,

@@ -14,10 +14,10 @@ from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.nearest import unknown_word
 from journeys.segments import LoadedSegment, arranged, load, load_all, parse_condition
-from records import previews, segments
-from records.membership import Evaluated
-from records.previews import Preview
-from records.segments import Member, SegmentRow
+from records.audience import previews, segments
+from records.audience.membership import Evaluated
+from records.audience.previews import Preview
+from records.audience.segments import Member, SegmentRow
 from workers.commands.shared import (
     AsJson,
     Clock,

@@ -16,9 +16,10 @@ from journeys import sales
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.sales import NOBODY, Sales
-from records import pipeline, salesdays
-from records.pipeline import Month
-from records.salesdays import Line
+from records.sales import days as salesdays
+from records.sales import pipeline
+from records.sales.days import Line
+from records.sales.pipeline import Month
 from workers.commands.shared import AsJson, Clock, notice, out, print_json, print_lines, records, run, settings, table
 from workers.settings import Settings
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from console.documents import document
-from records.enrolments import Enrolment
+from records.runs.enrolments import Enrolment
 
 Number = Annotated[int, typer.Argument(help="The run's number.", metavar="RUN")]
 Because = Annotated[str | None, typer.Option(help="Why, for whoever looks later.", metavar="TEXT")]

@@ -17,10 +17,10 @@ from journeys.errors import WaymarkError
 from journeys.fields import read_datetime
 from journeys.sales import Outcome
 from journeys.timing import Duration, add, at_wall_time, parse_time_of_day
-from records import assignments, notices, tasks
-from records.assignments import Step
-from records.notices import Notice
-from records.tasks import Status, Task
+from records.sales import assignments, notices, tasks
+from records.sales.assignments import Step
+from records.sales.notices import Notice
+from records.sales.tasks import Status, Task
 from workers import temporal
 from workers.commands.shared import (
     AsJson,

@@ -21,9 +21,9 @@ from journeys import lifecycle as rules_of_lifecycle
 from journeys.errors import WaymarkError
 from journeys.lifecycle import Lifecycle, Orders
 from journeys.timing import at_wall_time
-from records import lifecycle, values
-from records.lifecycle import Moved
-from records.values import Rfm
+from records.audience import lifecycle, values
+from records.audience.lifecycle import Moved
+from records.audience.values import Rfm
 from workers.commands.shared import AsJson, Clock, Limit, notice, out, print_json, records, run, settings, table
 
 SHADES = (" ", "░", "▒", "▓", "█")

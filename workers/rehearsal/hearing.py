@@ -11,8 +11,8 @@ from temporalio import activity
 from temporalio.client import Interceptor, OutboundInterceptor, SignalWorkflowInput
 
 from journeys.instruction import Event
-from records import enrolments
-from records.enrolments import OPEN, Enrolment
+from records.runs import enrolments
+from records.runs.enrolments import OPEN, Enrolment
 from workers.virtual_time import VirtualTime
 
 _WORKFLOW = re.compile(r"journey/(?P<journey>[^/]+)/(?P<customer>\d+)/(?P<entry>\d+)")

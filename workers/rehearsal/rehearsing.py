@@ -22,9 +22,10 @@ from journeys.identities import load_identity
 from journeys.loading import LoadedJourney
 from journeys.segments import LoadedSegment
 from journeys.steps import Send, Start, Webhook
-from records import events, rehearsed
-from records.enrolments import Enrolment
-from records.rehearsed import RehearsedContact, RehearsedTouch
+from records import events
+from records.runs import rehearsed
+from records.runs.enrolments import Enrolment
+from records.runs.rehearsed import RehearsedContact, RehearsedTouch
 from workers import worker
 from workers.acting import Actors
 from workers.composition import Composition, compose

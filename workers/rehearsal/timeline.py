@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from journeys.errors import WaymarkError
-from records.enrolments import Enrolment
+from records.runs.enrolments import Enrolment
 from workers.acting import Actors, Impossible
 from workers.composition import Composition
 from workers.rehearsal.happenings import Happening

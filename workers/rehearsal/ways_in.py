@@ -8,7 +8,7 @@ from typing import Protocol
 
 from journeys.loading import LoadedJourney
 from journeys.segments import LoadedSegment, named_in
-from records import customers
+from records.people import customers
 from workers.composition import Composition
 
 INSTANT = timedelta(microseconds=1)

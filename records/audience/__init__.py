@@ -1,0 +1,1 @@
+"""What customers are worth asking for: segments, values, stages of life, scores."""

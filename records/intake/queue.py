@@ -1,0 +1,48 @@
+"""Pages of an import get their turn: one at a time over all imports, again where somebody else came in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from psycopg import errors
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from records.intake.imports import AlreadyImporting
+from records.intake.writing import Overtaken
+
+Result = TypeVar("Result")
+TRIES = 10
+"""How often a page is tried that others keep coming in the way of."""
+_OVERTAKEN = (
+    errors.UniqueViolation, errors.ForeignKeyViolation, errors.DeadlockDetected, errors.SerializationFailure,
+)  # fmt: skip
+
+
+async def in_turn(db: AsyncConnection, write: Callable[[], Awaitable[Result]], *, alone: bool) -> Result:
+    """Write a page in a transaction of its own (within the one that is open, unless `alone`), again where somebody
+    else came in the way. Imports of different files take turns, page by page.
+
+    Raises:
+        AlreadyImporting: others kept coming in the way.
+    """
+    for _ in range(TRIES):
+        try:
+            async with db.begin() if alone else db.begin_nested():
+                if alone:
+                    # Nothing is lost that is not done again: how far the import has come is lost with it. Its end is
+                    # written with certainty, and with it all that came before.
+                    await db.execute(text("SET LOCAL synchronous_commit = off"))
+                    await db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("waymark intake", 0))))
+                return await write()
+        except (Overtaken, *_OVERTAKEN):
+            continue
+        except DBAPIError as error:
+            if not isinstance(error.orig, _OVERTAKEN):
+                raise
+    raise AlreadyImporting(
+        "Others keep writing the same customers at this moment; the pages before are written.",
+        hint="Import the same file again: it goes on where it stood.",
+    )

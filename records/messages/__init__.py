@@ -1,0 +1,1 @@
+"""What was sent to whom: the ledger, its touches, and messages to many."""

@@ -1,0 +1,1 @@
+"""Journeys as they are run: versions, enrolments, what holds them, what they were told."""
