@@ -12,8 +12,8 @@ from activities.gates import Gates, capped, never_open
 from journeys.broadcast import Broadcast
 from journeys.sending import cap_since, next_open
 from journeys.zones import zone_of
-from records.messages import broadcasts
-from records.messages.broadcasts import Addressee
+from records.messages import claims
+from records.messages.addressees import Addressee
 
 PAUSED = "the customer is paused"
 QUIET = "quiet hours"
@@ -39,7 +39,7 @@ class Admission:
         self, db: AsyncConnection, of: Broadcast, page: Sequence[Addressee], now: datetime
     ) -> list[Admitted]:
         """What becomes of each at `now`, in their order. Where caps are stated, call it under
-        `broadcasts.one_at_a_time`."""
+        `claims.one_at_a_time`."""
         full = await self._capped(db, of, page, now)
         openings: dict[tuple[str | None, str | None], datetime | None] = {}
         rule = self.gates.rules.consent_rule(of.channel)
@@ -76,7 +76,7 @@ class Admission:
         for zone in set(lives.values()):
             since[zone] = [cap_since(now, cap, zone) for _, cap in caps]
         earliest = min(moment for moments in since.values() for moment in moments)
-        had = await broadcasts.recent(db, list(lives), earliest)
+        had = await claims.recent(db, list(lives), earliest)
         full = {}
         for customer, messages in had.items():
             for (channel, cap), after in zip(caps, since[lives[customer]], strict=True):

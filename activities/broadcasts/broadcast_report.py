@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from records.messages import broadcasts
-from records.messages.broadcasts import OPEN, ArmResult, BroadcastRow
+from records.messages import broadcasts, outcomes
+from records.messages.broadcasts import OPEN, BroadcastRow
+from records.messages.outcomes import ArmResult
 
 PACE = timedelta(seconds=60)
 """How far back the rate looks."""
@@ -48,7 +49,7 @@ async def report(db: AsyncConnection, name: str, now: datetime) -> Report:
     """How a broadcast stands. Raises `UnknownBroadcast`."""
     row = await broadcasts.find(db, name)
     of = row.broadcast
-    tallies = await broadcasts.tallies(db, row.id)
+    tallies = await outcomes.tallies(db, row.id)
 
     def by_reason(status: str) -> dict[str, int]:
         found = {why or "": count for (state, why), count in tallies.items() if state == status}
@@ -62,14 +63,14 @@ async def report(db: AsyncConnection, name: str, now: datetime) -> Report:
     rate = 0.0
     if row.status == "running" and row.started_at is not None:
         since = max(now - PACE, row.started_at)
-        rate = await broadcasts.pace(db, row.id, since) / max((now - since).total_seconds(), 1.0)
+        rate = await outcomes.pace(db, row.id, since) / max((now - since).total_seconds(), 1.0)
     eta = now + timedelta(seconds=left / rate) if left and rate else None
     event = of.ab.measure if of.ab is not None and not isinstance(of.ab.winner, str) else None
     return Report(
         row.name, of.title, row.status, row.created_by, row.starts_at, row.started_at, row.finished_at,
         meant, total("sent"), total("claimed"), total("failed"), total("uncertain"), by_reason("skipped"),
         by_reason("failed"), left, round(rate, 1), eta, _standing(row), row.winner, row.progress.get("decision"),
-        await broadcasts.results(db, row.id, event=event),
+        await outcomes.results(db, row.id, event=event),
     )  # fmt: skip
 
 

@@ -37,8 +37,9 @@ from journeys.broadcast import Broadcast, touch_key
 from journeys.broadcasting import Leg, LegDone, State
 from records import events
 from records.events import StoredEvent
-from records.messages import broadcasts
-from records.messages.broadcasts import Claim, Settlement, Standing
+from records.messages import addressees, broadcasts, claims, shards
+from records.messages.claims import Claim, Settlement
+from records.messages.shards import Standing
 from records.people import suppressions
 from records.people.customers import Customer
 
@@ -146,7 +147,7 @@ class Broadcasting:
         with discreet("send_broadcast"), Pulse() as pulse:
             async with self._database.begin() as db:
                 row = await broadcasts.get(db, leg.broadcast)
-                mine = await broadcasts.take_over(db, row.id, leg.shard, leg.shards, leg.number)
+                mine = await shards.take_over(db, row.id, leg.shard, leg.shards, leg.number)
             if mine.doubtful:
                 log.warning("broadcast %s: of %s messages nobody knows whether they went", row.name, mine.doubtful)
             of = row.broadcast
@@ -188,7 +189,7 @@ class Broadcasting:
         await self._record(errand, cursor=errand.cursor)
         now = errand.now
         async with self._database.begin() as db:
-            page = await broadcasts.page(
+            page = await addressees.page(
                 db, of, after=errand.cursor, limit=PAGE, since=errand.row.started_at or now,
                 part="trial" if leg.part == "trial" else "all",
                 zones=None if leg.zones is None else [(zone, country) for zone, country in leg.zones],
@@ -197,12 +198,12 @@ class Broadcasting:
             if not page:
                 return False
             if self._admission.gates.counting and not of.transactional:
-                await broadcasts.one_at_a_time(db, [one.id for one in page])
+                await claims.one_at_a_time(db, [one.id for one in page])
             judged = await self._admission.judge(db, of, page, now)
             slots = [self._slot(errand, one) for one in judged if one.until is None]
-            free = await broadcasts.claim(db, leg.broadcast, of, [_claim(of, slot) for slot in slots], now)
+            free = await claims.claim(db, leg.broadcast, of, [_claim(of, slot) for slot in slots], now)
             # The claims stand only where the shard is still ours.
-            _heed(await broadcasts.standing(db, leg.broadcast, leg.shard, errand.epoch, channel=of.channel))
+            _heed(await shards.standing(db, leg.broadcast, leg.shard, errand.epoch, channel=of.channel))
         errand.again += [one.until for one in judged if one.until is not None]
         await self._send(errand, [slot for slot in slots if slot.to.because is None and slot.customer in free], pulse)
         errand.cursor = page[-1].id
@@ -301,7 +302,7 @@ class Broadcasting:
         while True:
             try:
                 async with self._database.begin() as db:
-                    standing = await broadcasts.standing(
+                    standing = await shards.standing(
                         db, leg.broadcast, leg.shard, errand.epoch, channel=errand.of.channel, **marks
                     )
                     if standing is None:
@@ -324,7 +325,7 @@ class Broadcasting:
     async def _write(self, db: AsyncConnection, errand: _Errand) -> list[StoredEvent]:
         """Write down how messages ended; returns what journeys are to hear. Done again, it changes nothing."""
         now, channel = errand.now, errand.of.channel
-        await broadcasts.settle(db, errand.ended, now)
+        await claims.settle(db, errand.ended, now)
         caused = []
         for slot, reason in errand.dead:
             address = slot.to.to.recipient.address or ""

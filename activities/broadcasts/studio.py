@@ -31,8 +31,9 @@ from journeys.errors import WaymarkError
 from journeys.instruction import QUEUE
 from journeys.nearest import unknown_word
 from records.audience import segments
-from records.messages import broadcasts
-from records.messages.broadcasts import OPEN, ArmResult, BroadcastRow
+from records.messages import addressees, broadcasts, outcomes
+from records.messages.broadcasts import OPEN, BroadcastRow
+from records.messages.outcomes import ArmResult
 from records.people import customers
 from records.people.customers import Customer
 
@@ -116,7 +117,7 @@ class Studio:
                         await broadcasts.finish(db, broadcast, "failed", now)
                     return Plan()
             async with self._database.begin() as db:
-                meant = await broadcasts.count(db, of, since=began)
+                meant = await addressees.count(db, of, since=began)
                 await broadcasts.note(db, broadcast, {"meant": meant})
                 if not meant:
                     return Plan()
@@ -152,7 +153,7 @@ class Studio:
         """One wave for each moment at which it is that time somewhere. The last is for all who are left, wherever
         they live by then."""
         moments: dict[datetime, list[list[str]]] = {}
-        for zone, country in await broadcasts.zones(db, of, since):
+        for zone, country in await addressees.zones(db, of, since):
             moment = start.moment(now, self._admission.zone(zone or None, country or None))
             moments.setdefault(self._calendar.to_server(moment), []).append([zone, country])
         waves = [Wave(due, part, zones) for due, zones in sorted(moments.items())]
@@ -167,7 +168,7 @@ class Studio:
                 of = (await broadcasts.get(db, broadcast)).broadcast
                 assert of.ab is not None
                 event = None if isinstance(of.ab.winner, str) else of.ab.winner.conversion
-                found = await broadcasts.results(db, broadcast, event=event, until=now)
+                found = await outcomes.results(db, broadcast, event=event, until=now)
                 winner, because = best(of.ab, found)
                 told = {"because": because, "at": now.isoformat(), "by": "measure"}
                 return await broadcasts.crown(db, broadcast, winner, told)
@@ -288,7 +289,7 @@ class Studio:
         seen = Preview(of.broadcast)
         after = 0
         async with self._database.connect() as db:
-            while page := await broadcasts.page(db, of, after=after, limit=PAGE, since=now):
+            while page := await addressees.page(db, of, after=after, limit=PAGE, since=now):
                 for one in await self._admission.judge(db, of, page, now):
                     _count(seen, of, one)
                     if as_ is None and one.because is None:
@@ -309,7 +310,7 @@ class Studio:
         async with self._database.connect() as db:
             if reference is not None:
                 return await customers.find(db, reference)
-            page = await broadcasts.page(db, of, after=0, limit=1, since=now)
+            page = await addressees.page(db, of, after=0, limit=1, since=now)
         if not page:
             raise WaymarkError(
                 f"The broadcast {of.broadcast} means nobody now.", hint="Name a customer: --as CUSTOMER."

@@ -24,7 +24,7 @@ from activities.channels.email import EmailChannel
 from journeys import broadcasting as workflows
 from journeys.sending import SendingRules
 from records.database import create_engine
-from records.messages import broadcasts
+from records.messages import addressees, claims
 from tests.faults.mortal_worker import Death, lives
 from workers import worker
 from workers.composition import compose
@@ -54,8 +54,8 @@ def beset(death: Death) -> None:
 
         return mortal
 
-    broadcasts.page = around(broadcasts.page, None, "before the claims")
-    broadcasts.settle = around(broadcasts.settle, None, "after its record")
+    addressees.page = around(addressees.page, None, "before the claims")
+    claims.settle = around(claims.settle, None, "after its record")
     moved = broadcasting.Broadcasting._send
     broadcasting.Broadcasting._send = around(moved, "after the claims", None)  # type: ignore[method-assign]
     handed = BulkMail.send

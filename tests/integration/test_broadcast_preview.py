@@ -16,8 +16,8 @@ from activities.broadcasts.studio import Studio
 from journeys.broadcast import parse
 from journeys.errors import WaymarkError
 from journeys.sending import SendingRules
-from records.messages import broadcasts
-from records.messages.broadcasts import Claim
+from records.messages import addressees, broadcasts, claims, shards
+from records.messages.claims import Claim
 from records.people import customers, suppressions
 from records.people.contacts import Contact
 from records.runs import holds
@@ -68,7 +68,7 @@ async def test_everybody_who_is_left_out_is_counted_with_the_reason(studio: Stud
         earlier = await broadcasts.create(db, "earlier", {}, starts_at=NOW, by="test", now=NOW)
         assert earlier is not None
         one = Claim(capped, None, "email/x", "k1", "capped@x.example", "claimed", None)
-        await broadcasts.claim(db, earlier.id, of, [one], NOW - timedelta(days=2))
+        await claims.claim(db, earlier.id, of, [one], NOW - timedelta(days=2))
     seen = await studio.preview(of, NOW)
     assert (seen.meant, seen.would_get) == (8, 1)
     assert seen.waits == {"quiet hours": 1}
@@ -93,8 +93,8 @@ async def test_the_lot_of_the_trial_is_the_same_in_sql(studio: Studio, engine: A
     of = parse(f"{SPRING}ab: {{share: 40%, subjects: {{a: x, b: y}}, winner: clicks, after: 1h}}").broadcast
     people = [await reader(engine, f"p{number}") for number in range(60)]
     async with engine.connect() as db:
-        tried = {one.id for one in await broadcasts.page(db, of, after=0, limit=100, since=NOW, part="trial")}
-        shards = [await broadcasts.page(db, of, after=0, limit=100, since=NOW, shard=(n, 3)) for n in range(3)]
+        tried = {one.id for one in await addressees.page(db, of, after=0, limit=100, since=NOW, part="trial")}
+        shards = [await addressees.page(db, of, after=0, limit=100, since=NOW, shard=(n, 3)) for n in range(3)]
     assert tried == {one for one in people if of.in_trial(one)}
     assert sorted(one.id for shard in shards for one in shard) == people
 
@@ -131,13 +131,13 @@ async def test_who_was_cut_off_is_in_doubt_and_who_was_only_claimed_is_free_agai
         row = await broadcasts.create(db, "spring", parse(SPRING).definition, starts_at=NOW, by="test", now=NOW)
         assert row is not None
         await broadcasts.begin(db, row.id, NOW)
-        first = await broadcasts.take_over(db, row.id, 0, 1, 1)
-        claims = [Claim(one, None, "email/x", f"k{one}", "a@x.example", "claimed", None) for one in people]
-        assert await broadcasts.claim(db, row.id, of, claims, NOW) == set(people)
-        assert await broadcasts.claim(db, row.id, of, claims, NOW) == set()
-        assert await broadcasts.standing(db, row.id, 0, first.epoch, channel="email", leaving=people[1]) is not None
-        second = await broadcasts.take_over(db, row.id, 0, 1, 1)
+        first = await shards.take_over(db, row.id, 0, 1, 1)
+        wanted = [Claim(one, None, "email/x", f"k{one}", "a@x.example", "claimed", None) for one in people]
+        assert await claims.claim(db, row.id, of, wanted, NOW) == set(people)
+        assert await claims.claim(db, row.id, of, wanted, NOW) == set()
+        assert await shards.standing(db, row.id, 0, first.epoch, channel="email", leaving=people[1]) is not None
+        second = await shards.take_over(db, row.id, 0, 1, 1)
         assert second.doubtful == 2
-        assert await broadcasts.standing(db, row.id, 0, first.epoch, channel="email", leaving=people[3]) is None
+        assert await shards.standing(db, row.id, 0, first.epoch, channel="email", leaving=people[3]) is None
         left = (await db.execute(select(touches.c.customer_id, touches.c.status))).all()
     assert sorted((one.customer_id, one.status) for one in left) == [(one, "uncertain") for one in people[:2]]

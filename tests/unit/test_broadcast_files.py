@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from activities.broadcasts.studio import best
 from journeys.broadcast import Broadcast, LocalStart, parse, touch_key
 from journeys.source import InvalidFile
-from records.messages.broadcasts import ArmResult
+from records.messages.outcomes import ArmResult
 
 BASE = "broadcast: spring\ntitle: Spring\nsegment: active\nsend: email/whats_new\n"
 TRIAL = "ab: {share: 20%, subjects: {a: x, b: y}, winner: clicks, after: 4h}\n"

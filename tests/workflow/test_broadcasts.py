@@ -18,7 +18,7 @@ from activities.broadcasts.studio import BroadcastEnded
 from activities.receipts import Receipts
 from journeys.broadcast import parse, workflow_id
 from journeys.sending import SendingRules
-from records.messages import broadcasts
+from records.messages import broadcasts, outcomes
 from records.messages.broadcasts import BroadcastRow
 from records.messages.touches import Touch
 from records.people import suppressions
@@ -261,7 +261,7 @@ async def test_opens_clicks_and_unsubscriptions_of_a_broadcast_stand_on_the_time
     assert click.url == "https://kettlewick.example/new"
     async with stage.engine.connect() as db:
         story = [(one.kind, one.title) for one in await timeline(db, ann)]
-        [all_] = await broadcasts.results(db, row.id)
+        [all_] = await outcomes.results(db, row.id)
     assert ("touch", "email/whats_new sent") in story
     assert {"email.opened", "email.clicked", "email.unsubscribed"} <= {title for _, title in story}
     assert (all_.sent, all_.opened, all_.clicked) == (1, 1, 1)
