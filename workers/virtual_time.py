@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -81,7 +82,11 @@ class VirtualTime:
         """
         # One skip, which ends at the run's own timer, exactly, or at its beginning. It is done at once when the run
         # is at rest, else as soon as it is.
-        await self._skip(run, TimeSkippingConfig(enabled=True, max_session_skip_count=1))
+        once = TimeSkippingConfig(enabled=True, max_session_skip_count=1)
+        async with self._patience(run):
+            # Its row is committed a moment before its workflow is started.
+            while not await self._skip(run, once) and await self._is_to_begin(run):  # noqa: ASYNC110 (another process starts it)
+                await asyncio.sleep(LOOK)
         await self.moved([run])
 
     async def meet(self, customer_id: int, at: datetime, event: str) -> list[Enrolment]:
@@ -120,17 +125,12 @@ class VirtualTime:
             Stuck: one has not, for a minute.
         """
         for run in runs:
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    if self.rests is not None:
-                        await self.rests.after(run.id, run.turn)
-                        continue
-                    while not await self._rests_anew(run):  # noqa: ASYNC110 (another process moves it)
-                        await asyncio.sleep(LOOK)
-            except TimeoutError:
-                raise Stuck(
-                    f"run {run.id} was woken at step {run.step} and did not move: is a worker running?"
-                ) from None
+            async with self._patience(run):
+                if self.rests is not None:
+                    await self.rests.after(run.id, run.turn)
+                    continue
+                while not await self._rests_anew(run):  # noqa: ASYNC110 (another process moves it)
+                    await asyncio.sleep(LOOK)
 
     async def quiet(self, run: Enrolment) -> DescribeWorkflowExecutionResponse | None:
         """Return when nothing is under way in a run, no task and no activity: how it stands, or None when it has ended.
@@ -154,13 +154,26 @@ class VirtualTime:
             return None
         return described.raw_description if described.status is WorkflowExecutionStatus.RUNNING else None
 
+    @asynccontextmanager
+    async def _patience(self, run: Enrolment) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                yield
+        except TimeoutError:
+            raise Stuck(f"run {run.id} was woken at step {run.step} and did not move: is a worker running?") from None
+
+    async def _is_to_begin(self, run: Enrolment) -> bool:
+        async with self.database.connect() as db:
+            now = await enrolments.get(db, run.id)
+        return now.status in OPEN and now.turn == 0
+
     async def _rests_anew(self, run: Enrolment) -> bool:
         async with self.database.connect() as db:
             now = await enrolments.get(db, run.id)
         return now.status not in OPEN or (now.turn > run.turn and (now.instruction or {}).get("act") == "wait")
 
-    async def _skip(self, run: Enrolment, config: TimeSkippingConfig) -> None:
-        """Change how a run's clock goes. A run that has ended is left alone."""
+    async def _skip(self, run: Enrolment, config: TimeSkippingConfig) -> bool:
+        """Change how a run's clock goes; False when it has no workflow that is under way, which is left alone."""
         request = UpdateWorkflowExecutionOptionsRequest(
             namespace=self.client.namespace,
             workflow_execution=WorkflowExecution(workflow_id=run.workflow),
@@ -173,6 +186,8 @@ class VirtualTime:
         except RPCError as error:
             if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION):
                 raise
+            return False
+        return True
 
 
 def _next(run: Enrolment) -> datetime | None:
