@@ -321,7 +321,7 @@ class Split(Step):
     The steps of each arm stand beside `split` under the arm's name; an arm without steps goes straight on.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="allow", frozen=True, arbitrary_types_allowed=True, defer_build=True)
     __pydantic_extra__: dict[str, list[AnyStep]] = Field(init=False)
 
     split: Annotated[
@@ -419,8 +419,6 @@ class TaskDetails(Model):
     queue: Slug
     title: Text
     due: Annotated[str, Field(pattern=r"^([0-9]{1,3} working days?|[0-9]{1,4}\s*(mo|m|h|d|w))$")] = "1 working day"
-    because: Text | None = None
-    priority: Annotated[Whole, Field(ge=0, le=9)] = 0
 
 
 class Task(Step):
@@ -487,9 +485,6 @@ AnyStep = Annotated[
     | Annotated[Finish, Tag("finish")],
     Discriminator(kind_of),
 ]
-
-for _model in (Option, Awaited, WaitFor, Arm, Branch, Split):
-    _model.model_rebuild()
 
 
 def arms_of(step: AnyStep) -> list[tuple[tuple[int | str, ...], list[AnyStep]]]:

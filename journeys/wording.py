@@ -186,6 +186,8 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def _annotations(model: type[BaseModel]) -> Mapping[str, Any]:
     """The fields of a model by the names that people write."""
+    # A field whose type stands further below in its module knows it only from here on.
+    model.model_rebuild()
     return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
 
 
