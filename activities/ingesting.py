@@ -25,6 +25,8 @@ from records.incoming import Incoming, Told
 Unknown = Literal["refuse", "create"]
 """What becomes of an event of somebody who is not known."""
 ATTEMPTS = 5
+_INTERNATIONAL = re.compile(r"\+.*|00[1-9][\d\s()./-]{6,}")
+"""A phone number, where it says so itself. 00001 is the first of many customers."""
 _CONFLICTS = ("23503", "23505", "40P01", "40001")
 """SQLSTATEs of what another transaction did meanwhile: a customer was merged or made, two waited for each other."""
 Result = TypeVar("Result")
@@ -151,7 +153,7 @@ class Ingesting:
         if kind == "id":
             raise ValueError(f"there is no customer {who}")
         if kind == "customer":
-            kind = "email" if "@" in who else "phone" if who.startswith(("+", "00")) else "external_id"
+            kind = "email" if "@" in who else "phone" if _INTERNATIONAL.fullmatch(who) else "external_id"
         value = read_email(who) if kind == "email" else read_phone(who) if kind == "phone" else who
         if not self._rules.joins(kind, value):
             raise ValueError(f"{value!r} may be of several people: name the customer in another way")

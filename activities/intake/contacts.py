@@ -27,7 +27,7 @@ COLUMNS = (
 """The standard columns of an import, beside the declared fields."""
 
 ALIASES = {
-    "external_id": "id customer_id contact_id user_id external externalid crm_id 编号 客户编号",
+    "external_id": "id customer_id customerid contact_id user_id external externalid crm_id 编号 客户编号",
     "email": "e_mail mail email_address e_mail_address mail_address emailaddress 邮箱 电子邮箱 电子邮件",
     "phone": "mobile mobile_phone mobile_number phone_number telephone tel cell cellphone msisdn handy 手机 电话",
     "first_name": "firstname given_name givenname forename vorname prenom 名 名字",

@@ -56,11 +56,13 @@ class UnreadableTable(WaymarkError):
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A file as a whole: its encoding, its size in bytes, and a digest (SHA-256) that no other content has."""
+    """A file as a whole: its encoding, its size in bytes, a digest (SHA-256) that no other content has, and how many
+    lines end in it."""
 
     encoding: str
     size: int
     digest: str
+    lines: int
 
 
 def survey(path: Path, encoding: str | None = None) -> Survey:
@@ -73,18 +75,19 @@ def survey(path: Path, encoding: str | None = None) -> Survey:
         UnreadableTable: it cannot be opened, is empty, or is plainly no text.
         LookupError: nobody knows the encoding.
     """
-    digest, size, good, bad = hashlib.sha256(), 0, 0, 0
+    digest, size, lines, good, bad = hashlib.sha256(), 0, 0, 0, 0
     utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     try:
         begin = next(pieces(path), b"")
         found = codecs.lookup(encoding).name if encoding else _plainly(path, begin)
         for piece in pieces(path):
             digest.update(piece)
-            size += len(piece)
+            size, lines = size + len(piece), lines + piece.count(b"\n")
             if found is None and not (text := utf8.decode(piece)).isascii():
                 stray = len(_STRAY.findall(text))
                 good, bad = good + len(_BEYOND_ASCII.findall(text)) - stray, bad + stray
-        return Survey(found or ("utf-8" if bad <= good // 2 else _pairing(path)), size, digest.hexdigest())
+        encoding = found or ("utf-8" if bad <= good // 2 else _pairing(path))
+        return Survey(encoding, size, digest.hexdigest(), lines)
     except OSError as error:
         raise UnreadableTable(f"{path} cannot be read: {error.strerror}", hint="Check the name of the file.") from None
 

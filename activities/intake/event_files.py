@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from itertools import islice
 from json import JSONDecodeError, loads
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from activities.intake.cells import tidy, tidy_external_id
 from activities.intake.incoming import InvalidEvent, read_cell, read_event, read_name
-from activities.intake.instants import DateForm
-from activities.intake.tabular import Record, UnreadableTable, read_table
+from activities.intake.instants import DateForm, form_of
+from activities.intake.tabular import Record, UnreadableTable, look_over, records_of
 from records.incoming import Told
 
 WHO = ("customer", "external_id", "email", "phone")
 FIELDS = (*WHO, "event", "at", "value", "key", "properties")
 LEFT_OUT = "-"
+LOOKED_AT = 1_000
+"""Rows among which a day such as 03/04/2026 must be for the whole file to be asked how it is meant."""
 ALIASES = {
     "customer": "client contact user 客户",
     "external_id": "customer_id customerid client_id contact_id user_id userid crm_id 客户编号",
@@ -68,6 +72,8 @@ class Reading:
 class EventFile:
     """The header is read at once, the rows as they are asked for, each time from the beginning.
 
+    `date_form` says how 03/04/2026 is read: as it was said, or as the other days of the file show.
+
     Raises UnreadableTable when the file is no table, or lacks a column that is needed.
     """
 
@@ -75,13 +81,14 @@ class EventFile:
         self.path = path
         self._reading = reading
         self._now = now
-        self.form, records = read_table(path, encoding=reading.encoding)
-        first = next(records, None)
+        self.survey, self.form = look_over(path, reading.encoding)
+        first = next(records_of(path, self.form), None)
         if first is None:
             raise UnreadableTable(f"{path} is empty.", hint="A CSV file begins with a line of column names.")
         self.header = [cell.strip().lstrip("\ufeff") for cell in first.cells]
         self._who, self._fields, self._properties = self._columns()
         self._event = _name(reading.event)
+        self.date_form = reading.date_form or self._date_form()
 
     @property
     def columns(self) -> dict[str, str]:
@@ -91,9 +98,21 @@ class EventFile:
         return {cell: meant.get(number, LEFT_OUT) for number, cell in enumerate(self.header)}
 
     def __iter__(self) -> Iterator[Row | Rejection]:
-        _, records = read_table(self.path, encoding=self.form.encoding)
-        next(records, None)
-        return map(self._row, records)
+        return map(self._row, self._records())
+
+    def _records(self) -> Iterator[Record]:
+        return islice(records_of(self.path, self.form), 1, None)
+
+    def _date_form(self) -> DateForm | None:
+        """How days such as 03/04/2026 are written here; the whole file is read where its first rows have such days."""
+        column = self._fields["at"][0]
+
+        def days(records: Iterable[Record]) -> Iterator[str]:
+            return (one.cells[column].strip() for one in records if column < len(one.cells))
+
+        if not any(re.match(r"\d{1,2}[/-]\d", day) for day in days(islice(self._records(), LOOKED_AT))):
+            return None
+        return form_of(days(self._records()))
 
     def _row(self, record: Record) -> Row | Rejection:
         if record.error:
@@ -109,11 +128,9 @@ class EventFile:
             name: " ".join(cell for number in numbers if number < width and (cell := cells[number].strip()))
             for name, numbers in self._fields.items()
         }
-        kind, who = next(
-            ((name, cell) for name, number in self._who if number < width and (cell := cells[number].strip())),
-            (self._who[0][0], ""),
-        )
-        said[kind] = who
+        named = ((name, word) for name, number in self._who if number < width and (word := tidy(cells[number])))
+        kind, who = next(named, (self._who[0][0], ""))
+        said[kind] = _name_of(kind, who)
         said["event"] = said["event"].lower() if "event" in said else self._event
         if not said["at"]:
             raise InvalidEvent({"at": "is missing: say when it happened"})
@@ -125,7 +142,7 @@ class EventFile:
         if more := said.pop("properties", None):
             properties |= _object(more)
         reading = self._reading
-        return read_event(said, properties, now=self._now, zone=reading.zone, date_form=reading.date_form)
+        return read_event(said, properties, now=self._now, zone=reading.zone, date_form=self.date_form)
 
     def _columns(self) -> tuple[list[tuple[str, int]], dict[str, list[int]], list[tuple[str, int]]]:
         words = [re.sub(r"[\W_]+", "_", cell.lower()).strip("_") for cell in self.header]
@@ -188,6 +205,14 @@ def _name(event: str | None) -> str | None:
         return None if event is None else read_name(event.lower())
     except ValueError as error:
         raise UnreadableTable(f"--event {error}") from None
+
+
+def _name_of(kind: str, text: str) -> str:
+    """Who is meant, tidied as in a list of customers. Raises InvalidEvent."""
+    try:
+        return tidy_external_id(text)
+    except ValueError as error:
+        raise InvalidEvent({kind: str(error)}) from None
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -52,6 +52,7 @@ class EventImport:
         self._ingesting = ingesting
         self._database = ingesting.database
         self._file = file
+        self._survey = file.survey
         self._unknown: Unknown = unknown
         self._history = history
         self._rejects = rejects
@@ -65,8 +66,7 @@ class EventImport:
         Raises:
             AlreadyImporting: somebody else imports the same file at this moment.
         """
-        digest, size, lines = await asyncio.to_thread(_fingerprint, self._file.path)
-        name = self._file.path.name
+        digest, size, lines, name = self._survey.digest, self._survey.size, self._survey.lines, self._file.path.name
         async with self._database.connect() as db, imports.alone(db, "events", digest, name):
             async with db.begin():
                 job = await imports.begin(
@@ -88,7 +88,7 @@ class EventImport:
 
     async def rehearse(self, now: datetime, tell: Tell = lambda progress: None) -> EventReport:
         """Say what `run` would do, and write nothing."""
-        _, _, lines = await asyncio.to_thread(_fingerprint, self._file.path)
+        lines = self._survey.lines
         async with self._database.connect() as db:
             async with db.begin():
                 await incoming.begin_to_count(db)
@@ -218,13 +218,3 @@ def _number(said: bytes | str) -> int:
     """64 bits of a digest, as the database counts them."""
     digest = hashlib.blake2b(said if isinstance(said, bytes) else said.encode("utf-8", "replace"), digest_size=8)
     return int.from_bytes(digest.digest(), "big", signed=True)
-
-
-def _fingerprint(path: Path) -> tuple[str, int, int]:
-    """The digest of a file, its size in bytes, and how many lines it has."""
-    digest, size, lines = hashlib.sha256(), 0, 0
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-            size, lines = size + len(chunk), lines + chunk.count(b"\n")
-    return digest.hexdigest(), size, lines

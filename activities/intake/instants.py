@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -28,6 +29,8 @@ _COMPACT = re.compile(
 _NUMBER = re.compile(r"(?P<n>\d{9,16})(?P<f>\.\d{1,9})?")
 _UNITS = ((10, 1), (13, 1_000), (16, 1_000_000))
 """Up to so many digits, a number counts seconds, milliseconds or microseconds since 1970."""
+_SHARE = 10
+"""One day in so many must show the form by itself: of real days, more than every second one is past the 12th."""
 _LIKE = "write it like 2026-03-01T09:30:00+01:00"
 
 
@@ -49,6 +52,22 @@ def read_instant(text: str, zone: tzinfo, date_form: DateForm | None = None) -> 
         if isinstance(error, _Unreadable):
             raise
         raise _Unreadable(f"{text[:60]!r} is no moment that exists: {_LIKE}") from None
+
+
+def form_of(texts: Iterable[str]) -> DateForm | None:
+    """Which of two numbers before a year is the day, where a whole column shows it: enough of its days can only be
+    read in one way, and none only in the other."""
+    doubtful, shown = 0, {"dmy": 0, "mdy": 0}
+    for text in texts:
+        if (found := _YEAR_LAST.fullmatch(text)) and found["sep"] != ".":
+            first, second = int(found["a"]), int(found["b"])
+            doubtful += first != second
+            shown["dmy"] += first > 12 >= second
+            shown["mdy"] += second > 12 >= first
+    if shown["dmy"] and shown["mdy"]:
+        return None
+    form: DateForm = "dmy" if shown["dmy"] else "mdy"
+    return form if shown[form] * _SHARE >= doubtful > 0 else None
 
 
 class _Unreadable(ValueError):

@@ -17,6 +17,9 @@ REPORTED = ("line", "field", "reason")
 NOTHING = ("", "-")
 """What leaves a column out: `--map "Old e-mail=-"`."""
 _LIKENESS = 0.9
+_NAMING = frozenset({"external_id", "email", "phone"})
+_IDS = ("customer", "client", "contact", "user", "客户")
+"""Columns that hold ids where nothing else says who somebody is: histories of orders name their customers so."""
 _NEVER_GUESSED = ("external_id", "consent_email", "consent_sms")
 
 
@@ -43,7 +46,7 @@ def propose(header: Sequence[str], fields: Fields, said: Mapping[str, str], plac
     """The meaning of a header; `said` (column → field) goes before what is proposed. `#3` is the third column.
 
     Raises:
-        UnreadableTable: two columns mean one field, none is an address, or `said` names what is not there.
+        UnreadableTable: two columns mean one field, none names a contact, or `said` names what is not there.
     """
     chosen = _chosen(header, fields, said, place)
     taken = {name for name in chosen.values() if name}
@@ -62,6 +65,9 @@ def propose(header: Sequence[str], fields: Fields, said: Mapping[str, str], plac
         if likely is not None and likely not in columns:
             columns[at] = likely
             guessed[cell.strip()] = likely
+    if not _NAMING & set(columns) and (ids := [at for at, cell in enumerate(header) if _word(cell) in _IDS]):
+        # In a list with addresses it would be a name as likely: of a company, say.
+        columns[ids[0]] = "external_id" if ids[0] not in chosen else columns[ids[0]]
     _check(header, columns, place)
     unknown = {
         cell.strip(): nearest_column(cell, fields)
@@ -116,10 +122,11 @@ def _check(header: Sequence[str], columns: Sequence[str | None], place: str) -> 
             f"{place}: {' and '.join(repr(cell) for _, cell in found)} both mean {twice}",
             hint=f"Keep one of them, or leave one out: --map '#{found[1][0]}=-'.",
         )
-    if not {"email", "phone"} & set(known):
+    if not _NAMING & set(known):
         raise UnreadableTable(
-            f"{place}: no column is an email or a phone; found {', '.join(map(str.strip, header))[:200]}",
-            hint="Name one of them email or phone, or say which it is: --map 'column=email'.",
+            f"{place}: no column is an email or a phone, or an external id; "
+            f"found {', '.join(map(str.strip, header))[:200]}",
+            hint="Name one of them email, phone or external_id, or say which it is: --map 'column=email'.",
         )
 
 

@@ -76,6 +76,8 @@ class Parser:
         self._reading = reading
         self._width = len(reading.columns)
         self._named = reading.named
+        # A list that has no column for addresses is of people who are known by their ids, and by what they do.
+        self._addressed = bool({"email", "phone"} & set(reading.columns))
         known = [(at, name) for at, name in enumerate(reading.columns) if name]
         # The country comes first, because a phone number is read by it.
         self._plan = [self._column(at, name) for at, name in sorted(known, key=lambda one: one[1] != "country")]
@@ -131,7 +133,11 @@ class Parser:
             else:
                 properties[name] = value
         external_id, email, phone, *others = columns
-        if email is None and phone is None and not (problems and ("email" in problems or "phone" in problems)):
+        if not self._addressed:
+            if external_id is None and not (problems and "external_id" in problems):
+                problems = problems or {}
+                problems["external_id"] = "is missing: nothing else in this list says who it is"
+        elif email is None and phone is None and not (problems and ("email" in problems or "phone" in problems)):
             problems = problems or {}
             problems["email"] = "and phone are both missing: there is no address to reach this contact"
         if problems:

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from activities.intake.chunks import LONGEST_LINE, MOST_LINES, Chunk, chunks
-from activities.intake.encodings import UnreadableTable, survey
+from activities.intake.encodings import Survey, UnreadableTable, survey
 
-__all__ = ["Form", "Record", "UnreadableTable", "detect_delimiter", "read_records", "read_table"]
+__all__ = [
+    "Form", "Record", "UnreadableTable", "detect_delimiter", "look_over", "read_records", "read_table", "records_of",
+]  # fmt: skip
 
 DELIMITERS = (",", ";", "\t", "|")
 _DAMAGE = re.compile("[\x00\ufffd\udc80-\udcff]")
@@ -45,13 +47,19 @@ def read_table(path: Path, *, encoding: str | None = None) -> tuple[Form, Iterat
 
     Raises UnreadableTable when it is missing, empty or no text.
     """
+    _, form = look_over(path, encoding)
+    return form, records_of(path, form)
+
+
+def look_over(path: Path, encoding: str | None = None) -> tuple[Survey, Form]:
+    """What the file is as a whole, and how it is written. Raises UnreadableTable."""
     name = encoding or "text"
     try:
-        name = survey(path, encoding).encoding
-        form = Form(name, detect_delimiter(path, name))
+        found = survey(path, encoding)
+        name = found.encoding
+        return found, Form(name, detect_delimiter(path, name))
     except (LookupError, UnicodeError) as error:
         raise UnreadableTable(f"{path} is not text in {name}: {error}", hint="Save it as CSV in UTF-8.") from None
-    return form, _records(path, form)
 
 
 def detect_delimiter(path: Path, encoding: str) -> str:
@@ -82,7 +90,8 @@ def read_records(chunk: Chunk, delimiter: str, width: int, least: int = 0) -> It
             yield Record(chunk.line + number, cells, None if len(cells) == width else _width_error(cells, width, least))
 
 
-def _records(path: Path, form: Form) -> Iterator[Record]:
+def records_of(path: Path, form: Form) -> Iterator[Record]:
+    """The records of a file that is written so; the first is the header."""
     width = 0
     for chunk in chunks(path, form.encoding):
         for record in read_records(chunk, form.delimiter, width):

@@ -258,6 +258,39 @@ async def test_unknown_customers_are_made_when_somebody_asks_for_it(folder: Fold
     ]  # fmt: skip
 
 
+async def test_numbers_with_noughts_in_front_are_ids_and_no_phone_numbers(folder: Folder) -> None:
+    """The customers of a shop are 00001 and so on; 0049 30 901820 is a number as one dials it."""
+    rows = "customer,event,at\n" + "".join(
+        f"{who},page.seen,2026-02-01\n" for who in ("00001", "00999", "0049 30 901820")
+    )
+    assert figures(await folder.take(rows, unknown="create")) == (3, 0, 3, 0)
+    assert figures(await folder.take(rows, unknown="refuse")) == (0, 3, 0, 0)
+    async with folder.engine.connect() as db:
+        made = [await customers.find(db, name) for name in ("external_id:00001", "external_id:00999", "+4930901820")]
+    assert [one.phone for one in made] == [None, None, "+4930901820"]
+
+
+async def test_who_it_was_is_tidied_as_in_a_list_of_customers(folder: Folder) -> None:
+    cells = ['="c1"', "'c1'", "\u200bc1\u00a0", "nan", "NULL", "1.23457E+11"]
+    rows = "customer,event,at\n" + "".join(
+        '"' + cell.replace('"', '""') + f'",page.seen,2026-02-0{day}\n' for day, cell in enumerate(cells, 1)
+    )
+    report = await folder.take(rows, unknown="create")
+    assert figures(report) == (3, 0, 0, 3)
+    assert errors(report) == [(5, "customer"), (6, "customer"), (7, "customer")]
+    assert "Excel has rounded" in report.rejected[2]["error"]
+
+
+async def test_days_are_read_as_the_whole_file_shows(folder: Folder) -> None:
+    """12/1/2010 alone may be either; a file with 12/13/2010 has the month first."""
+    rows = "customer,event,at\nc1,page.seen,12/1/2010 8:26\nc1,page.seen,12/2/2010\n"
+    assert errors(await folder.take(rows)) == [(2, "at"), (3, "at")]
+    assert figures(await folder.take(rows + "c1,page.seen,12/13/2010 9:00\n")) == (3, 0, 0, 0)
+    assert [row.occurred_at.isoformat()[:16] for row in await folder.stored()] == [
+        "2010-12-01T08:26", "2010-12-02T00:00", "2010-12-13T09:00",
+    ]  # fmt: skip
+
+
 async def test_a_key_that_is_shared_makes_nobody(folder: Folder) -> None:
     rules = IdentityRules(shared={"email": frozenset({"info@acme.example"})})
     rows = "email,event,at\ninfo@acme.example,page.seen,2026-02-01\n"

@@ -187,6 +187,23 @@ def test_a_contact_without_any_address_is_rejected(folder: Path) -> None:
     assert "no address" in reasons(folder, "email,phone,first_name", ",,Ada")[2]
 
 
+def ids(folder: Path, content: str) -> list[str | None]:
+    return [row.contact.external_id for row in rows(folder, content)]
+
+
+def test_in_a_list_without_addresses_ids_say_who_somebody_is(folder: Path) -> None:
+    """Histories of orders name their customers by numbers, and by nothing else."""
+    text = "CustomerID,Country\n00001,GB\n17850.0,DE\n,FR\n"
+    assert ids(folder, text) == ["00001", "17850.0"]
+    assert [(one.line, one.field) for one in rejections(folder, text)] == [(4, "external_id")]
+    assert ids(folder, "customer,first_name\n7,Ada\n") == ["7"]
+
+
+def test_a_customer_beside_an_address_is_no_id(folder: Path) -> None:
+    """It may as well be a company: two who work there are not one person."""
+    assert ids(folder, "customer,email\nAcme,a@acme.example\nAcme,b@acme.example\n") == [None, None]
+
+
 def test_everything_that_is_wrong_with_a_row_is_told_at_once(folder: Path) -> None:
     [one] = rejections(folder, "email,country,time_zone\nnobody,Germny,Europe/Berln\n")
     assert one.field == "email"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from activities.intake.incoming import read_amount, read_cell
-from activities.intake.instants import read_instant
+from activities.intake.instants import form_of, read_instant
 
 BERLIN = ZoneInfo("Europe/Berlin")
 WHENEVER = some.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2100, 1, 1))  # noqa: DTZ001 (made aware)
@@ -99,3 +99,20 @@ def test_what_would_be_written_otherwise_stays_text(cell: str) -> None:
 def test_a_number_in_a_cell_is_a_number_that_reads_the_same(number: float) -> None:
     cell = read_cell(str(number))
     assert str(cell) == str(number)
+
+
+@pytest.mark.parametrize(
+    ("days", "form"),
+    [
+        (["12/1/2010 8:26", "12/13/2010 9:00"], "mdy"),
+        (["1/12/2010", "13/12/2010 09:00", "2010-12-01"], "dmy"),
+        (["1/12/2010", "2/11/2010"], None),
+        (["13/12/2010", "12/13/2010", "1/2/2010"], None),
+        (["1/2/2010"] * 20 + ["13/2/2010"], None),
+        (["1.2.2010", "13.2.2010", "never", ""], None),
+        (["1/1/2010"], None),
+    ],
+    ids=["mdy", "dmy", "nothing shows it", "both", "too few show it", "dots need none", "the same either way"],
+)
+def test_a_column_shows_which_number_is_the_day(days: list[str], form: str | None) -> None:
+    assert form_of(days) == form

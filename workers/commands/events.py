@@ -64,7 +64,10 @@ def import_(
     ] = None,
     date_form: Annotated[
         Literal["dmy", "mdy"] | None,
-        typer.Option(help="Whether 03/04/2026 is the third of April (dmy) or the fourth of March (mdy)."),
+        typer.Option(
+            help="Whether 03/04/2026 is the third of April (dmy) or the fourth of March (mdy). Default: as the other "
+            "days of the file show."
+        ),
     ] = None,
     history: Annotated[
         bool,
@@ -99,7 +102,10 @@ def import_(
         written = None
     if as_json:
         shown = {name: value for name, value in asdict(report).items() if name not in ("first", "rejects_at")}
-        form = {"encoding": opened.form.encoding, "delimiter": opened.form.delimiter, "columns": opened.columns}
+        form = {
+            "encoding": opened.form.encoding, "delimiter": opened.form.delimiter, "columns": opened.columns,
+            "date_form": opened.date_form,
+        }  # fmt: skip
         print_json({**shown, "dry_run": dry_run, **form, "rejects": str(written) if written else None})
     else:
         _show(report, opened, written, dry_run=dry_run)
@@ -179,6 +185,8 @@ class _Rate(ProgressColumn):
 def _show(report: EventReport, file: EventFile, rejects: Path | None, *, dry_run: bool) -> None:
     found = ", ".join(f"{column} → {meant}" for column, meant in file.columns.items() if meant != "-")
     err.print(escape(f"Columns: {found}"), soft_wrap=True)
+    if file.date_form is not None:
+        notice(f"Days such as 03/04/2026 have the {'day' if file.date_form == 'dmy' else 'month'} first.")
     for one in report.rejected[:SHOWN]:
         said = f"{file.path.name}:{one['line']}: {one['error']}"
         err.print(f"[red]✗[/] {escape(said)}", soft_wrap=True)
