@@ -419,6 +419,8 @@ class TaskDetails(Model):
     queue: Slug
     title: Text
     due: Annotated[str, Field(pattern=r"^([0-9]{1,3} working days?|[0-9]{1,4}\s*(mo|m|h|d|w))$")] = "1 working day"
+    because: Text | None = None
+    priority: Annotated[Whole, Field(ge=0, le=9)] = 0
 
 
 class Task(Step):
