@@ -136,7 +136,8 @@ class Membership:
         return changed
 
     async def _tell_everybody(self, now: datetime, pulse: Pulse) -> None:
-        """Route what changed, page by page. What cannot be routed now is left to the sweep."""
+        """Route what changed, page by page. What cannot be routed now is left to the sweep; where nobody is there to
+        route it to, all the rest."""
         last = 0
         while True:
             async with self._database.connect() as db:
@@ -144,7 +145,9 @@ class Membership:
             if not page:
                 return
             last = page[-1].id
-            await self._router.route_page(page, now)
+            routed = await self._router.route_page(page, now)
+            if routed and all(one.away is not None for one in routed):
+                return
             pulse.at(last)
 
     async def _in_force(self, db: AsyncConnection) -> list[Segment]:

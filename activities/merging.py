@@ -26,16 +26,13 @@ log = logging.getLogger(__name__)
 
 
 class Merging:
-    """Merges by number. `afterwards` hears of each customer that became another, and of the time.
-
-    Without a router nothing but the records is written: the sweep and the next evaluation of segments do the rest.
-    """
+    """Merges by number. `afterwards` hears of each customer that became another, and of the time."""
 
     def __init__(
         self,
         database: AsyncEngine,
-        router: Router | None = None,
-        afterwards: Callable[[int, datetime], Awaitable[object]] | None = None,
+        router: Router,
+        afterwards: Callable[[int, datetime], Awaitable[object]],
     ) -> None:
         self._database = database
         self._router = router
@@ -74,8 +71,6 @@ class Merging:
         Where Temporal does not answer, those that have an order are woken by the sweep, and the others look at their
         next turn.
         """
-        if self._router is None or self._afterwards is None:
-            return
         await self._afterwards(customer_id, now)
         async with self._database.connect() as db:
             runs = await enrolments.listing(db, customer_id=customer_id, limit=1000)

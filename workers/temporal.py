@@ -21,6 +21,9 @@ VALUE_TYPES = {
     "Int": IndexedValueType.INDEXED_VALUE_TYPE_INT,
 }
 
+NOWHERE = "127.0.0.1:9"
+"""Where no Temporal server is (the discard port, RFC 863): where a client leads that can do without one."""
+
 log = logging.getLogger(__name__)
 
 
@@ -71,13 +74,18 @@ def config(settings: Settings) -> dict[str, Any]:
 async def connect(settings: Settings, *, patient: bool = False, lazy: bool = False) -> Client:
     """A client of the configured server.
 
-    A `patient` caller (a worker) waits until the server comes, trying again every few seconds. A `lazy` one, which
-    can do a part of its work without the server, gets a client that connects when it is first used. Any other gets
-    TemporalAwayError at once, naming the address.
+    A `patient` caller (a worker) waits until the server comes, trying again every few seconds. A `lazy` one, whose
+    work is kept in the records until there is a server, gets a client that connects when it is first used; where no
+    server is named, it is the same as where one is away. Any other gets TemporalAwayError at once, naming the address.
     """
     pause = 0.5
     while True:
-        options = config(settings)
+        try:
+            options = config(settings)
+        except TemporalAwayError:
+            if not lazy:
+                raise
+            options = {"target_host": NOWHERE, "namespace": namespace()}
         try:
             return await Client.connect(**options, lazy=lazy)
         except (RuntimeError, RPCError) as error:

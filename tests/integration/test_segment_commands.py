@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from activities.publishing import publish
+from journeys.loading import parse
+from records.audience import segments
 from records.people import customers
 from records.people.contacts import Contact
 from tests.unit.test_command_errors import waymark
@@ -22,6 +25,8 @@ FILES = {
     "segments/vips.yaml": "segment: vips\ntitle: VIPs\nwhere: {tag: vip}\n",
     "segments/others.yaml": "segment: others\ntitle: Others\nwhere: {not: {segment: vips}}\n",
 }
+
+CARE = "journey: care\ntitle: Care\nenter: {segment: vips}\nsteps:\n  - wait: 1d\n"
 
 
 @pytest.fixture
@@ -36,9 +41,7 @@ async def ask(engine: AsyncEngine, database_url: str, tmp_path: Path) -> Ask:
         (tmp_path / name).write_text(content)
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        # Nothing is to be told to a journey, so the server that is named is never asked.
-        around = {"WAYMARK_DATABASE_URL": database_url, "WAYMARK_DEFINITIONS": str(tmp_path),
-                  "TEMPORAL_ADDRESS": "127.0.0.1:9"}  # fmt: skip
+        around = {"WAYMARK_DATABASE_URL": database_url, "WAYMARK_DEFINITIONS": str(tmp_path)}  # and no Temporal
         return waymark("segments", *arguments, home=tmp_path / "home", **around)
 
     return run
@@ -61,9 +64,11 @@ def test_from_the_file_to_the_members(ask: Ask) -> None:
     ]  # fmt: skip
     before = document(ask("preview", "vips", "--json"))
     assert (before["count"], before["members"], before["entering"], before["leaving"]) == (2, 0, 2, 0)
-    assert [(one["segment"], one["entered"], one["asked"]) for one in lines(ask("evaluate", "--json"))] == [
+    done = ask("evaluate", "--json")
+    assert [(one["segment"], one["entered"], one["asked"]) for one in lines(done)] == [
         ("vips", 2, None), ("others", 4, None),
     ]  # fmt: skip
+    assert done.stderr == ""
     assert None not in [one["asked"] for one in lines(ask("evaluate", "--json"))]
     assert [one["asked"] for one in lines(ask("evaluate", "vips", "--full", "--json"))] == [None]
     first = lines(ask("members", "others", "--limit", "3", "--json"))
@@ -71,6 +76,19 @@ def test_from_the_file_to_the_members(ask: Ask) -> None:
     assert [one["external_id"] for one in first + rest] == ["c-2", "c-3", "c-4", "c-5"]
     assert all(one["since"] for one in first)
     assert {one["name"]: one["members"] for one in lines(ask("list", "--json"))} == {"others": 4, "vips": 2}
+
+
+async def test_members_are_worked_out_without_temporal_and_journeys_hear_of_it_later(
+    ask: Ask, engine: AsyncEngine
+) -> None:
+    async with engine.begin() as db:
+        await publish(db, [parse(CARE)], now=datetime.now(UTC), by="test")
+    lines(ask("publish", "--json"))
+    done = ask("evaluate", "vips", "--json")
+    assert [(one["segment"], one["entered"]) for one in lines(done)] == [("vips", 2)]
+    assert "Temporal does not answer now; journeys hear of it within a minute of its return." in done.stderr
+    async with engine.connect() as db:
+        assert [one.properties for one in await segments.unrouted(db, limit=9)] == [{"segment": "vips"}] * 2
 
 
 def test_a_preview_shows_count_sample_and_plan_of_any_condition(ask: Ask) -> None:

@@ -13,7 +13,6 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
-from temporalio.client import Client
 
 from activities.audience import Routed
 from activities.ingesting import Ingesting, Unknown
@@ -25,11 +24,9 @@ from activities.intake.incoming import read_amount, read_cell, read_moment, read
 from journeys.errors import WaymarkError
 from journeys.identities import load_identity
 from records.people import customers
-from workers import temporal
 from workers.commands.files import DryRun, Encoding, Rejected
 from workers.commands.shared import AsJson, audience, err, notice, out, print_json, run, settings
-from workers.composition import compose, resolve
-from workers.settings import Settings
+from workers.composition import compose
 
 AWAY = "Temporal does not answer now; journeys hear of it within a minute of its return."
 SHOWN = 20
@@ -118,22 +115,13 @@ async def _import(
     options = {"map": sorted(columns or []), "event": event, "zone": zone, "date_form": date_form}
     of = settings()
     rules = load_identity(of.definitions / "identity.yaml")
-    async with compose(of, channels={}, client=await _client(of)) as parts:
+    async with compose(of, channels={}, lazy=True) as parts:
         work = EventImport(
             Ingesting(parts.engine, parts.audience.router, rules), file, unknown=unknown, history=history,
             rejects=rejects, options=options, afterwards=parts.audience.look_after,
         )  # fmt: skip
         with _progress(quiet=quiet) as tell:
             return await (work.rehearse if dry_run else work.run)(now, tell)
-
-
-async def _client(of: Settings) -> Client:
-    """The way to Temporal; where no server is named, one that leads nowhere: whatever concerns journeys is kept, and
-    carried to them once there is a server."""
-    try:
-        return await temporal.connect(resolve(of), lazy=True)
-    except temporal.TemporalAwayError:
-        return await Client.connect("127.0.0.1:1", lazy=True)
 
 
 def _mapping(columns: list[str]) -> dict[str, str]:

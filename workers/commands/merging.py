@@ -14,10 +14,9 @@ from activities.merging import Merging
 from journeys.errors import WaymarkError
 from records.people import customers, merging
 from records.people.customers import Customer
-from workers import temporal
-from workers.commands.shared import AsJson, notice, out, person, print_json, records, run, settings
+from workers.commands.shared import AsJson, notice, out, person, print_json, run, settings
 from workers.commands.standing import Because
-from workers.composition import compose, resolve
+from workers.composition import compose
 
 _NUMBER = re.compile(r"\d{1,18}")
 
@@ -82,15 +81,7 @@ def unmerge(
 
 @asynccontextmanager
 async def _merging() -> AsyncIterator[tuple[AsyncEngine, Merging]]:
-    """What merges, also where no Temporal server is: its runs then look again when one is."""
-    of = settings()
-    try:
-        temporal.config(resolve(of))
-    except temporal.TemporalAwayError:
-        async with records(of) as engine:
-            yield engine, Merging(engine)
-        return
-    async with compose(of, channels={}, lazy=True) as parts:
+    async with compose(settings(), channels={}, lazy=True) as parts:
         yield parts.engine, Merging(parts.engine, parts.audience.router, parts.upkeep.after)
 
 

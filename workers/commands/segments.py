@@ -18,6 +18,7 @@ from records.audience import previews, segments
 from records.audience.membership import Evaluated
 from records.audience.previews import Preview
 from records.audience.segments import Member, SegmentRow
+from workers.commands.events import AWAY
 from workers.commands.shared import (
     AsJson,
     Clock,
@@ -125,17 +126,25 @@ def evaluate(
     full: Annotated[bool, typer.Option("--full", help="Ask everybody, not only who could have changed.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Work out now who belongs to segments, instead of within five minutes; journeys hear who entered and left."""
+    """Work out now who belongs to segments, instead of within five minutes; journeys hear who entered and left.
+
+    Where Temporal does not answer, or no server is named, the members are worked out all the same; journeys hear of
+    it when there is one.
+    """
 
     def told(done: Evaluated, number: int, of: int) -> None:
         if of > 1 and not as_json:
             notice(f"{number} of {of}: {done.segment}")
 
-    async def work() -> list[Evaluated]:
+    async def work() -> tuple[list[Evaluated], bool]:
         async with compose(settings(), channels={}, lazy=True) as of:
-            return await of.membership.evaluate(datetime.now(UTC), names or (), whole=full, told=told)
+            done = await of.membership.evaluate(datetime.now(UTC), names or (), whole=full, told=told)
+            async with of.engine.connect() as db:
+                return done, bool(await segments.unrouted(db, limit=1))
 
-    found = run(work())
+    found, untold = run(work())
+    if untold:
+        notice(AWAY)
     if as_json:
         print_lines(found)
         return

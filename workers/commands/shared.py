@@ -65,7 +65,7 @@ async def audience(*, lazy: bool = False) -> AsyncIterator[tuple[AsyncEngine, Au
     """The database and Temporal, for commands that make journeys go on.
 
     Raises TemporalAwayError where no server is named, and where none answers: not to a `lazy` command, whose work is
-    kept in the records until the sweep carries it to Temporal.
+    kept in the records until the sweep carries it to Temporal. `compose` does the same with `lazy`.
     """
     async with compose(settings(), channels={}, lazy=lazy) as parts:
         yield parts.engine, parts.audience

@@ -9,7 +9,6 @@ from typing import Annotated, cast, get_args
 
 import typer
 from rich.markup import escape
-from temporalio.client import Client
 
 from activities.sales.desk import Desk, read_amount
 from activities.sales.salesmail import money
@@ -21,7 +20,6 @@ from records.sales import assignments, notices, tasks
 from records.sales.assignments import Step
 from records.sales.notices import Notice
 from records.sales.tasks import Status, Task
-from workers import temporal
 from workers.commands.shared import (
     AsJson,
     Clock,
@@ -39,8 +37,6 @@ from workers.commands.shared import (
 from workers.composition import compose
 
 app = typer.Typer(help="What sales has to do.", no_args_is_help=True)
-NOWHERE = "127.0.0.1:9"
-"""Where no Temporal server is (the discard port): a client for commands that can do without."""
 Number = Annotated[int, typer.Argument(help="The task's number.", metavar="TASK")]
 Rep = Annotated[str | None, typer.Option("--rep", help="Who works on it. Default: you.", metavar="NAME")]
 
@@ -48,12 +44,7 @@ Rep = Annotated[str | None, typer.Option("--rep", help="Who works on it. Default
 @asynccontextmanager
 async def _desk() -> AsyncIterator[Desk]:
     """Where reps work. What Temporal cannot be told now, because it is away or not named, it finds out later."""
-    of = settings()
-    try:
-        client = await temporal.connect(of, lazy=True)
-    except temporal.TemporalAwayError:
-        client = await Client.connect(NOWHERE, lazy=True)
-    async with compose(of, channels={}, client=client) as parts:
+    async with compose(settings(), channels={}, lazy=True) as parts:
         yield parts.desk
 
 
