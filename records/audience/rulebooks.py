@@ -1,4 +1,5 @@
-"""Rules in force that were published from a file: who published them, and whether they were carried out since."""
+"""Rules that were published from a file: which are in force, which were at a past moment, who published them, and
+whether everybody has been looked at by them since."""
 
 from __future__ import annotations
 
@@ -7,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Select, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records.tables import rulebooks
@@ -18,8 +18,10 @@ SCORING = "scoring"
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """Rules in force. `applied_at` is when everybody had been looked at by them for the first time (UTC)."""
+    """Rules that are or were in force. `applied_at` is when everybody had been looked at by them for the first time
+    (UTC)."""
 
+    id: int
     name: str
     definition: dict[str, Any]
     digest: str
@@ -28,9 +30,12 @@ class Rulebook:
     applied_at: datetime | None
 
 
-async def find(db: AsyncConnection, name: str) -> Rulebook | None:
-    """The rules of this name that are in force."""
-    row = (await db.execute(select(rulebooks).where(rulebooks.c.name == name))).one_or_none()
+async def find(db: AsyncConnection, name: str, at: datetime | None = None) -> Rulebook | None:
+    """The rules of this name that are in force, or were at a past moment; None when there were none yet."""
+    query = _last(name)
+    if at is not None:
+        query = query.where(rulebooks.c.published_at <= at)
+    row = (await db.execute(query)).one_or_none()
     return None if row is None else Rulebook(**row._mapping)
 
 
@@ -38,17 +43,24 @@ async def publish(
     db: AsyncConnection, name: str, definition: Mapping[str, Any], digest: str, *, by: str, now: datetime
 ) -> bool:
     """Bring rules into force; False when those in force mean the same."""
-    fresh = insert(rulebooks).values(
-        name=name, definition=dict(definition), digest=digest, published_at=now, published_by=by
+    await db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"rulebook/{name}", 0))))
+    present = await find(db, name)
+    if present is not None and present.digest == digest:
+        return False
+    await db.execute(
+        insert(rulebooks).values(
+            name=name, definition=dict(definition), digest=digest, published_at=now, published_by=by
+        )
     )
-    values = {key: fresh.excluded[key] for key in ("definition", "digest", "published_at", "published_by")}
-    written = fresh.on_conflict_do_update(
-        index_elements=["name"], set_=values | {"applied_at": None}, where=rulebooks.c.digest != fresh.excluded.digest
-    )
-    return (await db.execute(written.returning(rulebooks.c.name))).one_or_none() is not None
+    return True
 
 
 async def applied(db: AsyncConnection, name: str, digest: str, now: datetime) -> None:
     """Note that everybody has been looked at by these rules, if they are still those in force."""
-    mine = (rulebooks.c.name == name, rulebooks.c.digest == digest, rulebooks.c.applied_at.is_(None))
+    present = _last(name).with_only_columns(rulebooks.c.id).scalar_subquery()
+    mine = (rulebooks.c.id == present, rulebooks.c.digest == digest, rulebooks.c.applied_at.is_(None))
     await db.execute(update(rulebooks).where(*mine).values(applied_at=now))
+
+
+def _last(name: str) -> Select[Any]:
+    return select(rulebooks).where(rulebooks.c.name == name).order_by(rulebooks.c.id.desc()).limit(1)

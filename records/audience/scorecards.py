@@ -60,8 +60,8 @@ class JourneyPart:
 @dataclass(frozen=True, slots=True)
 class Scorecard:
     """A score and what it is made of. `fit_from` says where the points of fit come from: worked out `now`, `kept` since
-    `fit_at`, or `recomputed` from present fields, because nothing was kept by then. `stands` is what the record says,
-    worked out at `scored_at`."""
+    `fit_at`, or `recomputed` from present fields, because nothing was kept by then that is by these rules. `stands` is
+    what the record says, worked out at `scored_at`."""
 
     customer_id: int
     at: datetime
@@ -81,10 +81,13 @@ class Scorecard:
 
 
 async def scorecard(
-    db: AsyncConnection, customer_id: int, rules: Scoring | None, now: datetime, at: datetime | None = None
-) -> Scorecard:
+    db: AsyncConnection, customer_id: int, rules: Scoring | None, now: datetime, at: datetime | None = None,
+    *, since: datetime | None = None,
+) -> Scorecard:  # fmt: skip
     """A customer's score by these rules at the time `at`, or now: events and entries up to then count, late ones as if
     they had come in time. Without rules, the points of journeys are all there is.
+
+    `since` is when the rules came into force. What was kept of fit before that is by other rules, and is left aside.
 
     Raises:
         UnknownCustomer: there is no such customer.
@@ -94,7 +97,8 @@ async def scorecard(
     if row is None:
         raise UnknownCustomer(f"There is no customer {customer_id}.")
     moment = now if at is None else at
-    source, since, parts = await _fit(db, customer_id, rules, moment, past=moment < now)
+    kept = moment < now and (since is None or since <= moment)
+    source, kept_at, parts = await _fit(db, customer_id, rules, moment, past=moment < now, kept=kept)
     engaged = await _engagement(db, customer_id, rules, moment) if rules is not None else []
     total, count, given = await _journeys(db, customer_id, rules, moment, past=moment < now)
     millionths = total + sum(int(part.counts * MILLION) for part in engaged)
@@ -102,18 +106,19 @@ async def scorecard(
     activity = whole(millionths)
     return Scorecard(
         customer_id, moment, fit + activity, rules.grades.of(fit, activity) if rules is not None else None,
-        fit, source, since, parts, _points(millionths), engaged, _points(total), count, given, row.score, row.scored_at,
+        fit, source, kept_at, parts, _points(millionths), engaged, _points(total), count, given,
+        row.score, row.scored_at,
     )  # fmt: skip
 
 
 async def _fit(
-    db: AsyncConnection, customer_id: int, rules: Scoring | None, at: datetime, *, past: bool
+    db: AsyncConnection, customer_id: int, rules: Scoring | None, at: datetime, *, past: bool, kept: bool
 ) -> tuple[Literal["now", "kept", "recomputed"], datetime | None, list[FitPart]]:
     if rules is None:
         return "now", None, []
-    if past:
-        kept = select(fits.c.at, fits.c.parts).where(fits.c.customer_id == customer_id, fits.c.at <= at)
-        row = (await db.execute(kept.order_by(fits.c.at.desc(), fits.c.id.desc()).limit(1))).one_or_none()
+    if kept:
+        last = select(fits.c.at, fits.c.parts).where(fits.c.customer_id == customer_id, fits.c.at <= at)
+        row = (await db.execute(last.order_by(fits.c.at.desc(), fits.c.id.desc()).limit(1))).one_or_none()
         if row is not None:
             return "kept", row.at, [FitPart(name, points, True) for name, points in sorted(row.parts.items())]
     held = await answers(db, customer_id, [rule.when for rule in rules.fit], at)

@@ -61,7 +61,8 @@ quintiles = Table(
 rulebooks = Table(
     "rulebooks",
     metadata,
-    Column("name", Text, primary_key=True),
+    row_id(),
+    Column("name", Text, nullable=False),
     Column("definition", JSONB, nullable=False),
     Column("digest", Text, nullable=False),
     Column("published_at", Instant, nullable=False),

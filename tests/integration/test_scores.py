@@ -322,3 +322,22 @@ async def test_rules_in_force_say_whether_they_were_carried_out(engine: AsyncEng
         other = await rulebooks.find(db, "scoring")
         assert other is not None
         assert other.applied_at is None
+
+
+async def test_rules_of_the_past_can_be_asked_for(engine: AsyncEngine) -> None:
+    async with engine.begin() as db:
+        for number in range(3):
+            await rulebooks.publish(db, "scoring", {}, f"d{number}", by="marie", now=NOW + number * DAY)
+        asked = (NOW - DAY, NOW, NOW + 1.5 * DAY, NOW + 9 * DAY, None)
+        found = [await rulebooks.find(db, "scoring", moment) for moment in asked]
+        assert [one and one.digest for one in found] == [None, "d0", "d1", "d2", "d2"]
+
+
+async def test_what_was_kept_of_fit_by_other_rules_is_left_aside(engine: AsyncEngine) -> None:
+    async with engine.begin() as db:
+        ann = await customer(db, tags=["vip"])
+        await apply(db, [ann], NOW)
+        await db.execute(tables.customers.update().values(tags=[], country="DE"))
+        later = NOW + 4 * DAY
+        found = [await scorecard(db, ann, RULE, later, NOW + DAY, since=since) for since in (None, NOW, NOW + 2 * DAY)]
+        assert [(one.fit, one.fit_from) for one in found] == [(12, "kept"), (12, "kept"), (3, "recomputed")]

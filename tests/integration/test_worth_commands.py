@@ -113,3 +113,31 @@ def test_a_score_is_explained_also_without_rules(waymark: Run) -> None:
     assert (found["external_id"], found["score"], found["grade"], found["rules"]) == ("7", 0, None, None)
     assert "No rules of scores are in force" in waymark("scores", "explain", "7").stderr
     assert "still to come" in waymark("scores", "explain", "7", "--at", "2199-01-01").stderr
+
+
+def test_a_past_score_is_by_the_rules_of_then(waymark: Run, database_url: str) -> None:
+    """Each order brings 10 points in the rules of 2024-02-01, 1 in those of 2024-03-01; before, there were none."""
+    engine = create_engine(address(database_url))
+    with engine.begin() as db:
+        for points, month in ((10, 2), (1, 3)):
+            rules = {
+                "half_life": "never",
+                "engagement": [{"name": "ordered", "on": "order.placed", "points": points}],
+                "grades": {"fit": {"A": 3, "B": 2, "C": 1}, "activity": {"1": 30, "2": 20, "3": 10}},
+            }
+            row = {"name": "scoring", "definition": rules, "digest": str(points), "published_by": "marie"}
+            db.execute(insert(tables.rulebooks).values(**row, published_at=datetime(2024, month, 1, tzinfo=UTC)))
+    engine.dispose()
+
+    def asked(*words: str) -> tuple[int, str, str]:
+        found = json.loads(waymark("scores", "explain", "7", *words, "--json").stdout)
+        return found["score"], found["rules"]["digest"], found["rules"]["in_force"]
+
+    assert asked("--at", "2024-02-15") == (30, "10", "then")
+    assert asked("--at", "2024-02-15", "--rules", "now") == (3, "1", "later")
+    assert asked("--at", "2024-01-10") == (2, "1", "later")
+    assert asked() == (3, "1", "then")
+    assert (
+        "By the rules of 2024-02-01 00:00 UTC (marie)."
+        in waymark("scores", "explain", "7", "--at", "2024-02-15").stderr
+    )

@@ -7,6 +7,7 @@ from decimal import Decimal
 from rich.markup import escape
 
 from records.audience.rescoring import Preview
+from records.audience.rulebooks import Rulebook
 from records.audience.scorecards import Scorecard
 from records.people.customers import Customer
 from workers.commands.shared import Clock, notice, out, table
@@ -19,8 +20,8 @@ def _points(value: Decimal | int) -> str:
     return "0" if shown in ("+0", "-0") else shown
 
 
-def show_card(who: Customer, card: Scorecard, clock: Clock, *, ruled: bool) -> None:
-    """The parts of a score, one a line; `ruled` says that rules are in force."""
+def show_card(who: Customer, card: Scorecard, clock: Clock, book: Rulebook | None) -> None:
+    """The parts of a score, one a line, and by which rules."""
     name = who.external_id or who.email or str(who.id)
     grade = f", grade {card.grade}" if card.grade else ""
     out.print(f"[bold]{escape(name)}[/]: {card.score} points{grade} at {clock(card.at)}")
@@ -48,10 +49,14 @@ def show_card(who: Customer, card: Scorecard, clock: Clock, *, ruled: bool) -> N
     notice(
         f"fit {card.fit} + activity {_points(card.activity)} (journeys {_points(card.journeys)}), rounded: {card.score}"
     )
-    if card.fit_from == "recomputed":
-        notice("Nothing was kept of fit by then: it is worked out from the fields as they are now.")
-    if not ruled:
+    if book is None:
         notice("No rules of scores are in force (`waymark scores rescore`): a score is what journeys gave.")
+    elif book.published_at > card.at:
+        notice(f"By rules that came into force later, at {clock(book.published_at)}.")
+    else:
+        notice(f"By the rules of {clock(book.published_at)} ({book.published_by}).")
+    if card.fit_from == "recomputed":
+        notice("Of fit nothing was kept by these rules then: it is worked out from the fields as they are now.")
     if card.stands != card.score:
         notice(f"The record says {card.stands}, worked out at {clock(card.scored_at)}; scores fade every night.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.status import Status
@@ -55,11 +55,16 @@ def explain(
     at: Annotated[
         str | None, typer.Option("--at", help="A past moment; without a zone: the workspace's.", metavar="TIME")
     ] = None,
+    by: Annotated[
+        Literal["then", "now"],
+        typer.Option("--rules", help="By the rules in force at that moment, or by those of now."),
+    ] = "then",
     as_json: AsJson = False,
 ) -> None:
     """Show what makes up a customer's score: each rule with its events, what is left of them, and what counts.
 
-    At a past moment, by the rules in force now: what happened up to then counts, also what we heard of later.
+    At a past moment, what had happened up to then counts, also what we heard of later, by the rules that were in force
+    then. Before there were any, it is by those of now.
     """
     clock, now = Clock(settings()), datetime.now(UTC)
     moment = None if at is None else _moment(at, clock)
@@ -69,17 +74,25 @@ def explain(
     async def load() -> tuple[Customer, Rulebook | None, Scorecard]:
         async with records() as engine, engine.connect() as db:
             who = await customers.find(db, customer)
-            book = await rulebooks.find(db, SCORING)
-            rules = Scoring.model_validate(book.definition) if book is not None else None
-            return who, book, await scorecard(db, who.id, rules, now, moment)
+            book = await rulebooks.find(db, SCORING, moment if by == "then" else None)
+            if book is None:
+                book = await rulebooks.find(db, SCORING)
+            if book is None:
+                return who, None, await scorecard(db, who.id, None, now, moment)
+            rules = Scoring.model_validate(book.definition)
+            return who, book, await scorecard(db, who.id, rules, now, moment, since=book.published_at)
 
     who, book, card = run(load())
     if as_json:
-        named = {"external_id": who.external_id, "email": who.email}
-        rules = {"digest": book.digest, "published_at": book.published_at} if book is not None else None
-        print_json({**named, **document(card), "rules": rules})
+        rules = None
+        if book is not None:
+            rules = {
+                "digest": book.digest, "published_at": book.published_at, "published_by": book.published_by,
+                "in_force": "then" if book.published_at <= card.at else "later",
+            }  # fmt: skip
+        print_json({"external_id": who.external_id, "email": who.email, **document(card), "rules": rules})
         return
-    show_card(who, card, clock, ruled=book is not None)
+    show_card(who, card, clock, book)
 
 
 @app.command("rescore")
@@ -99,7 +112,8 @@ def rescore(
     """
     loaded, now = _load(), datetime.now(UTC)
     team = sales.load(settings().definitions)
-    threshold = min((rule.threshold for rule in team.rules), default=None) if team is not None else None
+    thresholds = [rule.threshold for rule in team.rules if rule.threshold is not None] if team is not None else []
+    threshold = min(thresholds, default=None)
 
     async def look() -> tuple[Preview, Rulebook | None]:
         async with records() as engine:
