@@ -17,6 +17,7 @@ from activities.guards import unguarded_in
 from activities.publishing import message_problems
 from activities.rendering import CustomerView, Templates
 from activities.sandbox import Sandbox
+from journeys import sales
 from journeys import segments as segment_files
 from journeys.checks.definition import Finding, Surroundings, findings, in_order, sent_by
 from journeys.checks.ways import surely_known
@@ -25,7 +26,9 @@ from journeys.definition import Journey
 from journeys.errors import WaymarkError
 from journeys.fields import Fields
 from journeys.loading import LoadedJourney, load
+from journeys.nearest import unknown_word
 from journeys.program import Location
+from journeys.sales import Sales
 from journeys.source import InvalidFile
 from journeys.steps import Send, Task, Webhook
 from records.people import lacking
@@ -68,14 +71,15 @@ class Checker:
         looked up).
 
         Raises:
-            InvalidFile: the rules of sending or a segment cannot be read.
+            InvalidFile: the rules of sending or of the handoff, or a segment, cannot be read.
         """
         around = replace(self.surroundings(maps), published=published)
+        handoff = sales.load(self.definitions, self.fields)
         found: list[Finding] = []
         for one in maps:
             found += findings(one, around)
             found += [Finding.of(problem) for problem in message_problems(one, self.templates, frozenset(self.fields))]
-            for place, message in (*self._calls(one), *self._texts(one, around)):
+            for place, message in (*self._calls(one), *self._texts(one, around), *_unkept(one, handoff)):
                 found.append(Finding.of(one.problem(place, message)))
         return in_order(found)
 
@@ -190,6 +194,14 @@ def entrants(journey: Journey) -> Condition | None:
     if None in wheres:
         return None
     return AnyOf(any=[where for where in wheres if where is not None])
+
+
+def _unkept(one: LoadedJourney, handoff: Sales | None) -> Iterator[tuple[Location, str]]:
+    """Tasks that name a rule of the handoff which is not there."""
+    rules = [rule.name for rule in handoff.rules] if handoff is not None else []
+    for node in one.program.nodes.values():
+        if isinstance(node.step, Task) and (name := node.step.task.rule) is not None and name not in rules:
+            yield (*node.location, "task", "rule"), unknown_word(name, rules, "is no rule of handoff.yaml")
 
 
 def _most_segments(checker: Checker) -> int | None:

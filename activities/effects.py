@@ -3,27 +3,19 @@ journey. Each once per (step, visit)."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.due import due_at
 from activities.entrance import Entrance
-from activities.rendering import CustomerView, render_line
 from activities.sales.handoff import Handoff
-from journeys.errors import WaymarkError
 from journeys.interpreter import Do
 from journeys.steps import AddTag, RemoveTag, Score, SetConsent, SetFields, Start, Task
-from journeys.zones import zone_of
 from records.audience import scores
 from records.events import StoredEvent
 from records.people import consents, customers
 from records.runs.enrolments import Enrolment, NotEnrolled, Standing
-from records.sales import tasks
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +31,9 @@ class Caused:
 class Effects:
     """Carries out effects inside the turn's transaction, so that a repeated turn repeats none of them."""
 
-    def __init__(self, handoff: Handoff, entrance: Entrance, default_zone: str) -> None:
+    def __init__(self, handoff: Handoff, entrance: Entrance) -> None:
         self._handoff = handoff
         self._entrance = entrance
-        self._zone = zone_of(None, None, default_zone)
 
     async def apply(self, db: AsyncConnection, standing: Standing, do: Do, now: datetime) -> Caused:
         """Do it, and return what this gave rise to.
@@ -81,21 +72,5 @@ class Effects:
                     return Caused(result=f"not started: {entered.because}")
                 return Caused(entered=[entered], result=f"run {entered.id}")
             case Task(task=task):
-                context = await self._handoff.context(db, customer)
-                await tasks.create(
-                    db, customer_id=customer, queue=task.queue,
-                    title=_filled(task.title, context.view),
-                    because=task.because or because, details=context.details, priority=task.priority,
-                    due_at=due_at(task.due, now, self._zone), now=now,
-                    enrolment_id=slot[0], step=slot[1], visit=slot[2],
-                )  # fmt: skip
+                return Caused(await self._handoff.ask(db, customer, task, slot, because, now))
         return Caused()
-
-
-def _filled(title: str, customer: CustomerView) -> str:
-    """A task's title. One that cannot be filled in, which publishing refuses, must not stop the run: as it stands."""
-    try:
-        return render_line(title, {"customer": customer})
-    except WaymarkError as error:
-        log.warning("a task's title stays as it is written: %s", error.message)
-        return title

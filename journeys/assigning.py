@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from journeys.sales import Assign, Rep
+from journeys.sales import Assign
+from journeys.team import Rep
 
 
 @dataclass(frozen=True, slots=True)

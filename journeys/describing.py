@@ -193,6 +193,7 @@ def _task(task: TaskDetails) -> Facets:
         "due": f"due in {task.due}",
         "because": f"because {task.because}" if task.because else "",
         "priority": f"priority {task.priority}" if task.priority else "",
+        "rule": f"kept by the rule {task.rule}" if task.rule else "",
     }
 
 

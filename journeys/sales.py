@@ -7,27 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import date
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from journeys import segments
-from journeys.conditions import Condition, Day, Model, Slug, Text, Whole, Words, listed
+from journeys.conditions import Condition, Model, Slug, Text, Whole, Words, listed
 from journeys.loading import unknown_fields
+from journeys.nearest import unknown_word
 from journeys.program import Location
-from journeys.sending import Minute, Weekdays
 from journeys.source import InvalidFile, Problem, Source
-from journeys.worktime import Span, WorkWeek
-from journeys.zones import zone_of
+from journeys.team import Team
+from journeys.worktime import Span
 
 Assign = Literal["round_robin", "least_loaded", "territory", "owner"]
 Outcome = Literal["won", "lost", "nurture", "bad_lead"]
 _BEFORE_DUE = re.compile(r"\s+before\s+due$")
-_ADDRESS = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+\.[^\s@<>,;]+")
 
 
 def _span(value: object) -> Span:
@@ -42,20 +38,6 @@ def _before_due(value: object) -> Span:
     return _span(_BEFORE_DUE.sub("", value.strip()) if isinstance(value, str) else value)
 
 
-def _zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"{value!r} is no time zone: an IANA name such as Europe/Berlin") from None
-    return value
-
-
-def _address(value: str) -> str:
-    if not _ADDRESS.fullmatch(value):
-        raise ValueError(f"{value!r} is no mail address")
-    return value
-
-
 def _ways(value: object) -> object:
     """The owner goes on holiday: somebody else gets what would be theirs, unless the list says otherwise."""
     return ["owner", "round_robin"] if value == "owner" else listed(value)
@@ -63,74 +45,7 @@ def _ways(value: object) -> object:
 
 Time = Annotated[Span, BeforeValidator(_span)]
 BeforeDue = Annotated[Span, BeforeValidator(_before_due)]
-Zone = Annotated[str, AfterValidator(_zone)]
-Address = Annotated[str, Field(max_length=254), AfterValidator(_address)]
-PersonName = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=60)]
-CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
-
-
-class Working(Model):
-    """The hours of work. Without days, the working days of the country; without times, whole days."""
-
-    days: Weekdays | None = None
-    from_: Annotated[Minute, Field(alias="from")] = "00:00"
-    to: Minute = "24:00"
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if minutes(self.from_) >= minutes(self.to):
-            raise ValueError(f"working hours end after they begin, not from {self.from_} to {self.to}")
-        return self
-
-
-class Absence(Model):
-    """From the first day to the last, both included."""
-
-    from_: Annotated[Day, Field(alias="from")]
-    to: Day
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.to < self.from_:
-            raise ValueError(f"away from {self.from_} to {self.to} goes backwards")
-        return self
-
-
-def _absence(value: object) -> object:
-    return value if isinstance(value, dict | Absence) else {"from": value, "to": value}
-
-
-class Person(Model):
-    """Who gets mails from Waymark. `time_zone` and `working` are the workspace's and the team's where left out."""
-
-    name: PersonName
-    email: Address
-    time_zone: Zone | None = None
-    country: CountryCode | None = None
-    working: Working | None = None
-    away: Annotated[tuple[Annotated[Absence, BeforeValidator(_absence)], ...], BeforeValidator(listed)] = ()
-
-    def is_away(self, day: date) -> bool:
-        """Whether it is a day of an absence."""
-        return any(one.from_ <= day <= one.to for one in self.away)
-
-
-class Rep(Person):
-    """Who sells: in which countries, and from which queues (all, where none are named)."""
-
-    territories: Annotated[tuple[CountryCode, ...], BeforeValidator(listed)] = ()
-    queues: Annotated[tuple[Slug, ...], BeforeValidator(listed)] = ()
-
-
-class Manager(Person):
-    """Who hears of what is late."""
-
-
-class Stage(Model):
-    """A stage of the pipeline, and how likely what stands there is won."""
-
-    stage: Slug
-    chance: Annotated[Decimal, Field(ge=0, le=1)]
+Threshold = Annotated[Whole, Field(ge=1)]
 
 
 class Effect(Model):
@@ -152,10 +67,13 @@ class Outcomes(Model):
 
 
 class Rule(Model):
-    """When a lead is handed to sales, and the task that sales gets."""
+    """When a lead is handed to sales, the task that sales gets, and what is promised about it.
+
+    Without a threshold it takes nobody by score: it keeps tasks that maps make.
+    """
 
     name: Slug = "qualified"
-    threshold: Annotated[Whole, Field(ge=1)]
+    threshold: Threshold | None = None
     again_below: Whole | None = None
     when: Annotated[tuple[Condition, ...], BeforeValidator(listed)] = ()
     queue: Slug = "sales"
@@ -172,45 +90,11 @@ class Rule(Model):
     outcomes: Outcomes = Outcomes()
 
 
-class Team(Model):
-    """Who sells, when they work, and the way of a deal."""
-
-    reps: tuple[Rep, ...] = ()
-    manager: Manager | None = None
-    working: Working | None = None
-    country: CountryCode | None = None
-    pipeline: tuple[Stage, ...] = (
-        Stage(stage="contacted", chance=Decimal("0.1")), Stage(stage="meeting", chance=Decimal("0.3")),
-        Stage(stage="offer", chance=Decimal("0.5")), Stage(stage="negotiation", chance=Decimal("0.8")),
-    )  # fmt: skip
-
-    def week(self, person: Person | None, default_zone: str) -> WorkWeek:
-        """When somebody works; the team's own hours for nobody in particular."""
-        working = (person.working if person is not None else None) or self.working or Working()
-        return WorkWeek(
-            zone_of(person.time_zone if person is not None else None, None, default_zone),
-            (person.country if person is not None else None) or self.country,
-            working.days,
-            minutes(working.from_),
-            minutes(working.to),
-            tuple((one.from_, one.to) for one in person.away) if person is not None else (),
-        )
-
-    def rep(self, name: str | None) -> Rep | None:
-        """The rep of this name; None when there is none."""
-        return next((rep for rep in self.reps if rep.name == name), None)
-
-    def working_on(self, queue: str) -> tuple[Rep, ...]:
-        """The reps who work on a queue."""
-        return tuple(rep for rep in self.reps if not rep.queues or queue in rep.queues)
-
-    def chance(self, stage: str | None) -> Decimal:
-        """How likely what stands at a stage is won; a stage that is no longer in the file counts for nothing."""
-        return next((one.chance for one in self.pipeline if one.stage == stage), Decimal(0))
-
-
 class OneRule(Rule, Team):
-    """A file of one rule."""
+    """A file of one rule. `tasks` names the rule that keeps the tasks of maps that name none."""
+
+    threshold: Threshold
+    tasks: Slug | None = None
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -220,18 +104,13 @@ class OneRule(Rule, Team):
 class SeveralRules(Team):
     """A file of several rules: of those whose threshold is crossed, the first whose conditions hold takes the lead."""
 
+    tasks: Slug | None = None
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
 
 
 Sales = OneRule | SeveralRules
 NOBODY: Sales = OneRule(threshold=1)
 """A team of nobody in particular, where the definitions name none."""
-
-
-def minutes(wall: str) -> int:
-    """Minutes after midnight of a wall time, up to 24:00."""
-    hours, minute = wall.split(":")
-    return int(hours) * 60 + int(minute)
 
 
 def rule_of(sales: Sales | None, name: str | None) -> Rule | None:
@@ -283,7 +162,11 @@ def _wrong(sales: Sales) -> Iterator[tuple[Location, str]]:
     several = isinstance(sales, SeveralRules)
     for number, rule in enumerate(sales.rules):
         at: Location = ("rules", number) if several else ()
-        if rule.again_below is not None and rule.again_below >= rule.threshold:
+        if rule.threshold is None:
+            for key in ("again_below", "when", "stage"):
+                if key in rule.model_fields_set:
+                    yield (*at, key), f"{key} is about crossing a threshold, and {rule.name} has none"
+        elif rule.again_below is not None and rule.again_below >= rule.threshold:
             yield (*at, "again_below"), f"again_below is below the threshold, {rule.threshold}"
         if rule.escalate_after is not None and sales.manager is None:
             yield (*at, "escalate_after"), "escalate_after needs a manager: name one under manager"
@@ -296,6 +179,8 @@ def _wrong(sales: Sales) -> Iterator[tuple[Location, str]]:
             yield (*at, "assign"), "no rep has territories: give them some, or assign by another way"
     if not sales.pipeline:
         yield ("pipeline",), "pipeline: is empty"
+    if sales.tasks is not None and rule_of(sales, sales.tasks) is None:
+        yield ("tasks",), unknown_word(sales.tasks, [rule.name for rule in sales.rules], "is no rule of this file")
     yield from _twice([(("rules", n, "name"), rule.name) for n, rule in enumerate(sales.rules)], "the rule")
     yield from _twice([(("reps", n, "name"), rep.name) for n, rep in enumerate(sales.reps)], "the rep")
     yield from _twice([(("pipeline", n, "stage"), one.stage) for n, one in enumerate(sales.pipeline)], "the stage")

@@ -414,13 +414,17 @@ class SetConsent(Step):
 
 
 class TaskDetails(Model):
-    """`due` is a duration or a number of working days: `4h`, `2d`, `1 working day`."""
+    """`due` is a duration or working time: `4h`, `2d`, `1 working day`, `4 working hours`. The `rule` of the handoff
+    that is named keeps the task, and says what is left out."""
 
     queue: Slug
     title: Text
-    due: Annotated[str, Field(pattern=r"^([0-9]{1,3} working days?|[0-9]{1,4}\s*(mo|m|h|d|w))$")] = "1 working day"
+    due: Annotated[str, Field(pattern=r"^([0-9]{1,3} working (day|hour|minute)s?|[0-9]{1,4}\s*(mo|m|h|d|w))$")] = (
+        "1 working day"
+    )
     because: Text | None = None
     priority: Annotated[Whole, Field(ge=0, le=9)] = 0
+    rule: Slug | None = None
 
 
 class Task(Step):

@@ -267,7 +267,7 @@ async def compose(
         audience = Audience(engine, router, upkeep.after, upkeep.figures)
         sweeping = Sweeping(engine, router, calendar)
         entering = Entering(engine, router, entrance, herds, programs, zone)
-        turns = Turns(programs, Effects(handoff, entrance, zone), gates, zone)
+        turns = Turns(programs, Effects(handoff, entrance), gates, zone)
         composer = Composer(templates, maker, workspace, names)
         admission = Admission(gates, zone)
         studio = Studio(engine, client, membership, composer, admission, calendar, channels)

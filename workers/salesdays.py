@@ -19,8 +19,9 @@ from temporalio.client import (
 from activities.sales.selling import key_of, people
 from journeys import crons
 from journeys.instruction import QUEUE
-from journeys.sales import Person, Sales, minutes
+from journeys.sales import Sales
 from journeys.salestask import Workday
+from journeys.team import Person, minutes
 from journeys.zones import zone_of
 from workers.schedules import AGE, AHEAD, EPOCH, delete, put
 

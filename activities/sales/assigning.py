@@ -8,7 +8,8 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.assigning import Choice, choose
-from journeys.sales import Rep, Rule, Sales
+from journeys.sales import Rule, Sales
+from journeys.team import Rep
 from records.people.customers import Customer
 from records.sales import assignments
 

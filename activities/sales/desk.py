@@ -154,12 +154,12 @@ class Desk:
         return task
 
     async def _affect(self, db: AsyncConnection, task: Task, now: datetime) -> None:
-        """A task that a rule made changes the customer as the rule says; after one of a map, the map goes on."""
+        """A task that a rule keeps changes the customer as the rule says; after another of a map, the map goes on."""
         rule = rule_of(self._sales, task.rule)
-        if rule is not None and task.outcome is not None:
+        if self._sales is not None and rule is not None and task.outcome is not None:
             said = f": {task.reason}" if task.reason else ""
             because = f"sales: {task.outcome}{said}"
-            await affect(db, task.customer_id, getattr(rule.outcomes, task.outcome), because, now, rule.again_below)
+            await affect(db, self._sales, task.customer_id, getattr(rule.outcomes, task.outcome), because, now)
         if task.outcome == "won" and task.done_by is not None:
             await assignments.own(db, task.customer_id, task.done_by, because=f"won task {task.id}", now=now)
 

@@ -1,40 +1,27 @@
-"""From marketing to sales: a lead whose score crosses the threshold of a rule becomes one task of sales."""
+"""From marketing to sales: a lead whose score crosses the threshold of a rule becomes one task of sales, and so does
+whatever a map asks people to do."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.due import due_at
 from activities.questions import answer
-from activities.rendering import CustomerView, render_line
-from activities.sales import assigning
-from journeys.errors import WaymarkError
+from activities.sales.making import Lead, Wanted, make
+from activities.sales.outcomes import rearm
 from journeys.interpreter import Ask
-from journeys.sales import Rule, Sales, rule_of
+from journeys.sales import NOBODY, Rule, Sales, rule_of
 from journeys.saying import holds
+from journeys.steps import TaskDetails
+from journeys.worktime import Span
+from journeys.zones import zone_of
 from records import events
 from records.audience.scores import ScoreChange
 from records.events import StoredEvent
-from records.messages import touches
 from records.people import customers
-from records.sales import assignments, tasks
-
-log = logging.getLogger(__name__)
-RECENT = 5
-"""How many touches a task shows beside the contact."""
-
-
-@dataclass(frozen=True, slots=True)
-class LeadContext:
-    """What a sales rep sees beside a task, and what its title may name."""
-
-    view: CustomerView
-    details: dict[str, Any]
+from records.sales import tasks
 
 
 class Handoff:
@@ -44,20 +31,6 @@ class Handoff:
         self._sales = sales
         self._fields = fields
         self._default_zone = default_zone
-
-    async def context(self, db: AsyncConnection, customer_id: int) -> LeadContext:
-        """The customer and its recent touches."""
-        customer = await customers.get(db, customer_id)
-        recent = await touches.recent(db, customer_id, RECENT)
-        details = {
-            "score": customer.score,
-            "stage": customer.stage,
-            "recent": [
-                {"at": touch.claimed_at.isoformat(), "message": touch.message, "status": touch.status}
-                for touch in recent
-            ],
-        }
-        return LeadContext(CustomerView.of(customer, self._fields), details)
 
     async def consider(
         self, db: AsyncConnection, customer_id: int, change: ScoreChange, because: str, now: datetime
@@ -71,25 +44,57 @@ class Handoff:
         if self._sales is None:
             return []
         if change.after < change.before:
-            await self._rearm(db, customer_id, change)
+            await rearm(db, self._sales, customer_id, change.after)
             return []
         for rule in self._sales.rules:
-            if change.crosses(rule.threshold) and await self._meant(db, customer_id, rule, now):
+            crossed = rule.threshold is not None and change.crosses(rule.threshold)
+            if crossed and await self._meant(db, customer_id, rule, now):
                 if not await customers.qualify(db, customer_id, now):
                     return []
                 return await self._hand_over(db, self._sales, rule, customer_id, change, because, now)
         return []
 
-    async def _rearm(self, db: AsyncConnection, customer_id: int, change: ScoreChange) -> None:
-        """Who fell below the mark of the rule that took it may be handed over again."""
-        rules = self._sales.rules if self._sales is not None else ()
-        marks = [rule.again_below for rule in rules if rule.again_below is not None]
-        if not marks or change.after >= max(marks):
-            return
-        taker = rule_of(self._sales, await tasks.last_rule(db, customer_id))
-        mark = taker.again_below if taker is not None else min(marks)
-        if mark is not None and change.after < mark:
-            await assignments.rearm(db, customer_id)
+    async def ask(
+        self,
+        db: AsyncConnection,
+        customer_id: int,
+        task: TaskDetails,
+        slot: tuple[int, str, int],
+        by: str,
+        now: datetime,
+    ) -> list[StoredEvent]:
+        """Put a task of a map into its queue, once for each visit of its step. The rule that the map names, or else
+        the one that handoff.yaml names for tasks, gives it to somebody and keeps it; without one it waits in the
+        queue. Returns the event that tells of a task that is kept, to be routed after the commit."""
+        lead = await Lead.read(db, customer_id, self._fields)
+        because, given, sales = task.because or by, task.model_fields_set, self._sales
+        rule = rule_of(sales, task.rule or (sales.tasks if sales is not None else None))
+        if sales is None or rule is None:
+            await tasks.create(
+                db, customer_id=customer_id, queue=task.queue, title=lead.filled(task.title), because=because,
+                details=lead.details, priority=task.priority, due_at=self._due(task, now), now=now,
+                enrolment_id=slot[0], step=slot[1], visit=slot[2],
+            )  # fmt: skip
+            return []
+        wanted = Wanted(
+            task.queue, task.title, because, task.priority if "priority" in given else rule.priority,
+            _span(task.due) if "due" in given else rule.due, slot,
+        )  # fmt: skip
+        made = await make(db, sales, rule, lead, wanted, now, self._default_zone)
+        if made is None:
+            return []
+        event = await events.store(
+            db, customer_id=customer_id, name="task.created", occurred_at=now, received_at=now,
+            key=f"task.created/{made}", properties={"task": made, "queue": task.queue, "rule": rule.name},
+        )  # fmt: skip
+        return [event] if event is not None else []
+
+    def _due(self, task: TaskDetails, now: datetime) -> datetime:
+        """When a task is due that is nobody's in particular: in working hours, those of the team."""
+        span = _span(task.due)
+        if span.unit in ("hour", "minute"):
+            return (self._sales or NOBODY).week(None, self._default_zone).after(now, span)
+        return due_at(task.due, now, zone_of(None, None, self._default_zone))
 
     async def _meant(self, db: AsyncConnection, customer_id: int, rule: Rule, now: datetime) -> bool:
         if not rule.when:
@@ -107,25 +112,13 @@ class Handoff:
         because: str,
         now: datetime,
     ) -> list[StoredEvent]:
-        context, customer = await self.context(db, customer_id), await customers.get(db, customer_id)
-        choice = await assigning.pick(db, sales, rule, rule.queue, customer, now, self._default_zone)
-        week = sales.week(choice.rep, self._default_zone)
-        due = week.after(now, rule.due)
-        task = await tasks.create(
-            db, customer_id=customer_id, queue=rule.queue, title=filled(rule.title, context.view),
-            because=f"score {change.after} reached {rule.threshold}: {because}", details=context.details,
-            priority=rule.priority, due_at=due, now=now, rule=rule.name,
-            assigned_to=choice.rep.name if choice.rep else None, marketing=rule.marketing,
-            expires_at=week.after(due, rule.expire_after) if rule.expire_after else None,
-        )  # fmt: skip
-        assert task is not None
-        if choice.rep is not None:
-            await assignments.note(db, task, "assigned", rep=choice.rep.name, because=choice.because, at=now)
-        elif sales.reps:
-            await assignments.note(db, task, "unassigned", because=choice.because, at=now)
+        lead = await Lead.read(db, customer_id, self._fields)
+        reached = f"score {change.after} reached {rule.threshold}: {because}"
+        wanted = Wanted(rule.queue, rule.title, reached, rule.priority, rule.due)
+        task = await make(db, sales, rule, lead, wanted, now, self._default_zone)
         if rule.stage:
-            values: Mapping[str, Any] = {"stage": rule.stage}
-            await customers.set_fields(db, customer_id, dict(values), because="qualified", enrolment_id=None, now=now)
+            stage = {"stage": rule.stage}
+            await customers.set_fields(db, customer_id, stage, because="qualified", enrolment_id=None, now=now)
         event = await events.store(
             db, customer_id=customer_id, name="score.qualified", occurred_at=now, received_at=now,
             key=f"score.qualified/{task}",
@@ -134,10 +127,9 @@ class Handoff:
         return [event] if event is not None else []
 
 
-def filled(title: str, customer: CustomerView) -> str:
-    """A task's title. One that cannot be filled in, which checking finds, must not stop a run: as it stands."""
+def _span(due: str) -> Span:
+    """What a map says; nothing, which it may say, is a minute."""
     try:
-        return render_line(title, {"customer": customer})
-    except WaymarkError as error:
-        log.warning("a task's title stays as it is written: %s", error.message)
-        return title
+        return Span.parse(due)
+    except ValueError:
+        return Span.parse("1m")

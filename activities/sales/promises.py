@@ -25,8 +25,9 @@ from activities.sales.agenda import Item, agenda
 from activities.sales.outcomes import affect
 from journeys import attributes
 from journeys.instruction import QUEUE
-from journeys.sales import Person, Rule, Sales, rule_of
+from journeys.sales import Rule, Sales, rule_of
 from journeys.salestask import Look, Outlook, Promise
+from journeys.team import Person
 from journeys.timing import punctual
 from journeys.worktime import WorkWeek
 from records import events
@@ -37,6 +38,8 @@ from records.sales.tasks import OPEN, Task, UnknownTask
 
 log = logging.getLogger(__name__)
 PAGE = 200
+BEGINNINGS = ("score.qualified", "task.created")
+"""The events that tell of a new task, by the score or by a map."""
 LOOK_FOR_SOMEBODY = timedelta(hours=4)
 """How often it is seen whether somebody is back for a task that nobody could be given."""
 
@@ -87,7 +90,8 @@ class Promises:
         """Start the workflows of the tasks that these events tell of. What Temporal cannot take now is left to the
         sweep."""
         for event in stored:
-            if event.name == "score.qualified" and isinstance(task := event.properties.get("task"), int):
+            task = event.properties.get("task") if event.name in BEGINNINGS else None
+            if isinstance(task, int):
                 try:
                     await self.launch(task)
                 except (RPCError, RuntimeError) as error:
@@ -188,7 +192,7 @@ class Promises:
                 await assignments.note(db, task.id, "escalated", rep=name, because="overdue", at=now)
                 return await tasks.change(db, task.id, escalated_at=now)
             case "expire":
-                return await self._expire(db, rule, task, now, caused)
+                return await self._expire(db, sales, rule, task, now, caused)
 
     async def _remind(self, db: AsyncConnection, sales: Sales, task: Task, now: datetime) -> Task:
         """Who has the task is told; a reminder of what was due already would be none."""
@@ -212,12 +216,12 @@ class Promises:
         return await tasks.change(db, task.id, assigned_to=choice.rep.name, assigned_at=now)
 
     async def _expire(
-        self, db: AsyncConnection, rule: Rule, task: Task, now: datetime, caused: list[StoredEvent]
+        self, db: AsyncConnection, sales: Sales, rule: Rule, task: Task, now: datetime, caused: list[StoredEvent]
     ) -> Task:  # fmt: skip
         await assignments.note(db, task.id, "expired", rep=task.assigned_to, because="nobody claimed it", at=now)
         expired = await tasks.change(db, task.id, status="expired")
         because = f"task {task.id} expired"
-        await affect(db, task.customer_id, rule.outcomes.expired, because, now, rule.again_below)
+        await affect(db, sales, task.customer_id, rule.outcomes.expired, because, now)
         event = await events.store(
             db, customer_id=task.customer_id, name="task.expired", occurred_at=now, received_at=now,
             key=f"task.expired/{task.id}", properties={"task": task.id, "queue": task.queue, "rule": rule.name},

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.errors import WaymarkError
 from journeys.nearest import unknown_word
-from journeys.sales import NOBODY, Person, Sales
+from journeys.sales import NOBODY, Sales
+from journeys.team import Person
 from journeys.timing import at_wall_time
 from journeys.worktime import WorkWeek
 from records.sales import days as salesdays

@@ -17,8 +17,9 @@ from activities.discretion import discreet
 from activities.sales.salesday import read_day
 from activities.sales.salesmail import SalesMails
 from journeys.errors import WaymarkError
-from journeys.sales import NOBODY, Person, Rep, Sales
+from journeys.sales import NOBODY, Sales
 from journeys.salestask import Look, Workday
+from journeys.team import Person, Rep
 from records.sales import notices, tasks
 from records.sales.notices import Notice
 from records.sales.tasks import UnknownTask

@@ -105,7 +105,7 @@ async def create(
 ) -> int | None:
     """Puts a task into a queue and returns its id; None when this visit of this step has made its task already.
 
-    One made by a `rule` of the handoff is kept by a workflow of its own, which `unlaunched` tells of.
+    One that a `rule` of the handoff keeps has a workflow of its own, which `unlaunched` tells of.
     """
     row = {
         "customer_id": customer_id,
@@ -174,7 +174,7 @@ async def change(db: AsyncConnection, task_id: int, **values: Any) -> Task:
 
 
 async def unlaunched(db: AsyncConnection, *, limit: int, before: datetime, customer: int | None = None) -> list[int]:
-    """The tasks made by a rule up to `before` that no workflow keeps yet, oldest first."""
+    """The tasks made up to `before` that a rule keeps and no workflow yet, oldest first."""
     query = select(tasks.c.id).where(tasks.c.launched_at.is_(None), tasks.c.rule.is_not(None))
     query = query.where(tasks.c.created_at <= before).order_by(tasks.c.id).limit(limit)
     if customer is not None:
@@ -189,8 +189,10 @@ async def mark_launched(db: AsyncConnection, task_id: int, at: datetime) -> None
 
 
 async def last_rule(db: AsyncConnection, customer_id: int) -> str | None:
-    """The rule by which the customer went to sales last."""
-    mine = select(tasks.c.rule).where(tasks.c.customer_id == customer_id, tasks.c.rule.is_not(None))
+    """The rule whose threshold the customer crossed last; what maps asked for does not count."""
+    mine = select(tasks.c.rule).where(
+        tasks.c.customer_id == customer_id, tasks.c.rule.is_not(None), tasks.c.step.is_(None)
+    )
     return (await db.execute(mine.order_by(tasks.c.id.desc()).limit(1))).scalar_one_or_none()
 
 

@@ -16,7 +16,7 @@ from typer.main import get_command
 from activities.rendering import CustomerView
 from console import api, callbacks, public
 from console.app import create_app
-from journeys import broadcast, conditions, definition, lifecycle, sales, scoring, segments, steps
+from journeys import broadcast, conditions, definition, lifecycle, sales, scoring, segments, steps, team
 from journeys.fields import parse_fields
 from journeys.identities import parse_identity
 from journeys.loading import parse
@@ -170,8 +170,8 @@ def test_every_unit_of_durations_is_documented_and_no_other() -> None:
 
 
 def test_every_key_of_the_handoff_rule_is_documented_and_no_other() -> None:
-    models = (sales.Rule, sales.SeveralRules, sales.Rep, sales.Manager, sales.Working, sales.Absence, sales.Effect,
-              sales.Outcomes, sales.Stage)  # fmt: skip
+    models = (sales.Rule, sales.SeveralRules, team.Rep, team.Manager, team.Working, team.Absence, sales.Effect,
+              sales.Outcomes, team.Stage)  # fmt: skip
     assert first_cells(read("handoff.md")) == set().union(*map(aliases, models))
 
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from journeys import sales
 from journeys.assigning import Hand, choose
-from journeys.sales import Assign, Rep, Sales
+from journeys.sales import Assign, Sales
 from journeys.source import InvalidFile, Source
+from journeys.team import Rep
 
 TEAM = """
 reps:
@@ -38,6 +39,11 @@ def test_one_rule_is_a_file_of_its_own_and_has_defaults() -> None:
         "qualified", "sales", "1 working day", ("round_robin",), "go_on",
     )  # fmt: skip
     assert (rule.outcomes.won.stage, rule.outcomes.bad_lead.score) == ("customer", 0)
+
+
+def test_a_rule_without_a_threshold_only_keeps_the_tasks_of_maps() -> None:
+    team = parse("rules: [{name: calls, due: 2 working hours}]\ntasks: calls\n")
+    assert (team.tasks, team.rules[0].threshold) == ("calls", None)
 
 
 def test_several_rules_stand_in_a_list_beside_their_team() -> None:
@@ -68,6 +74,10 @@ def test_several_rules_stand_in_a_list_beside_their_team() -> None:
         ("threshold: 60\nreps: [{name: Mei, email: m@a.example, time_zone: Mars}]\n", "'Mars' is no time zone"),
         ("threshold: 60\nworking: {from: \"18:00\", to: \"09:00\"}\n", "working hours end after they begin"),
         ("rules: []\n", "rules: is empty"),
+        ("rules: [{name: calls, again_below: 5}]\n", "again_below is about crossing a threshold, and calls has none"),
+        ("threshold: 60\ntasks: calls\n", "handoff.yaml:2:1: 'calls' is no rule of this file; allowed: qualified"),
+        ("remind: 2h\n", "threshold: is missing"),
+        ("threshold: 60\nlanguage: Chinese\n", "'Chinese' is no language: write en, zh or zh-CN"),
         ("rules: [{threshold: 60}, {threshold: 80}]\n", "the rule qualified stands here twice"),
         ("threshold: 60\noutcomes: {sold: {}}\n", "'sold' is not known here"),
     ],

@@ -18,8 +18,8 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 
 from activities.sales.promises import workflow_id
 from activities.sales.selling import key_of
-from journeys.sales import Manager, Rep
 from journeys.salestask import Outlook, SalesTask, Workday
+from journeys.team import Manager, Rep
 from records.people import customers
 from records.people.timeline import timeline
 from records.sales import assignments, notices, tasks
@@ -55,6 +55,15 @@ title: Hot
 enter: api
 steps:
   - score: {points: 65, because: asked for a call}
+  - wait_for: {on: [task.done, task.expired], up_to: 60d}
+  - send: email/welcome
+"""
+CALL = """
+journey: call
+title: Call
+enter: api
+steps:
+  - task: {queue: sales, title: "Ring {{ customer.first_name }}", because: asked for a call, WHAT}
   - wait_for: {on: [task.done, task.expired], up_to: 60d}
   - send: email/welcome
 """
@@ -187,6 +196,50 @@ async def test_what_is_claimed_is_neither_reassigned_nor_does_it_expire_but_the_
     assert left is not None
     assert (left.status, left.next, left.until) == ("claimed", "nothing", None)
     assert (await sales.person(task.customer_id)).owner == "Tom"
+
+
+async def test_a_task_of_a_map_is_kept_by_the_rule_that_it_names_and_says_for_itself_what_differs(
+    sales: Stage,
+) -> None:
+    await sales.publish(CALL.replace("WHAT", "rule: qualified, due: 4 working hours, priority: 8"))
+    customer = await sales.customer("Ann")
+    await sales.enrol(customer, "call")
+    [task] = await sales.tasks()
+    due = MONDAY + 4 * HOUR
+    assert (task.rule, task.title, task.because, task.priority) == ("qualified", "Ring Ann", "asked for a call", 8)
+    assert (task.assigned_to, task.due_at, task.marketing, task.step) == ("Mei", due, "stop", "task-sales")
+    await sales.time.meet(customer, due + 3 * DAY, "task.expired")
+    for _ in range(4):
+        await elapse(sales, task.id)
+    assert await story(sales, task.id) == [
+        ("assigned", "Mei", MONDAY),
+        ("reminded", "Mei", due - 2 * HOUR),
+        ("reassigned", "Tom", due + 4 * HOUR),
+        ("escalated", "Ada", due + DAY),
+        ("expired", "Tom", due + 3 * DAY),
+    ]
+    assert await sent(sales, customer, "call")
+
+
+async def test_a_task_of_a_map_that_names_no_rule_is_kept_by_the_one_for_tasks_and_its_outcome_counts(
+    engine: AsyncEngine, client: Client, tmp_path: Path
+) -> None:
+    rules = "rules:\n  - {name: calls, due: 2 working hours, marketing: stop, outcomes: {lost: {stage: gone, score: 5}}}\n"
+    team = RULE[RULE.index("working:") :]
+    async with selling(engine, client, tmp_path, f"{rules}tasks: calls\n{team}") as stage:
+        earned = "steps:\n  - score: {points: 30, because: x}"
+        await stage.publish(CALL.replace(", WHAT", "").replace("steps:", earned))
+        customer = await stage.customer("Ann")
+        await stage.enrol(customer, "call")
+        [task] = await stage.tasks()
+        assert (task.rule, task.due_at, task.assigned_to) == ("calls", MONDAY + 2 * HOUR, "Mei")
+        await rests(stage, task.id)
+        await stage.time.meet(customer, MONDAY + HOUR, "task.done")
+        await stage.parts.desk.finish(task.id, "Mei", "lost", reason="too dear", now=MONDAY + HOUR)
+        assert await stage.client.get_workflow_handle(workflow_id(task.id)).result() == "lost"
+        person = await stage.person(customer)
+        assert (person.stage, person.score) == ("gone", 5)
+        assert await sent(stage, customer, "call")
 
 
 async def test_a_snooze_moves_all_that_is_due(sales: Stage) -> None:
