@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 
 from activities.audience import Router
+from activities.bounces import bounced
 from activities.calendar import Calendar
 from activities.channels.channel import Channel, Message, Refused, TryLater, Unknown
 from activities.composing import Composer
 from activities.discretion import discreet
+from activities.persistence import persistently
 from activities.rendering import Unrenderable
 from activities.taken import Taken, erased
 from activities.turns import Turns
 from journeys.instruction import Event, Instruction, Turn
 from journeys.steps import Send
 from journeys.timing import punctual
-from records import events
 from records.messages import ledger
-from records.people import suppressions
 from records.runs import enrolments
 from records.runs.enrolments import UnknownRun
-
-log = logging.getLogger(__name__)
 
 BEAT = 3.0
 """Seconds between heartbeats: a worker that dies in the middle of a delivery is missed within HEARTBEAT."""
@@ -154,26 +149,22 @@ class Delivery:
         return punctual(taken.now, taken.now + timedelta(seconds=seconds))
 
     async def _record(self, taken: Taken, message: Message, outcome: Outcome) -> Taken:
-        """Write the outcome; returns the turn as it stands then. What we know must not become a doubt because the
-        database is away for a moment: a lost connection is tried again for as long as the activity lives."""
-        pause = 0.5
-        while True:
+        """Write the outcome; returns the turn as it stands then."""
+
+        async def write() -> tuple[Taken, bool]:
             concluded = taken.copy()
             concluded.now = outcome.at
-            try:
-                async with self._database.begin() as db:
-                    mine = await self._still_mine(db, taken)
-                    if mine:
-                        await self._conclude(db, concluded, message, outcome)
-                    elif outcome.problem is None:
-                        await ledger.settle(
-                            db, taken.slot, "sent", at=outcome.at, provider_id=outcome.provider_id, because=None
-                        )
-                break
-            except (OperationalError, InterfaceError, PoolTimeout):
-                log.warning("touch %s is sent but not yet recorded: the database is away", message.key)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 5)
+            async with self._database.begin() as db:
+                mine = await self._still_mine(db, taken)
+                if mine:
+                    await self._conclude(db, concluded, message, outcome)
+                elif outcome.problem is None:
+                    await ledger.settle(
+                        db, taken.slot, "sent", at=outcome.at, provider_id=outcome.provider_id, because=None
+                    )
+            return concluded, mine
+
+        concluded, mine = await persistently(write, f"touch {message.key} is sent but not yet recorded")
         if not mine:
             # Another attempt took this one for dead and put the run on hold; now that the truth is known it goes on.
             await self._router.wake(taken.enrolment, Event(f"settled/{message.key}", "touch.settled", outcome.at))
@@ -207,13 +198,9 @@ class Delivery:
                 await self._doubt(db, taken, reason)
 
     async def _bounce(self, db: AsyncConnection, taken: Taken, message: Message, reason: str, now: datetime) -> None:
-        """An address that does not exist is written to no more, by any journey."""
-        channel = taken.send.channel
-        await suppressions.add(db, channel, message.address, reason="bounced", source=reason, at=now)
-        event = await events.store(
-            db, customer_id=taken.enrolment.customer_id, name="email.bounced" if channel == "email" else "sms.failed",
-            occurred_at=now, received_at=now, key=f"bounce/{message.key}",
-            properties={"message": taken.send.message, "reason": reason},
+        event = await bounced(
+            db, taken.enrolment.customer_id, taken.send.channel, message.address, message=taken.send.message,
+            key=message.key, reason=reason, now=now,
         )  # fmt: skip
         if event is not None:
             taken.caused.append(event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -24,11 +25,18 @@ SETTLED = timedelta(seconds=10)
 
 
 class Sweeping:
-    """Starts enrolments without a workflow, routes events that were stored only, and wakes runs that have not heard
-    of what they were told to do."""
+    """Starts enrolments and `broadcasts` without a workflow, routes events that were stored only, and wakes runs that
+    have not heard of what they were told to do."""
 
-    def __init__(self, database: AsyncEngine, router: Router, calendar: Calendar) -> None:
+    def __init__(
+        self,
+        database: AsyncEngine,
+        router: Router,
+        calendar: Calendar,
+        broadcasts: Callable[[datetime], Awaitable[int]],
+    ) -> None:
         self._database = database
+        self._broadcasts = broadcasts
         self._router = router
         self._calendar = calendar
 
@@ -47,7 +55,7 @@ class Sweeping:
                 routes = await events.alone(alone, "routing")
                 async with self._database.begin() as db:
                     await orders.free_strays(db, self._settled())
-                taken_up, launched, routed, told = 0, 0, 0, 0
+                taken_up, launched, routed, told = await self._broadcasts(self._settled()), 0, 0, 0
                 while True:
                     settled = self._settled()
                     runs, launched = await self._launch(settled, launched)

@@ -194,6 +194,12 @@ class Broadcast(Model):
                 raise ValueError(f"a text message tells of no {self.ab.winner}: name a conversion")
         return self
 
+    def begins(self, now: datetime) -> datetime:
+        """When it begins that is started at `now` (UTC): at a local time, where that time comes first."""
+        if isinstance(self.start, LocalStart):
+            return max(now, self.start.span[0]) if self.start.span is not None else now
+        return max(now, self.start) if isinstance(self.start, datetime) else now
+
     @property
     def messages(self) -> tuple[str, ...]:
         """The messages that it sends, each named once."""

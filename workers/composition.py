@@ -19,6 +19,8 @@ from activities.audience import Audience, Router
 from activities.backfilling import Backfill
 from activities.broadcasts.admission import Admission
 from activities.broadcasts.broadcasting import Broadcasting
+from activities.broadcasts.planning import Planning, Waves
+from activities.broadcasts.proofs import Proofs
 from activities.broadcasts.studio import Studio
 from activities.calendar import Calendar
 from activities.channels.channel import Channel
@@ -95,6 +97,7 @@ class Composition:
     promises: Promises
     desk: Desk
     studio: Studio
+    proofs: Proofs
     activities: Mapping[str, Sequence[Callable[..., Any]]]
     """The activities of each task queue."""
     workflows: Sequence[type] = (
@@ -265,12 +268,14 @@ async def compose(
         scoring = Scoring(engine, router, handoff, calendar)
         upkeep = Upkeep(valuing, scoring, membership)
         audience = Audience(engine, router, upkeep.after, upkeep.figures)
-        sweeping = Sweeping(engine, router, calendar)
+        studio = Studio(engine, client, calendar)
+        sweeping = Sweeping(engine, router, calendar, studio.launch_stranded)
         entering = Entering(engine, router, entrance, herds, programs, zone)
         turns = Turns(programs, Effects(handoff, entrance), gates, zone)
         composer = Composer(templates, maker, workspace, names)
         admission = Admission(gates, zone)
-        studio = Studio(engine, client, membership, composer, admission, calendar, channels)
+        waves = Waves(admission, calendar)
+        planning = Planning(engine, membership, waves, calendar)
         activities: dict[str, list[Callable[..., Any]]] = {
             QUEUE: [
                 Advance(engine, turns, router, calendar).advance,
@@ -285,11 +290,11 @@ async def compose(
                 promises.keep,
                 promises.sweep,
                 SalesDays(client, team, zone).keep,
-                studio.plan,
-                studio.plan_rest,
-                studio.decide,
-                studio.standing,
-                studio.end,
+                planning.plan,
+                planning.plan_rest,
+                planning.decide,
+                planning.standing,
+                planning.end,
             ]
         }
         rates = {"email": settings.email_per_second, "sms": settings.sms_per_second}
@@ -306,5 +311,7 @@ async def compose(
             settings, engine, client, maker, fields, templates, channels, audience, membership, upkeep,
             valuing, scoring, entering,
             Backfill(engine, herds, programs), sweeping, team, promises,
-            Desk(engine, router, promises, team, zone), studio, activities,
+            Desk(engine, router, promises, team, zone),
+            studio,
+            Proofs(engine, composer, admission, channels), activities,
         )  # fmt: skip

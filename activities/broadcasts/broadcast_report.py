@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.broadcasts.winning import Verdict, verdict
 from records.messages import broadcasts, outcomes
 from records.messages.broadcasts import OPEN, BroadcastRow
 from records.messages.outcomes import ArmResult
@@ -17,10 +18,20 @@ PACE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
+class Upcoming:
+    """What a broadcast waits for, in words, and until when (UTC)."""
+
+    at: datetime
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A broadcast at one moment. `meant` counts whom it meant when it began (None: it has not), `left` those of them
     without a touch; `rate` is in messages per second over the last minute, `eta` when all would be done at that rate
-    (UTC). `uncertain` were cut off while they left: sent or not, nobody knows, and nobody gets a second one."""
+    (UTC). `uncertain` were cut off while they left: sent or not, nobody knows, and nobody gets a second one. `standing`
+    says why it does not go on, `upcoming` what it waits for; `leading` is the arm that is ahead while no winner is
+    known, `decision` what the winner was chosen by."""
 
     broadcast: str
     title: str
@@ -40,6 +51,9 @@ class Report:
     rate: float
     eta: datetime | None
     standing: list[str]
+    upcoming: Upcoming | None
+    measure: str | None
+    leading: Verdict | None
     winner: str | None
     decision: dict[str, Any] | None
     arms: list[ArmResult] = field(default_factory=list)
@@ -66,19 +80,41 @@ async def report(db: AsyncConnection, name: str, now: datetime) -> Report:
         rate = await outcomes.pace(db, row.id, since) / max((now - since).total_seconds(), 1.0)
     eta = now + timedelta(seconds=left / rate) if left and rate else None
     event = of.ab.measure if of.ab is not None and not isinstance(of.ab.winner, str) else None
+    arms = await outcomes.results(db, row.id, event=event)
+    leading = verdict(of.ab, arms) if of.ab is not None and row.winner is None and arms else None
     return Report(
         row.name, of.title, row.status, row.created_by, row.starts_at, row.started_at, row.finished_at,
         meant, total("sent"), total("claimed"), total("failed"), total("uncertain"), by_reason("skipped"),
-        by_reason("failed"), left, round(rate, 1), eta, _standing(row), row.winner, row.progress.get("decision"),
-        await outcomes.results(db, row.id, event=event),
+        by_reason("failed"), left, round(rate, 1), eta, _standing(row), _upcoming(row, now),
+        of.ab.measure if of.ab is not None else None, leading, row.winner, row.progress.get("decision"), arms,
     )  # fmt: skip
+
+
+def _ways(row: BroadcastRow) -> list[dict[str, Any]]:
+    """How the last way of each shard ended."""
+    return [told for name, told in sorted(row.progress.items()) if name.startswith("shard ")]
 
 
 def _standing(row: BroadcastRow) -> list[str]:
     """Why it does not go on, in words, where it does not."""
     told = [str(row.progress["because"])] if "because" in row.progress else []
-    shards = (one for name, one in sorted(row.progress.items()) if name.startswith("shard "))
-    for one in shards if row.status == "running" else ():
+    for one in _ways(row) if row.status == "running" else ():
         if one["state"] in ("held", "away") and one["because"] not in told:
             told.append(one["because"])
     return told
+
+
+def _upcoming(row: BroadcastRow, now: datetime) -> Upcoming | None:
+    """What it waits for, where nothing of it is under way."""
+    of, ways = row.broadcast, [one for one in _ways(row) if one["state"] == "done"]
+    if row.status != "running" or not ways or len(ways) < ways[0]["shards"]:
+        return None
+    trial, way = row.progress.get("trial", 0), min(one["way"] for one in ways)
+    if of.ab is not None and row.winner is None and trial and way >= trial:
+        ended = max(datetime.fromisoformat(one["ended"]) for one in ways)
+        return Upcoming(ended + timedelta(days=of.ab.after.days), "the winner of the trial")
+    ahead = [one for one in map(datetime.fromisoformat, row.progress.get("waves", [])) if one > now]
+    if ahead:
+        return Upcoming(min(ahead), "the next wave")
+    again = [one for one in (datetime.fromisoformat(one["again"]) for one in ways if one["again"]) if one > now]
+    return Upcoming(min(again), "those who could not be served before") if again else None

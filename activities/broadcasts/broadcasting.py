@@ -11,114 +11,46 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.audience import Router
+from activities.broadcasts import pace as pacing
 from activities.broadcasts.admission import Admission, Admitted
-from activities.broadcasts.dispatching import Dispatch, dispatching
+from activities.broadcasts.dispatching import dispatching
+from activities.broadcasts.errand import Errand, Slot, Stop, concerns_all, heed
+from activities.broadcasts.logbook import Logbook
+from activities.broadcasts.pace import Pace
 from activities.calendar import Calendar
-from activities.channels.bulk import Away, Letter, Outcome
-from activities.channels.channel import Channel, Message, Receipt, Refused, TryLater, Unknown
+from activities.channels.channel import Channel, Message, Refused, TryLater
+from activities.channels.letters import Letter
 from activities.channels.mime import Unsendable
 from activities.composing import Composer
-from activities.delivery import next_try
 from activities.discretion import discreet
 from activities.pulse import Pulse
 from activities.rendering import Unrenderable
 from journeys.broadcast import Broadcast, touch_key
-from journeys.broadcasting import Leg, LegDone, State
-from records import events
-from records.events import StoredEvent
+from journeys.broadcasting import Leg, LegDone
 from records.messages import addressees, broadcasts, claims, shards
-from records.messages.claims import Claim, Settlement
-from records.messages.shards import Standing
-from records.people import suppressions
+from records.messages.addressees import Addressee
+from records.messages.claims import Claim
 from records.people.customers import Customer
-
-PAGE = 500
-"""Contacts whose messages are claimed by one statement."""
-BUNDLE = 50
-"""Messages that leave between two looks at the records, and that can be in doubt when a worker dies."""
 
 LAST_WORDS = 15.0
 """Seconds in which a bundle that is leaving is brought to its end when the worker stops."""
+PATIENT = 2.0
+"""Seconds between two looks at whether the broadcast still runs, while a throttle lets nothing go."""
 
 log = logging.getLogger(__name__)
 
 
-class Superseded(ApplicationError):
-    """Somebody else works on this shard: this attempt was taken for dead, and must send nothing more."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Slot:
-    """One message of a page that is claimed: whose it is, and its key."""
-
-    to: Admitted
-    arm: str | None
-    key: str
-
-    @property
-    def customer(self) -> int:
-        return self.to.to.id
-
-
-@dataclass
-class _Errand:
-    """A leg under way: whose it is, how far it has come, and what is still to be written down."""
-
-    leg: Leg
-    row: broadcasts.BroadcastRow
-    of: Broadcast
-    dispatch: Dispatch
-    epoch: int
-    cursor: int
-    began: datetime
-    clock: float
-    ended: list[Settlement] = field(default_factory=list)
-    dead: list[tuple[_Slot, str]] = field(default_factory=list)
-    again: list[datetime] = field(default_factory=list)
-    asked: timedelta | None = None
-    put_off: int = 0
-    sent: int = 0
-    halted: bool = False
-
-    def heed(self) -> None:
-        """Raises `_Stop` where this worker is to stop."""
-        if self.halted or activity.is_worker_shutdown():
-            raise _Stop(None)
-
-    @property
-    def now(self) -> datetime:
-        """Business time."""
-        return self.began + timedelta(seconds=asyncio.get_running_loop().time() - self.clock)
-
-    def done(self, state: State, because: str = "") -> LegDone:
-        again = list(self.again)
-        if self.put_off or state == "away":
-            again.append(self.now + next_try(self.leg.tries + 1, self.asked))
-        return LegDone(state, because[:300], min(again, default=None), self.sent)
-
-
-class _Stop(Exception):
-    """The leg ends here: paused, cancelled, held, nothing passes; or (None) another worker is to go on with it."""
-
-    def __init__(self, state: State | None, because: str = "") -> None:
-        super().__init__(because)
-        self.state = state
-        self.because = because
-
-
 class Broadcasting:
-    """The activity `send_broadcast` of one channel. `per_second` is the most that goes over it, over all workers."""
+    """The activity `send_broadcast` of one channel. `per_second` is the most that goes over it in broadcasts, over all
+    workers."""
 
     def __init__(
         self,
@@ -134,7 +66,7 @@ class Broadcasting:
         self._channel = channel
         self._composer = composer
         self._admission = admission
-        self._router = router
+        self._logbook = Logbook(database, router)
         self._calendar = calendar
         self._per_second = per_second
 
@@ -152,15 +84,16 @@ class Broadcasting:
                 log.warning("broadcast %s: of %s messages nobody knows whether they went", row.name, mine.doubtful)
             of = row.broadcast
             async with dispatching(self._channel, self._composer, of) as dispatch:
-                errand = _Errand(
-                    leg, row, of, dispatch, mine.epoch, mine.cursor, began, asyncio.get_running_loop().time()
-                )
+                errand = Errand(
+                    leg, row, of, dispatch, Pace(self._database, leg, of, self._per_second), mine.epoch, mine.cursor,
+                    began, asyncio.get_running_loop().time(),
+                )  # fmt: skip
                 done = await self._protected(errand, pulse)
             async with self._database.begin() as db:
-                await broadcasts.note(db, row.id, {f"shard {leg.shard}": _told(done)})
+                await broadcasts.note(db, row.id, {f"shard {leg.shard}": _told(leg, done, errand.now)})
         return self._in_server_time(done)
 
-    async def _protected(self, errand: _Errand, pulse: Pulse) -> LegDone:
+    async def _protected(self, errand: Errand, pulse: Pulse) -> LegDone:
         """The work. Where somebody loses patience with it, what has begun to leave is first written down."""
         work = asyncio.create_task(self._work(errand, pulse))
         try:
@@ -172,177 +105,101 @@ class Broadcasting:
             await asyncio.gather(work, return_exceptions=True)
             raise
 
-    async def _work(self, errand: _Errand, pulse: Pulse) -> LegDone:
+    async def _work(self, errand: Errand, pulse: Pulse) -> LegDone:
         try:
             while await self._page(errand, pulse):
                 pulse.at({"up to": errand.cursor, "sent": errand.sent})
-        except _Stop as stop:
-            await self._record(errand, heed=False)
+        except Stop as stop:
+            await self._logbook.record(errand, heeding=False)
             if stop.state is None:
                 raise ApplicationError("the worker stops; another one goes on", type="Moved") from None
             return errand.done(stop.state, stop.because)
         return errand.done("done")
 
-    async def _page(self, errand: _Errand, pulse: Pulse) -> bool:
-        """Claim a page and send it; False when there was none. Raises `_Stop`."""
-        leg, of = errand.leg, errand.of
-        await self._record(errand, cursor=errand.cursor)
+    async def _page(self, errand: Errand, pulse: Pulse) -> bool:
+        """Claim a page and send it; False when there was none. Raises `Stop`."""
+        leg, of, pace = errand.leg, errand.of, errand.pace
+        await self._logbook.record(errand, cursor=errand.cursor)
+        # A page is claimed when it may leave: what happens to people while a throttle lets nothing go is heeded.
+        wait = await pace.reserve(pace.bundle)
+        if wait > PATIENT and not await self._look(errand, 1):
+            await pace.give_back(pace.bundle)
+            return False
+        await self._wait(errand, wait)
         now = errand.now
         async with self._database.begin() as db:
-            page = await addressees.page(
-                db, of, after=errand.cursor, limit=PAGE, since=errand.row.started_at or now,
-                part="trial" if leg.part == "trial" else "all",
-                zones=None if leg.zones is None else [(zone, country) for zone, country in leg.zones],
-                besides=leg.broadcast, shard=(leg.shard, leg.shards),
-            )  # fmt: skip
-            if not page:
-                return False
+            page = await addressees.page(db, of, after=errand.cursor, limit=pace.page, **_which(errand))
             if self._admission.gates.counting and not of.transactional:
                 await claims.one_at_a_time(db, [one.id for one in page])
             judged = await self._admission.judge(db, of, page, now)
-            slots = [self._slot(errand, one) for one in judged if one.until is None]
+            slots = [_slot(errand, one) for one in judged if one.until is None]
             free = await claims.claim(db, leg.broadcast, of, [_claim(of, slot) for slot in slots], now)
             # The claims stand only where the shard is still ours.
-            _heed(await shards.standing(db, leg.broadcast, leg.shard, errand.epoch, channel=of.channel))
+            heed(await shards.standing(db, leg.broadcast, leg.shard, errand.epoch, channel=of.channel))
         errand.again += [one.until for one in judged if one.until is not None]
-        await self._send(errand, [slot for slot in slots if slot.to.because is None and slot.customer in free], pulse)
-        errand.cursor = page[-1].id
+        going = [slot for slot in slots if slot.to.because is None and slot.customer in free]
+        await pace.give_back(pace.bundle - len(going))
+        if not page:
+            return False
+        if await self._send(errand, going, pulse):
+            errand.cursor = page[-1].id
         return True
 
-    def _slot(self, errand: _Errand, one: Admitted) -> _Slot:
-        of, part = errand.of, errand.leg.part
-        arm = of.arm(one.to.id) if part == "trial" else errand.row.winner if of.ab is not None else None
-        return _Slot(one, arm, touch_key(errand.row.id, one.to.id))
+    async def _look(self, errand: Errand, limit: int) -> list[Addressee]:
+        async with self._database.connect() as db:
+            return await addressees.page(db, errand.of, after=errand.cursor, limit=limit, **_which(errand))
 
-    async def _send(self, errand: _Errand, going: list[_Slot], pulse: Pulse) -> None:
-        """Send what is claimed of a page, bundle by bundle."""
-        rate = self._rate(errand)
-        size = BUNDLE if rate is None else max(1, min(BUNDLE, round(rate)))
-        at = 0
+    async def _send(self, errand: Errand, going: list[Slot], pulse: Pulse) -> bool:
+        """Send what is claimed of a page, bundle by bundle, for whose first there is room. False when the page has
+        become stale: what has not left is given back, to be looked at again."""
+        pace, clock = errand.pace, asyncio.get_running_loop()
+        claimed, at = clock.time(), 0
         try:
             while at < len(going):
-                bundle = going[at : at + size]
-                began = asyncio.get_running_loop().time()
+                bundle = going[at : at + pace.bundle]
+                if at:
+                    await self._wait(errand, await pace.reserve(len(bundle)))
+                    if clock.time() - claimed > pacing.FRESH:
+                        await pace.give_back(len(bundle))
+                        errand.give_back(going[at:])
+                        return False
                 await self._bundle(errand, bundle)
                 at += len(bundle)
-                pulse.at({"up to": bundle[-1].customer, "sent": errand.sent})
-                if rate is not None:
-                    await self._pace(errand, began + len(bundle) / rate)
-        except _Stop:
-            # What was claimed and has not left is free again.
-            told = {one.key for one in errand.ended}
-            errand.ended += [Settlement(slot.key, "put off") for slot in going[at:] if slot.key not in told]
+                errand.cursor = bundle[-1].customer
+                pulse.at({"up to": errand.cursor, "sent": errand.sent})
+        except Stop:
+            errand.give_back(going[at:])
             raise
+        return True
 
-    async def _pace(self, errand: _Errand, until: float) -> None:
-        """Wait as a throttle asks, by the loop's clock."""
-        while (remaining := until - asyncio.get_running_loop().time()) > 0:
+    async def _wait(self, errand: Errand, seconds: float) -> None:
+        """Wait as a throttle asks, by the loop's clock. How messages ended is not left unwritten for long."""
+        clock = asyncio.get_running_loop()
+        until = clock.time() + seconds
+        while (remaining := until - clock.time()) > 0:
+            if remaining > PATIENT / 2:
+                await self._logbook.record(errand)
             errand.heed()
-            await asyncio.sleep(min(remaining, 2))
+            await asyncio.sleep(min(remaining, PATIENT))
 
-    async def _bundle(self, errand: _Errand, bundle: list[_Slot]) -> None:
+    async def _bundle(self, errand: Errand, bundle: list[Slot]) -> None:
         errand.heed()
         now = errand.now
-        written = [(slot, self._written(errand, slot, now)) for slot in bundle]
-        await self._record(errand, leaving=bundle[-1].customer)
+        written = [(slot, _written(errand, slot, now)) for slot in bundle]
+        await self._logbook.record(errand, leaving=bundle[-1].customer)
         ready = [(slot, one) for slot, one in written if not isinstance(one, Exception)]
         outcomes = await errand.dispatch.send([one for _, one in ready])
         for (slot, one), outcome in zip(ready, outcomes, strict=True):
-            self._note(errand, slot, outcome, one.subject, one.locale)
+            errand.note(slot, outcome, one.subject, one.locale)
         for slot, fault in written:
             if isinstance(fault, Exception):
-                self._note(errand, slot, fault, None, None)
-        away = next((one for one in outcomes if isinstance(one, TryLater) and _concerns_all(one)), None)
+                errand.note(slot, fault, None, None)
+        away = next((one for one in outcomes if isinstance(one, TryLater) and concerns_all(one)), None)
         if away is not None:
             errand.asked = away.after
-            raise _Stop("away", f"{away.reason}{f' ({away.hint})' if away.hint else ''}")
+            raise Stop("away", f"{away.reason}{f' ({away.hint})' if away.hint else ''}")
         if len(bundle) > 1 and not ready and all(isinstance(one, TryLater) for _, one in written):
-            raise _Stop("away", str(written[0][1]))
-
-    def _written(self, errand: _Errand, slot: _Slot, now: datetime) -> Letter | Message | Refused | TryLater:
-        recipient = slot.to.to.recipient
-        try:
-            return errand.dispatch.write(
-                errand.of, slot.arm, Customer(**recipient.row), recipient.address or "", slot.key, now
-            )
-        except Unrenderable as error:
-            return TryLater(str(error))
-        except Unsendable as error:
-            return Refused(str(error))
-
-    def _note(self, errand: _Errand, slot: _Slot, outcome: Outcome, subject: str | None, locale: str | None) -> None:
-        """What became of one message, to be written down with the next bundle."""
-        match outcome:
-            case Receipt():
-                errand.sent += 1
-                ended = Settlement(slot.key, "sent", None, subject, locale, outcome.provider_id)
-            case Refused(reason=reason, suppress=dead):
-                ended = Settlement(slot.key, "failed", reason, subject, locale)
-                if dead:
-                    errand.dead.append((slot, reason))
-            case TryLater(reason=reason) if errand.leg.final and not _concerns_all(outcome):
-                ended = Settlement(slot.key, "failed", f"gave up: {reason}", subject, locale)
-            case TryLater(after=after):
-                ended = Settlement(slot.key, "put off")
-                errand.put_off += 1
-                errand.asked = max(errand.asked or timedelta(), after or timedelta())
-            case Unknown(reason=reason):
-                ended = Settlement(slot.key, "uncertain", reason, subject, locale)
-            case _:
-                raise AssertionError(f"{outcome} is no way in which a message ends")
-        errand.ended.append(ended)
-
-    async def _record(self, errand: _Errand, *, heed: bool = True, **marks: int) -> None:
-        """Write down how messages ended, and how far the shard is (`leaving`, `cursor`); `heed` what the records say.
-
-        What we know must not become a doubt because the database is away for a moment: a lost connection is tried
-        again for as long as the activity lives. Raises `_Stop`, and then nothing was written, and `Superseded`.
-        """
-        leg, pause = errand.leg, 0.5
-        while True:
-            try:
-                async with self._database.begin() as db:
-                    standing = await shards.standing(
-                        db, leg.broadcast, leg.shard, errand.epoch, channel=errand.of.channel, **marks
-                    )
-                    if standing is None:
-                        # Claims that we would give back are another's by now.
-                        errand.ended = [one for one in errand.ended if one.status != "put off"]
-                    elif heed:
-                        _heed(standing)
-                    caused = await self._write(db, errand)
-                break
-            except (OperationalError, InterfaceError, PoolTimeout):
-                log.warning("broadcast %s: %s ends are not yet recorded", errand.row.name, len(errand.ended))
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 5)
-        errand.ended, errand.dead = [], []
-        if caused:
-            await self._router.follow_up(caused, [])
-        if standing is None:
-            _heed(standing)
-
-    async def _write(self, db: AsyncConnection, errand: _Errand) -> list[StoredEvent]:
-        """Write down how messages ended; returns what journeys are to hear. Done again, it changes nothing."""
-        now, channel = errand.now, errand.of.channel
-        await claims.settle(db, errand.ended, now)
-        caused = []
-        for slot, reason in errand.dead:
-            address = slot.to.to.recipient.address or ""
-            await suppressions.add(db, channel, address, reason="bounced", source=reason, at=now)
-            event = await events.store(
-                db, customer_id=slot.customer, name="email.bounced" if channel == "email" else "sms.failed",
-                occurred_at=now, received_at=now, key=f"bounce/{slot.key}",
-                properties={"message": errand.of.message(slot.arm), "reason": reason},
-            )  # fmt: skip
-            if event is not None:
-                caused.append(event)
-        return caused
-
-    def _rate(self, errand: _Errand) -> float | None:
-        """Messages per second that this leg may send."""
-        stated = [rate for rate in (errand.of.throttle, self._per_second) if rate is not None]
-        return min(stated) / errand.leg.shards if stated else None
+            raise Stop("away", str(written[0][1]))
 
     def _in_server_time(self, done: LegDone) -> LegDone:
         if done.again is None:
@@ -350,26 +207,43 @@ class Broadcasting:
         return LegDone(done.state, done.because, self._calendar.to_server(done.again), done.sent)
 
 
-def _claim(of: Broadcast, slot: _Slot) -> Claim:
+def _which(errand: Errand) -> dict[str, Any]:
+    """Whom a leg means; see `addressees`."""
+    leg = errand.leg
+    return {
+        "since": errand.row.started_at or errand.now,
+        "part": "trial" if leg.part == "trial" else "all",
+        "zones": None if leg.zones is None else [(zone, country) for zone, country in leg.zones],
+        "besides": leg.broadcast,
+        "shard": (leg.shard, leg.shards),
+    }
+
+
+def _slot(errand: Errand, one: Admitted) -> Slot:
+    of = errand.of
+    arm = of.arm(one.to.id) if errand.leg.part == "trial" else errand.row.winner if of.ab is not None else None
+    return Slot(one, arm, touch_key(errand.row.id, one.to.id))
+
+
+def _claim(of: Broadcast, slot: Slot) -> Claim:
     address, because = slot.to.to.recipient.address, slot.to.because
     status: Any = "claimed" if because is None else "skipped"
     return Claim(slot.customer, slot.arm, of.message(slot.arm), slot.key, address, status, because)
 
 
-def _heed(standing: Standing | None) -> None:
-    """Raises `_Stop` where nothing may leave, and `Superseded` where it is not ours to send."""
-    if standing is None:
-        raise Superseded("another attempt works on this part of the broadcast", type="Superseded")
-    if standing.status != "running":
-        raise _Stop("paused" if standing.status == "paused" else "cancelled")
-    if standing.held is not None:
-        raise _Stop("held", standing.held)
+def _written(errand: Errand, slot: Slot, now: datetime) -> Letter | Message | Refused | TryLater:
+    recipient = slot.to.to.recipient
+    try:
+        return errand.dispatch.write(
+            errand.of, slot.arm, Customer(**recipient.row), recipient.address or "", slot.key, now
+        )
+    except Unrenderable as error:
+        return TryLater(str(error))
+    except Unsendable as error:
+        return Refused(str(error))
 
 
-def _concerns_all(later: TryLater) -> bool:
-    """Whether nothing would pass now, whoever it is for."""
-    return later.configuration or isinstance(later, Away)
-
-
-def _told(done: LegDone) -> Mapping[str, Any]:
-    return {"state": done.state, "because": done.because, "again": done.again.isoformat() if done.again else None}
+def _told(leg: Leg, done: LegDone, now: datetime) -> Mapping[str, Any]:
+    again = done.again.isoformat() if done.again else None
+    way = {"way": leg.number, "shards": leg.shards, "ended": now.isoformat()}
+    return {"state": done.state, "because": done.because, "again": again, **way}

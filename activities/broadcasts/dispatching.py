@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from activities.broadcasts.press import Press
-from activities.channels.bulk import BulkMail, Letter, Outcome
-from activities.channels.channel import Channel, ChannelError, Message
+from activities.channels.bulk import BulkMail
+from activities.channels.channel import Channel, ChannelError, Message, Outcome
 from activities.channels.email import EmailChannel
+from activities.channels.letters import Letter
 from activities.composing import Composer
 from journeys.broadcast import Broadcast
 from records.people.customers import Customer

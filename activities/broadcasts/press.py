@@ -23,7 +23,7 @@ from markupsafe import escape
 
 from activities.broadcasts.stencil import UNSUBSCRIBE, Assumed, Cutter, Hole, Personal, Piece, pieces
 from activities.channels import mime
-from activities.channels.bulk import Letter
+from activities.channels.letters import Letter
 from activities.channels.mime import Mailbox
 from activities.composing import Composer
 from activities.links import ANCHOR, BODY_END

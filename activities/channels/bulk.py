@@ -1,58 +1,18 @@
-"""Mails in bulk over SMTP: several conversations at once, and in each the next mail begun while one is being judged.
-
-Where the relay offers PIPELINING (RFC 2920), the final dot of one mail and MAIL, RCPT and DATA of the next travel
-together, so that a mail costs one round trip instead of four. Every reply is still matched to its own mail; what
-becomes of each is said with the same words as for a single one (`activities/channels/email.py`).
-"""
+"""Mails in bulk over SMTP: several conversations at once, each kept open for as long as it serves."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
 
-from activities.channels import mime
-from activities.channels.channel import ChannelError, Message, Receipt, Refused, TryLater, Unknown
-from activities.channels.email import EmailChannel, failure, path, stuffed
-from activities.channels.mime import Mailbox
-from activities.channels.relay import Connection, Pool
-from activities.channels.replies import Reply, Stage
+from activities.channels.channel import Outcome, TryLater
+from activities.channels.conversation import PER_CONNECTION, Conversation
+from activities.channels.email import EmailChannel
+from activities.channels.letters import Bundle, Letter
+from activities.channels.relay import Pool
 
-Outcome = Receipt | ChannelError
 MOST_FAILURES = 3
 """Conversations that may break in a row before the rest of the mails are put off."""
-PER_CONNECTION = 500
-"""Mails over one connection: relays tire of endless ones."""
-
-
-class Away(TryLater):
-    """The relay cannot be reached, or does not want us: says nothing about the letter or whom it is for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """One mail as it goes over the wire: `content` has its dots doubled and ends a line."""
-
-    key: str
-    address: bytes
-    content: bytes
-    subject: str | None
-    locale: str
-    international: bool = False
-
-    @classmethod
-    def of(cls, message: Message, sender: Mailbox) -> Self:
-        """The mail that a message makes. Raises `mime.Unsendable`."""
-        recipient = Mailbox.parse(message.address, message.name)
-        try:
-            content = stuffed(mime.compose(message, sender, recipient))
-        except UnicodeError as error:
-            raise mime.Unsendable(str(error)) from None
-        international = sender.needs_smtputf8 or recipient.needs_smtputf8
-        return cls(message.key, recipient.address.encode(), content, message.subject, message.locale, international)
 
 
 class BulkMail:
@@ -65,261 +25,43 @@ class BulkMail:
         self._channel = channel
         self._connections = connections
         self._pool = Pool(channel.relay, channel.timeouts, size=connections)
-        self._idle: list[_Conversation] = []
+        self._idle: list[Conversation] = []
 
     async def send(self, letters: Sequence[Letter]) -> list[Outcome]:
         """Hand them over; what became of each, in their order. Never raises what concerns a letter."""
-        errand = _Errand(letters)
-        await asyncio.gather(*(self._work(errand) for _ in range(min(self._connections, len(letters)))))
-        return errand.outcomes
+        bundle = Bundle(letters)
+        await asyncio.gather(*(self._work(bundle) for _ in range(min(self._connections, len(letters)))))
+        return bundle.outcomes
 
     async def close(self) -> None:
         """Say goodbye on every conversation."""
         idle, self._idle = self._idle, []
         await asyncio.gather(*(one.quit() for one in idle))
 
-    async def _work(self, errand: _Errand) -> None:
+    async def _work(self, bundle: Bundle) -> None:
         """Carry letters for as long as there are any, over one conversation after another."""
         failures = 0
-        while errand.waiting:
+        while bundle.waiting:
             try:
                 talk = self._idle.pop() if self._idle else await self._open()
             except TryLater as later:
-                errand.put_off(later)
+                bundle.put_off(later)
                 return
             try:
-                before = errand.done
-                await talk.carry(errand)
-                failures = 0 if errand.done > before else failures + 1
+                before = bundle.done
+                await talk.carry(bundle)
+                failures = 0 if bundle.done > before else failures + 1
             except BaseException:
                 talk.abort()
                 raise
             if not talk.usable:
                 talk.abort()
                 if failures >= MOST_FAILURES:
-                    errand.put_off(talk.lost)
+                    bundle.put_off(talk.lost)
             elif talk.sent >= PER_CONNECTION:
                 await talk.quit()
             else:
                 self._idle.append(talk)
 
-    async def _open(self) -> _Conversation:
-        return _Conversation(await self._pool.open(), self._channel)
-
-
-class _Errand:
-    """Letters on their way: which wait, and what became of the others."""
-
-    def __init__(self, letters: Sequence[Letter]) -> None:
-        self.letters = letters
-        self.waiting = deque(range(len(letters)))
-        self.outcomes: list[Outcome] = [TryLater("it was not tried")] * len(letters)
-        self.done = 0
-
-    def take(self) -> int | None:
-        return self.waiting.popleft() if self.waiting else None
-
-    def end(self, number: int, outcome: Outcome) -> None:
-        self.outcomes[number] = outcome
-        self.done += 1
-
-    def put_off(self, later: TryLater) -> None:
-        """Nothing more can be handed over."""
-        away = Away(later.reason, after=later.after, configuration=later.configuration, hint=later.hint)
-        while (number := self.take()) is not None:
-            self.outcomes[number] = away
-
-
-class _Conversation(asyncio.Protocol):
-    """One connection, taken over from the library once it is open, secured and logged in."""
-
-    def __init__(self, connection: Connection, channel: EmailChannel) -> None:
-        transport = connection.client.transport
-        if not isinstance(transport, asyncio.WriteTransport):
-            raise TryLater("the relay closed the connection at once")
-        offers = connection.client.supports_extension
-        self._pipelining, self._size, self._utf8 = offers("pipelining"), offers("size"), offers("smtputf8")
-        self._relay, self._timeouts, self._sender = channel.relay, channel.timeouts, channel.sender
-        self._from = path("FROM", channel.sender)
-        # The library hangs up when its own end of the connection is forgotten.
-        self._connection = connection
-        self._transport = transport
-        self._unread = b""
-        self._said: list[bytes] = []
-        self._replies: deque[Reply] = deque()
-        self._heard: asyncio.Future[None] | None = None
-        self._wanted = 0
-        self._broken: str | None = None
-        self._reset = False
-        self.sent = 0
-        transport.set_protocol(self)
-
-    @property
-    def usable(self) -> bool:
-        return self._broken is None and not self._transport.is_closing()
-
-    @property
-    def lost(self) -> TryLater:
-        """What happened to the conversation."""
-        return TryLater(f"the relay {self._relay} went silent or away: {self._broken or 'it hung up'}")
-
-    async def carry(self, errand: _Errand) -> None:
-        """Hand over letters one after another. Returns when none waits, or when the conversation is not usable."""
-        number = errand.take()
-        begun = False
-        while number is not None:
-            letter = errand.letters[number]
-            if letter.international and not self._utf8:
-                who = letter.address.decode()
-                errand.end(
-                    number, Refused(f"{who} or the sender needs a relay with SMTPUTF8, and {self._relay} has none")
-                )
-                number, begun = errand.take(), False
-                continue
-            try:
-                refusal = await self._envelope(letter, begun=begun)
-            except (OSError, TimeoutError) as error:
-                # Nothing of it has left us: another conversation may carry it.
-                self._break(error)
-                errand.waiting.appendleft(number)
-                return
-            if refusal is not None:
-                if refusal.code == 421 and self.sent:
-                    self._broken = str(refusal)
-                    errand.waiting.appendleft(number)
-                    return
-                errand.end(number, failure(refusal.stage, refusal.reply))
-                if refusal.code == 421:
-                    self._broken = str(refusal)
-                    return
-                number, begun = errand.take(), False
-                continue
-            upcoming = errand.take() if self.sent + 1 < PER_CONNECTION else None
-            behind = errand.letters[upcoming] if self._pipelining and upcoming is not None else None
-            begun = behind is not None and not behind.international
-            try:
-                errand.end(number, await self._content(letter, behind if begun else None))
-            except (OSError, TimeoutError) as error:
-                self._break(error)
-                errand.end(
-                    number, Unknown(f"the relay {self._relay} took the whole message and did not answer: {error}")
-                )
-                if upcoming is not None:
-                    errand.waiting.appendleft(upcoming)
-                return
-            number = upcoming
-            self.sent += 1
-
-    async def _envelope(self, letter: Letter, *, begun: bool) -> _Refusal | None:
-        """MAIL, RCPT and DATA (`begun`: they are on their way); what was refused, and by which words."""
-        replies: list[Reply] = []
-        if begun:
-            replies = await self._hear(3, self._timeouts.command)
-        elif self._pipelining:
-            commands = self._commands(letter)
-            self._write(b"".join(commands))
-            replies = await self._hear(len(commands), self._timeouts.command)
-        else:
-            for command in self._commands(letter):
-                self._write(command)
-                replies += await self._hear(1, self._timeouts.command)
-                if not 200 <= replies[-1].code < 400:
-                    break
-        replies = replies[1:] if self._reset else replies
-        self._reset = False
-        stages: tuple[Stage, ...] = ("sender", "recipient", "data")
-        for stage, reply in zip(stages, replies, strict=False):
-            if not (reply.code == 354 if stage == "data" else 200 <= reply.code < 300):
-                if len(replies) == 3 and replies[2].code == 354:
-                    # It waits for content all the same; an empty one is refused, as nobody is to get it (RFC 2920).
-                    self._write(b".\r\n")
-                    await self._hear(1, self._timeouts.command)
-                self._reset = True
-                return _Refusal(stage, reply)
-        return None
-
-    async def _content(self, letter: Letter, upcoming: Letter | None) -> Outcome:
-        """The mail itself and, behind it, the commands of the next."""
-        behind = b"".join(self._commands(upcoming)) if upcoming is not None else b""
-        self._write(b"".join((letter.content, b".\r\n", behind)))
-        [reply] = await self._hear(1, self._timeouts.body + self._timeouts.final)
-        if 200 <= reply.code < 300:
-            return Receipt(provider_id=mime.message_id(letter.key, self._sender.domain), detail=str(reply))
-        if 400 <= reply.code < 600:
-            return failure("content", reply)
-        return Unknown(f"the relay {self._relay} took the whole message and answered nonsense: {reply}")
-
-    def _commands(self, letter: Letter) -> list[bytes]:
-        size = b" SIZE=%d" % len(letter.content) if self._size else b""
-        utf8 = b" SMTPUTF8" if letter.international else b""
-        return [
-            *([b"RSET\r\n"] if self._reset else []),
-            b"MAIL " + self._from + size + utf8 + b"\r\n",
-            b"RCPT TO:<" + letter.address + b">\r\n",
-            b"DATA\r\n",
-        ]
-
-    def _write(self, data: bytes) -> None:
-        if self._broken is not None or self._transport.is_closing():
-            raise ConnectionError(self._broken or "it hung up")
-        self._transport.write(data)
-
-    async def _hear(self, count: int, timeout: float) -> list[Reply]:
-        """The next so many replies. Raises `OSError` and `TimeoutError`."""
-        if len(self._replies) < count:
-            if self._broken is not None:
-                raise ConnectionError(self._broken)
-            self._wanted = count
-            self._heard = asyncio.get_running_loop().create_future()
-            try:
-                async with asyncio.timeout(timeout):
-                    await self._heard
-            finally:
-                self._heard = None
-        return [self._replies.popleft() for _ in range(count)]
-
-    def data_received(self, data: bytes) -> None:
-        *lines, self._unread = (self._unread + data).split(b"\n")
-        for line in lines:
-            self._said.append(line[4:].rstrip())
-            if line[3:4] != b"-":
-                code = int(line[:3]) if line[:3].isdigit() else 0
-                text = b" ".join(self._said).decode("utf-8", "replace")
-                self._replies.append(Reply(code, text))
-                self._said = []
-        if self._heard is not None and not self._heard.done() and len(self._replies) >= self._wanted:
-            self._heard.set_result(None)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._broken = self._broken or str(error or "it hung up")
-        if self._heard is not None and not self._heard.done():
-            self._heard.set_exception(ConnectionError(self._broken))
-
-    def _break(self, error: Exception) -> None:
-        self._broken = self._broken or str(error) or type(error).__name__
-
-    def abort(self) -> None:
-        """Drop the connection without another byte."""
-        self._broken = self._broken or "it was dropped"
-        self._transport.abort()
-
-    async def quit(self) -> None:
-        with contextlib.suppress(OSError, TimeoutError):
-            self._write(b"QUIT\r\n")
-            await self._hear(1, 5)
-        self.abort()
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """What the relay did not want, and what it said."""
-
-    stage: Stage
-    reply: Reply
-
-    @property
-    def code(self) -> int:
-        return self.reply.code
-
-    def __str__(self) -> str:
-        return str(self.reply)
+    async def _open(self) -> Conversation:
+        return Conversation(await self._pool.open(), self._channel)

@@ -86,12 +86,20 @@ class TryLater(ChannelError):
         self.hint = hint
 
 
+class Away(TryLater):
+    """The provider cannot be reached, or takes nothing now: says nothing about the message or whom it is for."""
+
+
 class Unknown(ChannelError):
     """We handed the message over and heard nothing back: it may have gone.
 
     Trying again may send it twice, so that is for the message's policy to decide, never for a retry loop. A
     task cancelled at that same point raises `asyncio.CancelledError` and leaves the same doubt.
     """
+
+
+Outcome = Receipt | ChannelError
+"""How handing over one message ended."""
 
 
 class Channel(Protocol):

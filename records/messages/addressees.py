@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -11,19 +11,22 @@ from typing import Any, Literal
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Row,
     Select,
     Text,
     cast,
     exists,
     func,
+    literal,
     not_,
     select,
 )
-from sqlalchemy.dialects.postgresql import BIT
+from sqlalchemy.dialects.postgresql import ARRAY, BIT
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.broadcast import Broadcast
-from records.conditions import compile_condition
+from journeys.conditions import Condition
+from records.conditions import Of, compile_condition
 from records.messages.ledger import Recipient, as_recipient, recipients
 from records.tables import customers, holds, segment_members, touches
 
@@ -37,11 +40,11 @@ class Addressee:
     held: bool
 
 
-def meant(of: Broadcast, since: datetime) -> ColumnElement[bool]:
+def meant(of: Broadcast, since: datetime, asked: Of = Of.FEW) -> ColumnElement[bool]:
     """Whom a broadcast means, over a row of `customers`: who meets its condition, or belongs to its segment and did
-    when it began (`since`)."""
+    when it began (`since`). `asked` says of how many; a page is few, however many there are in all."""
     if of.where is not None:
-        return compile_condition(of.where, since)
+        return compile_condition(of.where, since, of=asked, exact=False)
     mine = segment_members.c.segment == of.segment, segment_members.c.since <= since
     return customers.c.id.in_(select(segment_members.c.customer_id).where(*mine))
 
@@ -66,9 +69,10 @@ def _page(
     zones: Sequence[tuple[str, str]] | None = None,
     besides: int | None = None,
     shard: tuple[int, int] = (0, 1),
+    asked: Of = Of.FEW,
 ) -> list[ColumnElement[bool]]:
     """What holds for those of one leg: of this part, living in these zones, without a touch of broadcast `besides`."""
-    tests = [meant(of, since)]
+    tests = [meant(of, since, asked)]
     if part == "trial":
         tests.append(_drawn(of))
     if zones is not None:
@@ -82,13 +86,30 @@ def _page(
     return tests
 
 
+_HELD = exists().where(holds.c.kind == "customer", holds.c.name == cast(customers.c.id, Text))
+
+
 async def page(db: AsyncConnection, of: Broadcast, *, after: int, limit: int, **leg: Any) -> list[Addressee]:
     """The next of those whom a leg means, by their numbers, those after the number `after`; see `_page`."""
-    held = exists().where(holds.c.kind == "customer", holds.c.name == cast(customers.c.id, Text))
-    query: Select[Any] = recipients(of.channel).add_columns(held.label("held_"))
-    rows = await db.execute(
-        query.where(customers.c.id > after, *_page(of, **leg)).order_by(customers.c.id).limit(limit)
-    )
+    query: Select[Any] = recipients(of.channel).add_columns(_HELD.label("held_"))
+    query = query.where(customers.c.id > after, *_page(of, **leg)).order_by(customers.c.id).limit(limit)
+    return _addressees(await db.execute(query))
+
+
+async def everybody(db: AsyncConnection, where: Condition, now: datetime) -> list[int]:
+    """The numbers of all who meet a condition, in their order; asked once, for all."""
+    met = compile_condition(where, now, of=Of.ALL, exact=False)
+    return list((await db.execute(select(customers.c.id).where(met).order_by(customers.c.id))).scalars())
+
+
+async def named(db: AsyncConnection, channel: str, ids: Sequence[int]) -> list[Addressee]:
+    """These customers, by their numbers."""
+    query: Select[Any] = recipients(channel).add_columns(_HELD.label("held_"))
+    these = customers.c.id == func.any(literal(list(ids), ARRAY(BigInteger)))
+    return _addressees(await db.execute(query.where(these).order_by(customers.c.id)))
+
+
+def _addressees(rows: Iterable[Row[Any]]) -> list[Addressee]:
     found = []
     for row in rows:
         columns = dict(row._mapping)
@@ -99,11 +120,12 @@ async def page(db: AsyncConnection, of: Broadcast, *, after: int, limit: int, **
 
 async def count(db: AsyncConnection, of: Broadcast, **leg: Any) -> int:
     """How many a leg means; see `_page`."""
-    return int((await db.execute(select(func.count()).select_from(customers).where(*_page(of, **leg)))).scalar_one())
+    tests = _page(of, **leg, asked=Of.ALL)
+    return int((await db.execute(select(func.count()).select_from(customers).where(*tests))).scalar_one())
 
 
 async def zones(db: AsyncConnection, of: Broadcast, since: datetime) -> list[tuple[str, str]]:
     """Every pair of time zone and country (empty where unknown) that somebody has whom a broadcast means."""
     zone, country = func.coalesce(customers.c.time_zone, ""), func.coalesce(customers.c.country, "")
-    rows = await db.execute(select(zone, country).where(meant(of, since)).distinct().order_by(zone, country))
+    rows = await db.execute(select(zone, country).where(meant(of, since, Of.ALL)).distinct().order_by(zone, country))
     return [(row[0], row[1]) for row in rows]

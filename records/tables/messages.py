@@ -97,3 +97,10 @@ broadcast_shards = Table(
     Column("leaving", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("broadcast_id", "shard"),
 )
+
+paces = Table(
+    "paces",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("free_at", Instant, nullable=False),
+)

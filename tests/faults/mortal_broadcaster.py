@@ -18,7 +18,7 @@ from temporalio.client import Client
 from temporalio.common import RetryPolicy
 
 from activities import pulse
-from activities.broadcasts import broadcasting
+from activities.broadcasts import broadcasting, pace
 from activities.channels.bulk import BulkMail
 from activities.channels.email import EmailChannel
 from journeys import broadcasting as workflows
@@ -74,7 +74,7 @@ def beset(death: Death) -> None:
 
 async def live(address: str, namespace: str, database: str, smtp: str, death: Death) -> None:
     """One worker's life."""
-    broadcasting.PAGE, broadcasting.BUNDLE = 40, 8
+    pace.PAGE, pace.BUNDLE = 40, 8
     # A dead worker is missed, and its work done again, in seconds instead of minutes.
     pulse.BEAT = 0.3
     workflows.HEARTBEAT = timedelta(seconds=1.5)

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from activities.broadcasts.proofs import Proofs
 from activities.broadcasts.studio import Studio
 from journeys.broadcast import parse
 from journeys.errors import WaymarkError
@@ -22,7 +23,7 @@ from records.people import customers, suppressions
 from records.people.contacts import Contact
 from records.runs import holds
 from records.tables import touches
-from workers.composition import compose
+from workers.composition import Composition, compose
 from workers.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ RULES = SendingRules.model_validate(
 
 
 @pytest.fixture
-async def studio(engine: AsyncEngine, tmp_path: Path) -> AsyncIterator[Studio]:
+async def parts(engine: AsyncEngine, tmp_path: Path) -> AsyncIterator[Composition]:
     settings = Settings(
         home=tmp_path,
         definitions=ROOT / "definitions",
@@ -44,7 +45,17 @@ async def studio(engine: AsyncEngine, tmp_path: Path) -> AsyncIterator[Studio]:
     )
     nowhere = await Client.connect("127.0.0.1:1", lazy=True)
     async with compose(settings, engine=engine, client=nowhere, channels={}, rules=RULES) as parts:
-        yield parts.studio
+        yield parts
+
+
+@pytest.fixture
+def studio(parts: Composition) -> Studio:
+    return parts.studio
+
+
+@pytest.fixture
+def proofs(parts: Composition) -> Proofs:
+    return parts.proofs
 
 
 async def reader(engine: AsyncEngine, name: str, **columns: Any) -> int:
@@ -53,7 +64,7 @@ async def reader(engine: AsyncEngine, name: str, **columns: Any) -> int:
         return (await customers.upsert(db, Contact(first_name=name, tags=("reader",), **columns), now=NOW)).id
 
 
-async def test_everybody_who_is_left_out_is_counted_with_the_reason(studio: Studio, engine: AsyncEngine) -> None:
+async def test_everybody_who_is_left_out_is_counted_with_the_reason(proofs: Proofs, engine: AsyncEngine) -> None:
     of = parse(SPRING).broadcast
     await reader(engine, "ann")
     await reader(engine, "no", consents={})
@@ -69,27 +80,27 @@ async def test_everybody_who_is_left_out_is_counted_with_the_reason(studio: Stud
         assert earlier is not None
         one = Claim(capped, None, "email/x", "k1", "capped@x.example", "claimed", None)
         await claims.claim(db, earlier.id, of, [one], NOW - timedelta(days=2))
-    seen = await studio.preview(of, NOW)
+    seen = await proofs.preview(of, NOW)
     assert (seen.meant, seen.would_get) == (8, 1)
     assert seen.waits == {"quiet hours": 1}
     assert seen.left_out == {
         "no consent to email": 1, "consent to email was withdrawn": 1, "no e-mail address": 1,
         "the address is suppressed: bounced": 1, "the customer is paused": 1, "capped: 1 mail within 1 week": 1,
     }  # fmt: skip
-    assert seen.message is not None
-    assert "Hello ann" in seen.message.text
+    [wording] = seen.wordings
+    assert "Hello ann" in wording.message.text
     async with engine.connect() as db:
         assert (await db.execute(select(func.count()).select_from(touches))).scalar_one() == 1
 
 
-async def test_a_local_start_is_told_with_its_moments(studio: Studio, engine: AsyncEngine) -> None:
+async def test_a_local_start_is_told_with_its_moments(proofs: Proofs, engine: AsyncEngine) -> None:
     await reader(engine, "ann", time_zone="Europe/Berlin")
     await reader(engine, "bob", time_zone="Asia/Tokyo")
-    seen = await studio.preview(parse(SPRING + 'start: {local: "09:00", on: 2026-12-02}').broadcast, NOW)
-    assert seen.waves == [datetime(2026, 12, 2, 0, tzinfo=UTC), datetime(2026, 12, 2, 8, tzinfo=UTC)]
+    seen = await proofs.preview(parse(SPRING + 'start: {local: "09:00", on: 2026-12-02}').broadcast, NOW)
+    assert seen.waves == {datetime(2026, 12, 2, 0, tzinfo=UTC): 1, datetime(2026, 12, 2, 8, tzinfo=UTC): 1}
 
 
-async def test_the_lot_of_the_trial_is_the_same_in_sql(studio: Studio, engine: AsyncEngine) -> None:
+async def test_the_lot_of_the_trial_is_the_same_in_sql(engine: AsyncEngine) -> None:
     of = parse(f"{SPRING}ab: {{share: 40%, subjects: {{a: x, b: y}}, winner: clicks, after: 1h}}").broadcast
     people = [await reader(engine, f"p{number}") for number in range(60)]
     async with engine.connect() as db:
@@ -122,9 +133,7 @@ async def test_a_segment_that_is_not_in_force_is_told_before_anything_is_written
         assert await broadcasts.listing(db) == []
 
 
-async def test_who_was_cut_off_is_in_doubt_and_who_was_only_claimed_is_free_again(
-    studio: Studio, engine: AsyncEngine
-) -> None:
+async def test_who_was_cut_off_is_in_doubt_and_who_was_only_claimed_is_free_again(engine: AsyncEngine) -> None:
     of = parse(SPRING).broadcast
     people = [await reader(engine, f"p{number}") for number in range(4)]
     async with engine.begin() as db:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from activities.channels.bulk import Away, BulkMail, Letter
-from activities.channels.channel import Receipt, Refused, TryLater, Unknown
+from activities.channels.bulk import BulkMail
+from activities.channels.channel import Away, Receipt, Refused, TryLater, Unknown
 from activities.channels.email import EmailChannel
+from activities.channels.letters import Letter
 
 
 @dataclass

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.broadcasts.studio import best
+from activities.broadcasts.winning import better, verdict
 from journeys.broadcast import Broadcast, LocalStart, parse, touch_key
 from journeys.source import InvalidFile
 from records.messages.outcomes import ArmResult
@@ -100,10 +100,39 @@ def test_a_local_time_comes_when_the_clock_of_the_contact_shows_it() -> None:
 def test_the_best_arm_is_the_one_with_the_highest_share_of_those_who_got_it() -> None:
     trial = parse(BASE + TRIAL).broadcast.ab
     assert trial is not None
-    assert best(trial, [ArmResult("a", 100, 0, 9, 0), ArmResult("b", 50, 0, 5, 0)])[0] == "b"
-    winner, because = best(trial, [ArmResult("b", 50, 0, 5, 0), ArmResult("a", 100, 0, 10, 0)])
-    assert (winner, "equal, so the first by name" in because) == ("a", True)
-    assert best(trial, [])[0] == "a"
+    assert verdict(trial, [ArmResult("a", 100, 0, 9, 0), ArmResult("b", 50, 0, 5, 0)]).arm == "b"
+    tie = verdict(trial, [ArmResult("b", 50, 0, 5, 0), ArmResult("a", 100, 0, 10, 0)])
+    assert (tie.arm, "equal, so the first by name" in tie.because) == ("a", True)
+
+
+def test_an_arm_that_nobody_got_does_not_win_against_one_that_somebody_got() -> None:
+    trial = parse(BASE + TRIAL).broadcast.ab
+    assert trial is not None
+    only = verdict(trial, [ArmResult("b", 1, 0, 0, 0)])
+    assert (only.arm, only.chance, "a 0 of 0, b 0 of 1" in only.because) == ("b", None, True)
+    nobody = verdict(trial, [])
+    assert (nobody.arm, nobody.chance, nobody.because) == (
+        "a",
+        None,
+        "the trial reached nobody, so a, the first by name",
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "exactly"),
+    [((0, 0), (0, 0), 1 / 2), ((1, 1), (0, 1), 5 / 6), ((0, 1), (1, 1), 1 / 6), ((2, 2), (0, 2), 19 / 20)],
+)
+def test_how_sure_a_lead_is_follows_from_the_counts(
+    one: tuple[int, int], other: tuple[int, int], exactly: float
+) -> None:
+    assert better(one, other) == pytest.approx(exactly)
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 300), st.integers(0, 300))
+def test_one_of_two_shares_is_the_higher_one(hits: int, misses: int, others: int, other_misses: int) -> None:
+    one, other = (hits, hits + misses), (others, others + other_misses)
+    assert better(one, other) + better(other, one) == pytest.approx(1)
+    assert better((hits + 1, hits + misses + 1), other) >= better(one, other) - 1e-9
 
 
 KEYS = st.sampled_from(["broadcast", "title", "segment", "send", "start", "throttle", "ab", "x"])

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.broadcasts.press import Press
-from activities.channels.bulk import Letter
+from activities.channels.letters import Letter
 from activities.channels.mime import Mailbox, Unsendable
 from activities.composing import Composer, Workspace
 from activities.links import Links

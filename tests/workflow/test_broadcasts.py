@@ -176,7 +176,7 @@ async def test_who_has_quiet_hours_gets_it_when_they_are_over(stage: Stage) -> N
     ends = begins + timedelta(hours=3)
     quiet = {"from": f"{begins:%H:%M}", "to": f"{ends:%H:%M}"}
     rules = SendingRules.model_validate({"channels": {"email": {"quiet_hours": quiet}}})
-    stage.parts.studio._admission.gates.rules = rules
+    stage.parts.proofs._admission.gates.rules = rules
     [bob] = await readers(stage, "Bob", time_zone="Asia/Tokyo")
     [ann] = await readers(stage, "Ann", time_zone="America/New_York")
     _, handle = await start_skipping(stage, SPRING)

@@ -8,15 +8,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Group
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
 
 from activities.broadcasts.broadcast_report import Report, report
-from activities.broadcasts.studio import Preview
-from activities.channels.channel import Message
+from activities.broadcasts.proofs import Preview, Wording
 from activities.intake.contacts import read_email, read_phone
 from activities.rendering import Templates
 from journeys import segments as segment_files
@@ -29,6 +24,7 @@ from journeys.timing import require_aware
 from records.messages import broadcasts
 from records.messages.broadcasts import OPEN, BroadcastRow
 from records.people import customers
+from workers.commands.broadcast_views import drawn, foreseen, worded
 from workers.commands.shared import AsJson, Clock, notice, out, person, print_json, print_lines, records, run, settings
 from workers.commands.shared import table as plain_table
 from workers.composition import compose
@@ -80,14 +76,19 @@ def preview(name: Name, as_: As = None, as_json: AsJson = False) -> None:
             if as_ is not None:
                 async with parts.engine.connect() as db:
                     example = await customers.find(db, as_)
-            return await parts.studio.preview(of, datetime.now(UTC), as_=example)
+            return await parts.proofs.preview(of, datetime.now(UTC), as_=example)
 
     seen = run(look())
     if as_json:
-        message = asdict(seen.message) if seen.message is not None else None
-        print_json({**asdict(seen), "waits": dict(seen.waits), "left_out": dict(seen.left_out), "message": message})
+        waves = [{"at": at, "count": count} for at, count in seen.waves.items()]
+        print_json({**asdict(seen), "waits": dict(seen.waits), "left_out": dict(seen.left_out), "waves": waves})
         return
-    _show_preview(seen)
+    notice(f"{seen.broadcast} means {seen.meant:,} customers.")
+    out.print(foreseen(seen, Clock(settings())))
+    if seen.wordings:
+        first = seen.wordings[0].message
+        notice(f"To {first.name or first.address}, in {first.locale}:")
+        out.print(worded(seen.wordings), soft_wrap=True)
 
 
 @app.command("test")
@@ -104,18 +105,22 @@ def try_out(
     except ValueError as error:
         raise WaymarkError(str(error)) from None
 
-    async def send() -> list[Message]:
+    async def send() -> list[Wording]:
         async with compose(settings(), lazy=True) as parts:
             now = datetime.now(UTC)
-            example = await parts.studio.example(of, now, as_)
-            return await parts.studio.test(of, address, example, now)
+            example = await parts.proofs.example(of, now, as_)
+            return await parts.proofs.test(of, address, example, now)
 
     sent = run(send())
     if as_json:
-        print_lines({"to": one.address, "subject": one.subject, "locale": one.locale, "key": one.key} for one in sent)
+        print_lines(
+            {"to": one.message.address, "arm": one.arm, "subject": one.message.subject, "text": one.message.text,
+             "locale": one.message.locale, "segments": one.segments, "key": one.message.key}
+            for one in sent
+        )  # fmt: skip
         return
     for one in sent:
-        notice(f"Sent to {one.address}: {one.subject or one.text}")
+        notice(f"Sent to {one.message.address}: {one.message.subject or one.message.text}")
 
 
 @app.command("start")
@@ -194,77 +199,6 @@ def show(
             time.sleep(1)
             found = run(look())
             live.update(drawn(found, clock))
-
-
-def drawn(found: Report, clock: Clock) -> Group:
-    """A broadcast for the terminal."""
-    parts: list[Any] = [Text(f"{found.title} ({found.broadcast}): {found.status}", style="bold")]
-    when = f"started {clock(found.started_at)}" if found.started_at else f"starts {clock(found.starts_at)}"
-    parts.append(Text(f"{when}{f', ended {clock(found.finished_at)}' if found.finished_at else ''}, "
-                      f"by {found.created_by}"))  # fmt: skip
-    parts += [Text(f"stands still: {why}", style="yellow") for why in found.standing]
-    if found.meant:
-        done = found.meant - (found.left or 0)
-        bar = Table.grid(padding=(0, 1))
-        bar.add_row(ProgressBar(total=found.meant, completed=done, width=40), f"{done:,} of {found.meant:,}")
-        parts.append(bar)
-    figures = plain_table("what", "count", right=("count",))
-    figures.add_row("sent", f"{found.sent:,}")
-    if found.leaving:
-        figures.add_row("leaving", f"{found.leaving:,}")
-    for why, count in found.skipped.items():
-        figures.add_row(f"left out: {why}", f"{count:,}")
-    for why, count in found.failures.items():
-        figures.add_row(f"failed: {why}", f"{count:,}")
-    if found.uncertain:
-        figures.add_row("uncertain: nobody knows whether they went", f"{found.uncertain:,}")
-    if found.left is not None:
-        figures.add_row("left", f"{found.left:,}")
-    parts.append(figures)
-    if found.rate:
-        parts.append(Text(f"{found.rate:,.1f} a second{f', done about {clock(found.eta)}' if found.eta else ''}"))
-    if any(one.arm is not None for one in found.arms):
-        parts.append(_arms(found))
-    return Group(*parts)
-
-
-def _arms(found: Report) -> Table:
-    shown = plain_table("arm", "sent", "opened", "clicked", "converted", "", right=("sent", "opened", "clicked"))
-    for one in found.arms:
-        won = "won" if one.arm == found.winner else ""
-        because = f"{won}: {found.decision['because']}" if won and found.decision else won
-
-        def share(count: int, of: int = one.sent) -> str:
-            return f"{count:,} ({count / of:.1%})" if of else f"{count:,}"
-
-        shown.add_row(one.arm or "—", f"{one.sent:,}", share(one.opened), share(one.clicked),
-                      share(one.converted), because)  # fmt: skip
-    return shown
-
-
-def _show_preview(seen: Preview) -> None:
-    notice(f"{seen.broadcast} means {seen.meant:,} customers; {seen.would_get:,} would get it now.")
-    shown = plain_table("who", "count", right=("count",))
-    shown.add_row("would get it", f"{seen.would_get:,}")
-    for why, count in seen.waits.most_common():
-        shown.add_row(f"would get it later: {why}", f"{count:,}")
-    for why, count in seen.left_out.most_common():
-        shown.add_row(f"left out: {why}", f"{count:,}")
-    if seen.trial:
-        shown.add_row("of them in the trial", f"{seen.trial:,}")
-    out.print(shown)
-    if seen.waves:
-        clock = Clock(settings())
-        notice(f"In {len(seen.waves)} waves, from {clock(seen.waves[0])} to {clock(seen.waves[-1])}.")
-    samples = plain_table("id", "name", "address", "left out", right=("id",))
-    for one in seen.samples:
-        samples.add_row(str(one.customer), one.name, one.address or "—", one.because or "")
-    out.print(samples)
-    if seen.message is not None:
-        notice(f"To {seen.message.name or seen.message.address}, in {seen.message.locale}:")
-        if seen.message.subject is not None:
-            out.print(Text(seen.message.subject, style="bold"))
-        out.print(seen.message.text, markup=False, soft_wrap=True)
 
 
 def _steer(name: str, to: str, as_json: bool) -> None:

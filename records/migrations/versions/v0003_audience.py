@@ -274,6 +274,12 @@ CREATE TABLE broadcast_shards (
     CONSTRAINT pk_broadcast_shards PRIMARY KEY (broadcast_id, shard),
     CONSTRAINT fk_broadcast_shards_broadcast_id FOREIGN KEY(broadcast_id) REFERENCES broadcasts (id) ON DELETE CASCADE
 );
+-- From when on more may leave, by the throttle of a broadcast or of a channel.
+CREATE TABLE paces (
+    name TEXT NOT NULL,
+    free_at timestamptz NOT NULL,
+    CONSTRAINT pk_paces PRIMARY KEY (name)
+);
 """
 
 

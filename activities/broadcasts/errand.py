@@ -1,0 +1,129 @@
+"""A leg of a broadcast under way: how far it has come, what became of its messages, and what makes it stop."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.broadcasts.admission import Admitted
+from activities.broadcasts.dispatching import Dispatch
+from activities.broadcasts.pace import Pace
+from activities.channels.channel import Away, Outcome, Receipt, Refused, TryLater, Unknown
+from activities.delivery import next_try
+from journeys.broadcast import Broadcast
+from journeys.broadcasting import Leg, LegDone, State
+from records.messages.broadcasts import BroadcastRow
+from records.messages.claims import Settlement
+from records.messages.shards import Standing
+
+
+class Superseded(ApplicationError):
+    """Somebody else works on this shard: this attempt was taken for dead, and must send nothing more."""
+
+
+class Stop(Exception):
+    """The leg ends here: paused, cancelled, held, nothing passes; or (None) another worker is to go on with it."""
+
+    def __init__(self, state: State | None, because: str = "") -> None:
+        super().__init__(because)
+        self.state = state
+        self.because = because
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One message of a page that is claimed: whose it is, and its key."""
+
+    to: Admitted
+    arm: str | None
+    key: str
+
+    @property
+    def customer(self) -> int:
+        return self.to.to.id
+
+
+@dataclass
+class Errand:
+    """A leg under way: whose it is, how far it has come, and what is still to be written down (`ended`, and the
+    addresses that are `dead`). `began` is business time at the loop's time `clock`."""
+
+    leg: Leg
+    row: BroadcastRow
+    of: Broadcast
+    dispatch: Dispatch
+    pace: Pace
+    epoch: int
+    cursor: int
+    began: datetime
+    clock: float
+    ended: list[Settlement] = field(default_factory=list)
+    dead: list[tuple[Slot, str]] = field(default_factory=list)
+    again: list[datetime] = field(default_factory=list)
+    asked: timedelta | None = None
+    put_off: int = 0
+    sent: int = 0
+    halted: bool = False
+
+    def heed(self) -> None:
+        """Raises `Stop` where this worker is to stop."""
+        if self.halted or activity.is_worker_shutdown():
+            raise Stop(None)
+
+    @property
+    def now(self) -> datetime:
+        """Business time."""
+        return self.began + timedelta(seconds=asyncio.get_running_loop().time() - self.clock)
+
+    def note(self, slot: Slot, outcome: Outcome, subject: str | None, locale: str | None) -> None:
+        """What became of one message, to be written down with the next bundle."""
+        match outcome:
+            case Receipt():
+                self.sent += 1
+                ended = Settlement(slot.key, "sent", None, subject, locale, outcome.provider_id)
+            case Refused(reason=reason, suppress=dead):
+                ended = Settlement(slot.key, "failed", reason, subject, locale)
+                if dead:
+                    self.dead.append((slot, reason))
+            case TryLater(reason=reason) if self.leg.final and not concerns_all(outcome):
+                ended = Settlement(slot.key, "failed", f"gave up: {reason}", subject, locale)
+            case TryLater(after=after):
+                ended = Settlement(slot.key, "put off")
+                self.put_off += 1
+                self.asked = max(self.asked or timedelta(), after or timedelta())
+            case Unknown(reason=reason):
+                ended = Settlement(slot.key, "uncertain", reason, subject, locale)
+            case _:
+                raise AssertionError(f"{outcome} is no way in which a message ends")
+        self.ended.append(ended)
+
+    def give_back(self, slots: list[Slot]) -> None:
+        """Note that these were claimed and have not left, but for those of which we know how they ended."""
+        told = {one.key for one in self.ended}
+        self.ended += [Settlement(slot.key, "put off") for slot in slots if slot.key not in told]
+
+    def done(self, state: State, because: str = "") -> LegDone:
+        """How the leg ended."""
+        again = list(self.again)
+        if self.put_off or state == "away":
+            again.append(self.now + next_try(self.leg.tries + 1, self.asked))
+        return LegDone(state, because[:300], min(again, default=None), self.sent)
+
+
+def heed(standing: Standing | None) -> None:
+    """Raises `Stop` where nothing may leave, and `Superseded` where it is not ours to send."""
+    if standing is None:
+        raise Superseded("another attempt works on this part of the broadcast", type="Superseded")
+    if standing.status != "running":
+        raise Stop("paused" if standing.status == "paused" else "cancelled")
+    if standing.held is not None:
+        raise Stop("held", standing.held)
+
+
+def concerns_all(later: TryLater) -> bool:
+    """Whether nothing would pass now, whoever it is for."""
+    return later.configuration or isinstance(later, Away)
