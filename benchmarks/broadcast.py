@@ -40,8 +40,8 @@ from records.people import customers
 from records.people.contacts import Contact
 from records.people.customers import Customer
 from workers import worker
-from workers.child import leave
 from workers.composition import compose, links
+from workers.leaving import leave
 from workers.settings import Settings
 
 PROCESSES = 2

@@ -21,8 +21,8 @@ from journeys import interpreter
 from journeys.sending import SendingRules
 from records.database import create_engine
 from workers import schedules, worker
-from workers.child import leave
 from workers.composition import compose
+from workers.leaving import leave
 from workers.settings import Settings
 
 

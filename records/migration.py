@@ -1,4 +1,4 @@
-"""Brings a database to the tables of this release, and tells which ones it has.
+"""Brings a database to the tables of this release.
 
 Revisions only go forward: an older Waymark refuses a newer database instead of guessing.
 """
@@ -11,12 +11,9 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.script.revision import RevisionError
 from sqlalchemy import Connection, NullPool, create_engine, text
 
-from journeys.errors import WaymarkError
+from records import revisions
 from records.database import address
 
 LOCK = 0x57_41_59_4D  # "WAYM": the advisory lock of those who migrate
@@ -34,7 +31,7 @@ def migrate(url: str, *, to: str = "head") -> list[str]:
     with _connection(url) as connection:
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
         connection.commit()
-        missing = _between(_revision(connection), to)
+        missing = [one for one in revisions.pending(connection) if to == "head" or one <= to]
         connection.commit()
         if missing:
             config = _config()
@@ -47,18 +44,13 @@ def migrate(url: str, *, to: str = "head") -> list[str]:
 def pending(url: str) -> list[str]:
     """The revisions that the database lacks, oldest first."""
     with _connection(url) as connection:
-        return _between(_revision(connection), "head")
+        return revisions.pending(connection)
 
 
 def current(url: str) -> str | None:
     """The revision of the database, None when it is empty."""
     with _connection(url) as connection:
-        return _revision(connection)
-
-
-def revisions() -> list[str]:
-    """All revisions that this release knows, oldest first."""
-    return _between(None, "head")
+        return revisions.current(connection)
 
 
 @contextmanager
@@ -74,18 +66,3 @@ def _config() -> Config:
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
-
-
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def _between(present: str | None, target: str) -> list[str]:
-    script = ScriptDirectory.from_config(_config())
-    try:
-        return [step.revision for step in script.iterate_revisions(target, present or "base")][::-1]
-    except RevisionError as error:
-        raise WaymarkError(
-            f"The database is at revision {present}, which this Waymark does not know.",
-            hint="A newer Waymark has migrated it: install that one, or restore the backup made before.",
-        ) from error

@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from typer.main import get_command
-
-from workers.command import app
+from workers.command import command
 from workers.settings import Settings, variable
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -104,14 +102,13 @@ DEFAULTS = {
 
 def commands_page() -> str:
     """The page of commands. What is in no group stands at the end, until somebody says where it belongs."""
-    root: Any = get_command(app)
     grouped = {name for names in COMMAND_GROUPS.values() for name in names}
-    groups = {**COMMAND_GROUPS, "Others": tuple(name for name in root.commands if name not in grouped)}
+    groups = {**COMMAND_GROUPS, "Others": tuple(name for name in command.commands if name not in grouped)}
     parts = [COMMANDS_HEAD]
     for title, names in groups.items():
         if names:
             parts.append(f"## {title}\n")
-            parts += [_command(path, one) for name in names for path, one in _leaves(root.commands[name], [name])]
+            parts += [_command(path, one) for name in names for path, one in _leaves(command.commands[name], [name])]
     return "\n".join(parts)
 
 
@@ -143,7 +140,7 @@ def _leaves(command: Any, path: list[str]) -> Iterator[tuple[list[str], Any]]:
         for name, inner in command.commands.items():
             yield from _leaves(inner, [*path, name])
     else:
-        yield path, command
+        yield path, command.load()
 
 
 def _command(path: list[str], command: Any) -> str:

@@ -1,7 +1,6 @@
 """A process of the local stack: started apart from the terminal, watched, and stopped in order."""
 
 import asyncio
-import atexit
 import json
 import os
 import signal
@@ -9,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from journeys.errors import WaymarkError
 from workers.running import Process
@@ -153,18 +152,6 @@ async def until_told_to_stop(ready: Callable[[], None] = lambda: None) -> None:
             return
         with suppress(TimeoutError):
             await asyncio.wait_for(told.wait(), 1 if parent is not None else None)
-
-
-def leave(code: int) -> NoReturn:
-    """End this process without taking the interpreter down.
-
-    The Temporal SDK's own threads may still be running then, and Python aborts when one of them comes back to it.
-    """
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code)
 
 
 def _tail(log: Path, begin: int, lines: int = 3) -> str:

@@ -8,9 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import anyio.to_thread
-from pydantic import SecretStr
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
@@ -60,18 +57,13 @@ from journeys.salestask import SalesDay, SalesSweep, SalesTask
 from journeys.sending import SendingRules
 from journeys.timetable import DatedEntries, ScheduledEntry, SegmentRefresh
 from journeys.workflow import CustomerJourney, Sweep
-from records import migration
-from records.database import create_engine
-from workers import running, temporal
+from workers import temporal
 from workers.content import shipped
+from workers.databases import database
+from workers.running import resolve
 from workers.salesdays import SalesDays
 from workers.schedules import Timetable
-from workers.server.postgres import EmbeddedPostgres
 from workers.settings import Settings, variable
-
-
-class DatabaseAwayError(WaymarkError):
-    """The database does not answer. Check WAYMARK_DATABASE_URL and the server, then try again."""
 
 
 @dataclass(frozen=True)
@@ -112,80 +104,6 @@ class Composition:
         SalesTask,
         SalesDay,
         SalesSweep,
-    )
-
-
-def embedded(settings: Settings) -> EmbeddedPostgres:
-    """The PostgreSQL server of the home folder, not started."""
-    return EmbeddedPostgres(settings.home / "postgres")
-
-
-def resolve(settings: Settings) -> Settings:
-    """The settings, completed by the stack that runs over the home folder: what is given comes first, then that."""
-    local = running.read(settings.home)
-    if local is None or not local.ready:
-        return settings
-    provider_given = settings.twilio_account_sid is not None
-    found = {
-        name: SecretStr(value) if name == "twilio_auth_token" else value
-        for name, value in local.settings.items()
-        if (not provider_given if name.startswith("twilio_") else getattr(settings, name) is None)
-    }
-    return settings.model_copy(update=found)
-
-
-@asynccontextmanager
-async def database_url(settings: Settings) -> AsyncIterator[str]:
-    """The address of the database for as long as it is needed.
-
-    Where the settings name none, the embedded server is started, brought up to date, and stopped afterwards unless
-    somebody else uses it.
-    """
-    if settings.database_url:
-        yield settings.database_url
-        return
-    server = embedded(settings)
-    url = await anyio.to_thread.run_sync(lambda: server.start())
-    try:
-        await anyio.to_thread.run_sync(migration.migrate, url)
-        yield url
-    finally:
-        await anyio.to_thread.run_sync(server.stop)
-
-
-@asynccontextmanager
-async def database(settings: Settings, *, migrated: bool = True, ping: bool = True) -> AsyncIterator[AsyncEngine]:
-    """The engine of the database, disposed of at the end; `ping` is that of `create_engine`.
-
-    Raises DatabaseAwayError when it does not answer, and WaymarkError when its tables are not those of this release
-    (unless `migrated` is false).
-    """
-    async with database_url(resolve(settings)) as url:
-        try:
-            missing = await anyio.to_thread.run_sync(migration.pending, url) if migrated else []
-        except (DBAPIError, OSError) as error:
-            raise away(error) from None
-        if missing:
-            raise WaymarkError(
-                f"The database lacks {len(missing)} of this release's migrations.", hint="Run `waymark migrate` first."
-            )
-        engine = create_engine(url, pool_size=settings.database_connections, ping=ping)
-        try:
-            yield engine
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise away(error) from None
-            raise
-        finally:
-            await engine.dispose()
-
-
-def away(error: Exception) -> DatabaseAwayError:
-    """What to tell a person when the database does not answer."""
-    reason = str(getattr(error, "orig", error)).strip().splitlines() or [type(error).__name__]
-    return DatabaseAwayError(
-        f"The database does not answer: {reason[0][:200]}",
-        hint="Check WAYMARK_DATABASE_URL and the server; unset the variable for the embedded database.",
     )
 
 

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Self
 
 import psutil
+from pydantic import SecretStr
 
 from journeys.errors import WaymarkError
+from workers.settings import Settings
 
 NAME = "running.json"
 
@@ -74,6 +76,20 @@ def read(home: Path) -> Running | None:
     """The stack that runs over this home folder now, or None."""
     found = read_stale(home)
     return found if found and found.owner.find() else None
+
+
+def resolve(settings: Settings) -> Settings:
+    """The settings, completed by the stack that runs over the home folder: what is given comes first, then that."""
+    local = read(settings.home)
+    if local is None or not local.ready:
+        return settings
+    provider_given = settings.twilio_account_sid is not None
+    found = {
+        name: SecretStr(value) if name == "twilio_auth_token" else value
+        for name, value in local.settings.items()
+        if (not provider_given if name.startswith("twilio_") else getattr(settings, name) is None)
+    }
+    return settings.model_copy(update=found)
 
 
 def read_stale(home: Path) -> Running | None:

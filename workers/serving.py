@@ -14,8 +14,9 @@ from console.app import create_app
 from console.parts import Parts
 from journeys.errors import WaymarkError
 from journeys.identities import load_identity
-from workers.child import announce, leave, until_told_to_stop
+from workers.child import announce, until_told_to_stop
 from workers.composition import Composition, compose
+from workers.leaving import leave
 from workers.server.ports import port_is_free
 from workers.settings import Settings, load_settings
 

@@ -19,7 +19,7 @@ from journeys.errors import WaymarkError
 from records import migration
 from workers import catching, running, temporal
 from workers.child import Child, program
-from workers.composition import embedded
+from workers.databases import embedded
 from workers.fleet import Fleet
 from workers.running import Process, Running
 from workers.server.binary import find_binary

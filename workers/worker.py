@@ -23,8 +23,9 @@ from journeys.errors import WaymarkError
 from journeys.instruction import QUEUE, channel_queue
 from journeys.workflow import SHAPE
 from workers import schedules, temporal, versioning
-from workers.child import announce, leave, until_told_to_stop
+from workers.child import announce, until_told_to_stop
 from workers.composition import Composition, compose
+from workers.leaving import leave
 from workers.settings import Settings, load_settings
 
 GRACE = timedelta(seconds=20)

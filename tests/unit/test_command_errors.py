@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from journeys.errors import WaymarkError
-from workers.command import report
-from workers.commands.shared import options
+from workers.commands.failing import report
+from workers.commands.options import options
 
 ROOT = Path(__file__).parents[2]
 

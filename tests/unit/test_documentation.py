@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 from starlette.routing import Route
-from typer.main import get_command
 
 from activities.rendering import CustomerView
 from console import api, callbacks, public
@@ -24,7 +23,7 @@ from journeys.sending import Cap, ChannelRules, SendingRules, Window
 from journeys.source import InvalidFile, Source
 from journeys.timing import UNITS
 from tools import pictures, reference
-from workers.command import app
+from workers.command import command as waymark
 from workers.settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]
@@ -74,9 +73,9 @@ def commands() -> Iterator[tuple[str, Any]]:
             for name, inner in command.commands.items():
                 yield from walk(inner, [*path, name])
         else:
-            yield " ".join(path), command
+            yield " ".join(path), command.load()
 
-    yield from walk(get_command(app), [])
+    yield from walk(waymark, [])
 
 
 COMMANDS = dict(commands())

@@ -224,7 +224,9 @@ async def test_a_task_of_a_map_is_kept_by_the_rule_that_it_names_and_says_for_it
 async def test_a_task_of_a_map_that_names_no_rule_is_kept_by_the_one_for_tasks_and_its_outcome_counts(
     engine: AsyncEngine, client: Client, tmp_path: Path
 ) -> None:
-    rules = "rules:\n  - {name: calls, due: 2 working hours, marketing: stop, outcomes: {lost: {stage: gone, score: 5}}}\n"
+    rules = (
+        "rules:\n  - {name: calls, due: 2 working hours, marketing: stop, outcomes: {lost: {stage: gone, score: 5}}}\n"
+    )
     team = RULE[RULE.index("working:") :]
     async with selling(engine, client, tmp_path, f"{rules}tasks: calls\n{team}") as stage:
         earned = "steps:\n  - score: {points: 30, because: x}"

@@ -29,7 +29,7 @@ from workers.commands.shared import AsJson, Clock, notice, out, person, print_js
 from workers.commands.shared import table as plain_table
 from workers.composition import compose
 
-app = typer.Typer(help="Broadcasts: one message to a segment, each contact once.", no_args_is_help=True)
+app = typer.Typer()
 Name = Annotated[str, typer.Argument(help="A broadcast of definitions/broadcasts.", metavar="NAME")]
 Started = Annotated[str, typer.Argument(help="A broadcast that was started.", metavar="NAME")]
 As = Annotated[str | None, typer.Option("--as", help="Fill it in for this customer.", metavar="CUSTOMER")]

@@ -26,10 +26,14 @@ from journeys.instruction import QUEUE, channel_queue
 from journeys.source import InvalidFile
 from records import migration
 from workers import temporal, versioning
-from workers.commands.journeys import checked
+from workers.commands.maps import checked
 from workers.commands.shared import AsJson, out, print_lines, run, settings
-from workers.composition import away, build_channels, database_url, resolve
+from workers.composition import build_channels
+from workers.databases import away, database_url
+from workers.running import resolve
 from workers.settings import Settings, unknown_variables, variable
+
+app = typer.Typer()
 
 State = Literal["ok", "warning", "wrong"]
 PATIENCE = 15.0
@@ -50,6 +54,7 @@ class Finding:
 Check = Callable[[Settings], Awaitable[list[Finding]]]
 
 
+@app.command("doctor")
 def doctor(as_json: AsJson = False) -> None:
     """Check each part and say what is wrong; exit code 1 when something is."""
     of = resolve(settings())

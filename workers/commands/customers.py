@@ -16,8 +16,6 @@ from records.people.customers import Customer
 from records.people.identities import Identity
 from records.people.merging import Merge
 from records.people.timeline import TimelineEntry, timeline
-from workers.commands import duplicates, exporting
-from workers.commands import merging as joining
 from workers.commands.shared import (
     AsJson,
     Clock,
@@ -32,11 +30,7 @@ from workers.commands.shared import (
     table,
 )
 
-app = typer.Typer(help="The people, and what happened to each.", no_args_is_help=True)
-app.command("merge")(joining.merge)
-app.command("unmerge")(joining.unmerge)
-app.command("duplicates")(duplicates.duplicates)
-app.command("export")(exporting.export)
+app = typer.Typer()
 Reference = Annotated[str, typer.Argument(help="Id, external id, email or phone.", metavar="CUSTOMER")]
 
 After = Annotated[int, typer.Option(min=0, help="Only ids after this one.")]

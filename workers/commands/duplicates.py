@@ -11,7 +11,10 @@ from records.people import customers
 from records.people.customers import Customer, UnknownCustomer
 from workers.commands.shared import AsJson, notice, out, print_lines, records, run, table
 
+app = typer.Typer()
 
+
+@app.command("duplicates")
 def duplicates(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many pairs, the likeliest first.")] = 100,
     as_json: AsJson = False,

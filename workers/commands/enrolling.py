@@ -8,9 +8,13 @@ import typer
 from journeys.errors import WaymarkError
 from records.people import customers
 from workers.commands.events import AWAY
-from workers.commands.shared import AsJson, audience, notice, print_lines, run
+from workers.commands.going_on import audience
+from workers.commands.shared import AsJson, notice, print_lines, run
+
+app = typer.Typer()
 
 
+@app.command("enrol")
 def enrol(
     journey: Annotated[str, typer.Argument(help="The journey's name.", metavar="JOURNEY")],
     references: Annotated[

@@ -20,6 +20,8 @@ from journeys.saying import say, say_with
 from records.runs import occasions, versions
 from workers.commands.shared import AsJson, notice, out, print_lines, records, run, settings, table
 
+app = typer.Typer()
+
 TIMES = 5
 
 
@@ -34,6 +36,7 @@ class WayIn:
     time_zone: str | None = None
 
 
+@app.command("entries")
 def entries(
     journey: Annotated[str, typer.Argument(help="A published journey's name.", metavar="JOURNEY")],
     times: Annotated[int, typer.Option(min=1, max=100, help="So many next times of a schedule.")] = TIMES,

@@ -25,7 +25,8 @@ from journeys.errors import WaymarkError
 from journeys.identities import load_identity
 from records.people import customers
 from workers.commands.files import DryRun, Encoding, Rejected
-from workers.commands.shared import AsJson, audience, err, notice, out, print_json, run, settings
+from workers.commands.going_on import audience
+from workers.commands.shared import AsJson, err, notice, out, print_json, run, settings
 from workers.composition import compose
 
 AWAY = "Temporal does not answer now; journeys hear of it within a minute of its return."
@@ -33,7 +34,7 @@ SHOWN = 20
 """Rejected rows shown to a person; the file of rejected rows and --json have all."""
 
 Read = TypeVar("Read")
-app = typer.Typer(help="Events of customers.", no_args_is_help=True)
+app = typer.Typer()
 
 
 @app.command("import")

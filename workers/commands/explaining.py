@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+import typer
 from rich.markup import escape
 
 from activities.explaining import Explanation, Passage, explain
@@ -15,10 +16,13 @@ from workers.commands.shared import AsJson, out, print_json, records, run, setti
 from workers.commands.standing import Number, plain_run
 from workers.settings import Settings
 
+app = typer.Typer()
+
 SHOWN_SEEN = 12
 """Facts shown a step; --json has all."""
 
 
+@app.command("explain")
 def explain_run(number: Number, as_json: AsJson = False) -> None:
     """Explain one run: each step with what was seen and why it went this way, what it waits for, and who interfered.
 

@@ -7,15 +7,20 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
 
+import typer
+
 from console.documents import document
 from journeys.fields import load_fields
 from records.people.exporting import FIELDS, STANDING, exported
 from workers.commands.shared import AsJson, print_lines, records, run, settings
 
+app = typer.Typer()
+
 LISTED = ("external_ids", "emails", "phones", "tags")
 """What may be several: in a table joined by semicolons."""
 
 
+@app.command("export")
 def export(as_json: AsJson = False) -> None:
     """Print every customer: all names, fields, consents, tags, stage. A table (CSV), or a JSON document a line.
 

@@ -13,10 +13,10 @@ from activities.holding import Holding, Preview, Scope, Told, Way, preview, scop
 from journeys.errors import WaymarkError
 from records.runs import holds as records_of_holds
 from records.runs.enrolments import Hold
+from workers.commands.going_on import audience
 from workers.commands.shared import (
     AsJson,
     Clock,
-    audience,
     err,
     notice,
     out,
@@ -30,12 +30,15 @@ from workers.commands.shared import (
 )
 from workers.commands.standing import Because
 
+app = typer.Typer()
+
 Journey = Annotated[str | None, typer.Option(help="This journey.", metavar="NAME")]
 Customer = Annotated[str | None, typer.Option(help="This customer.", metavar="REF")]
 Channel = Annotated[str | None, typer.Option(help="This channel: email, sms or webhook.", metavar="NAME")]
 Everything = Annotated[bool, typer.Option("--everything", help="All journeys, customers and channels.")]
 
 
+@app.command("pause")
 def pause(
     journey: Journey = None,
     customer: Customer = None,
@@ -65,6 +68,7 @@ def pause(
         notice(f"{_capital(of.title)} is paused{about}. `waymark resume` lets it go on.")
 
 
+@app.command("resume")
 def resume(
     journey: Journey = None,
     customer: Customer = None,
@@ -117,6 +121,7 @@ def resume(
         _tell_away(told)
 
 
+@app.command("stop")
 def stop(
     journey: Journey = None,
     customer: Customer = None,
@@ -159,6 +164,7 @@ def stop(
     _tell_away(told)
 
 
+@app.command("holds")
 def holds(as_json: AsJson = False) -> None:
     """List what is paused or stopped."""
 

@@ -20,10 +20,13 @@ from journeys.identities import load_identity
 from workers.commands.files import DryRun, Encoding, Rejected
 from workers.commands.shared import AsJson, err, notice, out, records, run, settings
 
+app = typer.Typer()
+
 SHOWN = 20
 """Rejected rows shown to a person; the file of rejected rows and --json have all."""
 
 
+@app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="A CSV file whose first line names the columns.", metavar="FILE.csv")],
     columns: Annotated[

@@ -18,9 +18,12 @@ from workers.commands.shared import AsJson, notice, out, person, print_json, run
 from workers.commands.standing import Because
 from workers.composition import compose
 
+app = typer.Typer()
+
 _NUMBER = re.compile(r"\d{1,18}")
 
 
+@app.command("merge")
 def merge(
     kept: Annotated[str, typer.Argument(help="The customer who is kept: id, external id, email or phone.")],
     gone: Annotated[str, typer.Argument(help="The customer who becomes part of the first.")],
@@ -54,6 +57,7 @@ def merge(
     notice(f"  If that was wrong: `waymark customers unmerge {number}`")
 
 
+@app.command("unmerge")
 def unmerge(
     which: Annotated[
         str,

@@ -15,12 +15,12 @@ from activities.publishing import publish as publish_all
 from journeys.errors import WaymarkError
 from records.runs import moves, versions
 from records.runs.versions import JourneyListing
-from workers.commands import journeys
 from workers.commands.backfilling import Since, bring_segments, count_waiting, lookback, take_in, told_waiting
-from workers.commands.journeys import Files, Name, checked
+from workers.commands.going_on import audience
+from workers.commands.journeys import Name
+from workers.commands.maps import Files, checked
 from workers.commands.shared import (
     AsJson,
-    audience,
     err,
     notice,
     out,
@@ -34,8 +34,7 @@ from workers.commands.shared import (
 )
 from workers.commands.standing import Because
 
-app = journeys.app
-"""The commands of the maps, these among them."""
+app = typer.Typer()
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
 FATES = {
     "stays": "stay as they are, for as long as before",

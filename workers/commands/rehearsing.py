@@ -34,10 +34,13 @@ from workers.rehearsal.scratch import scratch
 from workers.rehearsal.ways_in import needed
 from workers.settings import Settings
 
+app = typer.Typer()
+
 SHOWN = 50
 """Rows that were left out and are told one by one."""
 
 
+@app.command("rehearse")
 def rehearse(
     journeys: Annotated[
         list[str], typer.Argument(help="Names of maps in definitions/journeys, or files.", metavar="JOURNEY...")

@@ -17,6 +17,8 @@ from workers.content import shipped
 from workers.histories import Kept, Replayed
 from workers.temporal import TemporalAwayError
 
+app = typer.Typer()
+
 SAMPLE = 50
 
 Folder = Annotated[
@@ -29,6 +31,7 @@ Sample = Annotated[
 ]
 
 
+@app.command("replay")
 def replay(folder: Folder = None, sample: Sample = None, as_json: AsJson = False) -> None:
     """Replay recorded histories, and some open runs, with the installed workflow; exit code 1 when one does not fit.
 

@@ -11,7 +11,7 @@ from records.runs import versions
 from workers.commands.journeys import Name
 from workers.commands.shared import AsJson, notice, out, print_json, records, run, table
 
-app = typer.Typer(help="What came of it, in figures.", no_args_is_help=True)
+app = typer.Typer()
 
 
 @app.command("goals")

@@ -10,15 +10,18 @@ from workers import demo as showing
 from workers import serving, temporal
 from workers.child import until_told_to_stop
 from workers.commands.shared import Home, notice, run, settings
-from workers.composition import resolve
 from workers.display import Progress, Stopping, show_addresses
 from workers.fleet import Fleet
+from workers.running import resolve
 from workers.settings import Settings, unknown_variables
 from workers.stack import running_stack
+
+app = typer.Typer()
 
 Processes = Annotated[int | None, typer.Option(min=1, max=256, help="Worker processes. Default: one per core.")]
 
 
+@app.command("up")
 def up(home: Home = None, processes: Processes = None) -> None:
     """Start everything needed for local work, until Ctrl-C.
 
@@ -52,6 +55,7 @@ async def _up(of: Settings) -> None:
     notice("Stopped. Everything is kept; `waymark up` goes on where it was.")
 
 
+@app.command("worker")
 def worker(processes: Processes = None) -> None:
     """Run worker processes, until Ctrl-C or SIGTERM; one that dies is started again."""
     of = settings(processes=processes)
@@ -78,6 +82,7 @@ async def _worker(of: Settings) -> None:
         await fleet.stop()
 
 
+@app.command("console")
 def console(
     host: Annotated[str | None, typer.Option(help="Address to listen on (WAYMARK_HOST).")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port (WAYMARK_CONSOLE_PORT).")] = None,
@@ -89,6 +94,7 @@ def console(
     run(serving.serve(of, ready=lambda url: notice(f"The console listens at {url}. Press Ctrl-C to stop.")))
 
 
+@app.command("demo")
 def demo(
     once: Annotated[bool, typer.Option("--once", help="End after the summary instead of staying up.")] = False,
     home: Home = None,

@@ -1,24 +1,20 @@
 """`runs`: customers on their way through journeys."""
 
-from datetime import UTC, datetime
 from typing import Annotated, cast, get_args
 
 import typer
 from rich.markup import escape
 
-from activities.settling import Verdict, settle_by_hand
 from journeys.errors import WaymarkError
 from records.messages import touches
 from records.messages.touches import Touch
 from records.people import customers
 from records.runs import enrolments
 from records.runs.enrolments import Enrolment, PathStep, Status
-from workers.commands import explaining, steering
 from workers.commands.shared import (
     AsJson,
     Clock,
     Limit,
-    audience,
     notice,
     out,
     print_json,
@@ -30,7 +26,7 @@ from workers.commands.shared import (
 )
 from workers.commands.standing import Number, plain_run, state_of
 
-app = typer.Typer(help="Customers on their way through journeys.", no_args_is_help=True)
+app = typer.Typer()
 STUCK = ("retrying", "held", "paused", "quiet", "capped")
 """States of a run that does not go on as its map says; a list says why."""
 
@@ -121,34 +117,3 @@ def show(number: Number, as_json: AsJson = False) -> None:
                 touch.message, touch.status, clock(touch.settled_at or touch.claimed_at), escape(touch.because or "")
             )
         out.print(messages)
-
-
-@app.command("resolve")
-def resolve(
-    number: Number,
-    as_: Annotated[
-        str, typer.Option("--as", help="sent: it went, go on. resend: send it again.", metavar="sent|resend")
-    ],
-    as_json: AsJson = False,
-) -> None:
-    """Settle a message that may or may not have gone, after looking into the recipient's or the provider's records."""
-    if as_ not in ("sent", "resend"):
-        raise WaymarkError(f"--as {as_!r} is not known.", hint="One of sent, resend.")
-
-    async def settle() -> list[str]:
-        async with audience() as (engine, people):
-            verdict = cast("Verdict", as_)
-            return await settle_by_hand(engine, people.router, number, verdict, now=datetime.now(UTC))
-
-    settled = run(settle())
-    if as_json:
-        print_json({"run": number, "as": as_, "messages": settled})
-    else:
-        notice(f"Run {number}: {', '.join(settled)} settled as {as_}; it goes on now.")
-
-
-app.command("explain")(explaining.explain_run)
-app.command("skip")(steering.skip)
-app.command("move")(steering.move)
-app.command("exit")(steering.exit_)
-app.command("retry")(steering.retry)

@@ -30,20 +30,10 @@ from records.audience.scorecards import Scorecard, scorecard
 from records.people import customers
 from records.people.customers import Customer
 from workers.commands.scorecards import show_card, show_preview
-from workers.commands.shared import (
-    AsJson,
-    Clock,
-    err,
-    notice,
-    person,
-    print_json,
-    records,
-    run,
-    settings,
-)
+from workers.commands.shared import AsJson, Clock, err, notice, person, print_json, records, run, settings
 from workers.composition import compose
 
-app = typer.Typer(help="Scores: what they are made of, and the rules behind them.", no_args_is_help=True)
+app = typer.Typer()
 MOST = 10
 """How many customers are named whom new rules would change most."""
 POLL = 0.5

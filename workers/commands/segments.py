@@ -34,7 +34,7 @@ from workers.commands.shared import (
 )
 from workers.composition import compose
 
-app = typer.Typer(help="Segments: customers who belong together, and who they are now.", no_args_is_help=True)
+app = typer.Typer()
 SAMPLE = 10
 
 

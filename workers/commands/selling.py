@@ -11,7 +11,6 @@ import typer
 from rich.markup import escape
 
 from activities.sales.salesday import Day, person_of, read_day
-from activities.sales.salesmail import money
 from journeys import sales
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
@@ -20,13 +19,17 @@ from records.sales import days as salesdays
 from records.sales import pipeline
 from records.sales.days import Line
 from records.sales.pipeline import Month
+from workers.commands.amounts import money
 from workers.commands.shared import AsJson, Clock, notice, out, print_json, print_lines, records, run, settings, table
 from workers.settings import Settings
+
+app = typer.Typer()
 
 WIDTH = 30
 """Characters of the longest bar."""
 
 
+@app.command("forecast")
 def forecast(as_json: AsJson = False) -> None:
     """Show what the deals under way are worth by the month in which they are expected to close.
 
@@ -59,6 +62,7 @@ def forecast(as_json: AsJson = False) -> None:
     notice(f"{money(weighted)} weighted, of {money(amount)}.")
 
 
+@app.command("sales-day")
 def sales_day(
     rep: Annotated[str | None, typer.Option(help="Only this rep. Default: all of sales.", metavar="NAME")] = None,
     day: Annotated[str | None, typer.Option("--date", help="The day. Default: today.", metavar="DAY")] = None,

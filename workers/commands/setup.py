@@ -8,13 +8,17 @@ import anyio.to_thread
 import typer
 
 from journeys.errors import WaymarkError
-from records import migration
+from records import migration, revisions
 from workers import temporal
 from workers.commands.shared import AsJson, notice, print_json, run, settings
-from workers.composition import database_url, resolve
 from workers.content import shipped
+from workers.databases import database_url
+from workers.running import resolve
+
+app = typer.Typer()
 
 
+@app.command("init")
 def init(
     folder: Annotated[Path, typer.Argument(help="The folder to lay out; made if it is missing.", metavar="DIR")],
 ) -> None:
@@ -32,6 +36,7 @@ def init(
     notice(f"Laid out {folder}. What next:\n\n  cd {folder}\n  waymark up\n  waymark journeys publish")
 
 
+@app.command("migrate")
 def migrate(as_json: AsJson = False) -> None:
     """Bring the database, and the Temporal namespace that the environment names, to this release.
 
@@ -40,7 +45,7 @@ def migrate(as_json: AsJson = False) -> None:
     applied = run(_migrate())
     added = run(_register()) if temporal.server_is_given() else []
     if as_json:
-        document = {"applied": applied, "revision": migration.revisions()[-1], "search_attributes": added}
+        document = {"applied": applied, "revision": revisions.known()[-1], "search_attributes": added}
         print_json(document)
         return
     notice(f"Applied {', '.join(applied)}." if applied else "The database is up to date.")

@@ -1,4 +1,4 @@
-"""What all commands share: options, settings, and the two streams. Data goes to stdout; everything else to stderr."""
+"""What all commands share: settings, records, and the two streams. Data goes to stdout; everything else to stderr."""
 
 import asyncio
 import getpass
@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -17,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.audience import Audience
 from console.documents import document
-from workers.composition import compose, database
+from workers.commands.options import options
+from workers.databases import database
 from workers.settings import Settings, load_settings
 
 Result = TypeVar("Result")
@@ -30,17 +29,6 @@ err = Console(stderr=True, highlight=False)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output: one document, or one a line.")]
 Limit = Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")]
 Home = Annotated[Path | None, typer.Option(help="Folder of all local state (WAYMARK_HOME).", metavar="DIR")]
-
-
-@dataclass
-class Options:
-    """The options before the command's name."""
-
-    debug: bool = False
-    home: Path | None = None
-
-
-options = Options()
 
 
 def settings(**given: Any) -> Settings:
@@ -58,17 +46,6 @@ async def records(of: Settings | None = None) -> AsyncIterator[AsyncEngine]:
     """The database, for commands that need nothing else; the embedded one is started for as long as it is needed."""
     async with database(of or settings()) as engine:
         yield engine
-
-
-@asynccontextmanager
-async def audience(*, lazy: bool = False) -> AsyncIterator[tuple[AsyncEngine, Audience]]:
-    """The database and Temporal, for commands that make journeys go on.
-
-    Raises TemporalAwayError where no server is named, and where none answers: not to a `lazy` command, whose work is
-    kept in the records until the sweep carries it to Temporal. `compose` does the same with `lazy`.
-    """
-    async with compose(settings(), channels={}, lazy=lazy) as parts:
-        yield parts.engine, parts.audience
 
 
 def print_json(value: object) -> None:

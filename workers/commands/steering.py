@@ -1,21 +1,28 @@
-"""`runs skip|move|exit|retry`: telling one run what to do."""
+"""`runs resolve|skip|move|exit|retry`: telling one run what to do."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
+from activities.settling import Verdict, settle_by_hand
 from activities.steering import Kind, Steered, Steering
-from workers.commands.shared import AsJson, Clock, audience, notice, person, print_json, run, settings
+from journeys.errors import WaymarkError
+from workers.commands.going_on import audience
+from workers.commands.shared import AsJson, Clock, notice, person, print_json, run, settings
 from workers.commands.standing import Because, Number, plain_run, state_of
 
+app = typer.Typer()
 
+
+@app.command("skip")
 def skip(number: Number, because: Because = None, as_json: AsJson = False) -> None:
     """Skip the step at which a run stands: a message is not sent, a wait ends as if its time were over."""
     _order(number, "skip", {}, because, as_json)
 
 
+@app.command("move")
 def move(
     number: Number,
     to: Annotated[str, typer.Option("--to", help="A step of the version the run is on.", metavar="STEP")],
@@ -26,6 +33,7 @@ def move(
     _order(number, "move", {"to": to}, because, as_json)
 
 
+@app.command("exit")
 def exit_(
     number: Number,
     outcome: Annotated[str | None, typer.Option(help="What to call this end. Default: removed.")] = None,
@@ -36,9 +44,34 @@ def exit_(
     _order(number, "exit", {"outcome": outcome or "removed"}, because, as_json)
 
 
+@app.command("retry")
 def retry(number: Number, because: Because = None, as_json: AsJson = False) -> None:
     """Try a message again now that was put off."""
     _order(number, "retry", {}, because, as_json)
+
+
+@app.command("resolve")
+def resolve(
+    number: Number,
+    as_: Annotated[
+        str, typer.Option("--as", help="sent: it went, go on. resend: send it again.", metavar="sent|resend")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Settle a message that may or may not have gone, after looking into the recipient's or the provider's records."""
+    if as_ not in ("sent", "resend"):
+        raise WaymarkError(f"--as {as_!r} is not known.", hint="One of sent, resend.")
+
+    async def settle() -> list[str]:
+        async with audience() as (engine, people):
+            verdict = cast("Verdict", as_)
+            return await settle_by_hand(engine, people.router, number, verdict, now=datetime.now(UTC))
+
+    settled = run(settle())
+    if as_json:
+        print_json({"run": number, "as": as_, "messages": settled})
+    else:
+        notice(f"Run {number}: {', '.join(settled)} settled as {as_}; it goes on now.")
 
 
 def _order(number: int, kind: Kind, args: Mapping[str, Any], because: str | None, as_json: bool) -> None:

@@ -2,50 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, cast, get_args
 
 import typer
 from rich.markup import escape
 
-from activities.sales.desk import Desk, read_amount
-from activities.sales.salesmail import money
 from journeys.errors import WaymarkError
-from journeys.fields import read_datetime
-from journeys.sales import Outcome
-from journeys.timing import Duration, add, at_wall_time, parse_time_of_day
 from records.sales import assignments, notices, tasks
 from records.sales.assignments import Step
 from records.sales.notices import Notice
 from records.sales.tasks import Status, Task
-from workers.commands.shared import (
-    AsJson,
-    Clock,
-    Limit,
-    notice,
-    out,
-    person,
-    print_json,
-    print_lines,
-    records,
-    run,
-    settings,
-    table,
-)
-from workers.composition import compose
+from workers.commands.amounts import money
+from workers.commands.shared import AsJson, Clock, Limit, out, print_json, print_lines, records, run, settings, table
 
-app = typer.Typer(help="What sales has to do.", no_args_is_help=True)
+app = typer.Typer()
 Number = Annotated[int, typer.Argument(help="The task's number.", metavar="TASK")]
-Rep = Annotated[str | None, typer.Option("--rep", help="Who works on it. Default: you.", metavar="NAME")]
-
-
-@asynccontextmanager
-async def _desk() -> AsyncIterator[Desk]:
-    """Where reps work. What Temporal cannot be told now, because it is away or not named, it finds out later."""
-    async with compose(settings(), channels={}, lazy=True) as parts:
-        yield parts.desk
 
 
 @app.command("list")
@@ -58,7 +30,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List tasks in the order to work on them: the most urgent first."""
-    wanted = cast("Status | None", _one_of("status", status, get_args(Status)))
+    wanted = cast("Status | None", one_of("status", status, get_args(Status)))
 
     async def load() -> list[Task]:
         async with records() as engine, engine.connect() as db:
@@ -99,7 +71,7 @@ def show(task: Number, as_json: AsJson = False) -> None:
         ("queue", f"{one.queue}, priority {one.priority}"), ("status", one.outcome or one.status),
         ("who", one.claimed_by or one.assigned_to or "nobody"), ("due", clock(one.due_at)),
         ("snoozed", clock(one.snoozed_until) if one.snoozed_until else None),
-        ("deal", _deal(one)), ("reason", one.reason), ("note", one.note),
+        ("deal", deal(one)), ("reason", one.reason), ("note", one.note),
     ]  # fmt: skip
     out.print(f"Task {one.id}: {one.title}", markup=False, style="bold", soft_wrap=True)
     for name, value in facts:
@@ -114,112 +86,8 @@ def show(task: Number, as_json: AsJson = False) -> None:
         out.print(f"  {clock(mail.settled_at or mail.due_at)}  mail, {said}", markup=False, soft_wrap=True)
 
 
-@app.command("claim")
-def claim(task: Number, rep: Rep = None, as_json: AsJson = False) -> None:
-    """Take a task; of two who try at once, one gets it."""
-
-    async def take() -> Task:
-        async with _desk() as desk:
-            return await desk.claim(task, rep or person(), datetime.now(UTC))
-
-    taken = run(take())
-    if as_json:
-        print_json(taken)
-        return
-    notice(f"Task {taken.id} is yours, {taken.claimed_by}: {taken.title}")
-    notice(f"  why: {taken.because or '—'}\n  who: `waymark customers show {taken.customer_id}`")
-
-
-@app.command("snooze")
-def snooze(
-    task: Number,
-    until: Annotated[
-        str, typer.Option(help='A day, a moment, or a span from now: 2026-12-01, "2026-12-01T09:00Z", 2d.')
-    ],
-    rep: Rep = None,
-    as_json: AsJson = False,
-) -> None:
-    """Let a task rest; its reminder, its due time and all that follows move by as much."""
-    moment = _until(until, datetime.now(UTC))
-
-    async def rest() -> Task:
-        async with _desk() as desk:
-            return await desk.snooze(task, rep or person(), moment, datetime.now(UTC))
-
-    clock = Clock(settings())
-    _told(
-        rested := run(rest()), as_json, f"rests until {clock(rested.snoozed_until)}, and is due {clock(rested.due_at)}"
-    )
-
-
-@app.command("reassign")
-def reassign(
-    task: Number,
-    to: Annotated[str, typer.Option("--to", help="Who gets it.", metavar="NAME")],
-    because: Annotated[str | None, typer.Option(help="Why.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Give a task to somebody else, who has yet to claim it."""
-
-    async def give() -> Task:
-        async with _desk() as desk:
-            return await desk.reassign(task, to, because, datetime.now(UTC))
-
-    _told(run(give()), as_json, f"is {to}'s now")
-
-
-@app.command("update")
-def update(
-    task: Number,
-    stage: Annotated[str | None, typer.Option(help="Stage of the pipeline.")] = None,
-    amount: Annotated[str | None, typer.Option(help="What the deal is worth.")] = None,
-    close: Annotated[str | None, typer.Option(help="When it is expected to close.", metavar="DAY")] = None,
-    rep: Rep = None,
-    as_json: AsJson = False,
-) -> None:
-    """Work on the deal: its stage in the pipeline, its amount, its expected close."""
-
-    async def write() -> Task:
-        async with _desk() as desk:
-            given = {"stage": stage, "amount": amount, "close": close}
-            return await desk.update(task, rep or person(), given, datetime.now(UTC))
-
-    written = run(write())
-    _told(written, as_json, f"stands at {_deal(written)}")
-
-
-@app.command("done")
-def done(
-    task: Number,
-    outcome: Annotated[str, typer.Option(help="won, lost, nurture or bad_lead.")],
-    reason: Annotated[str | None, typer.Option(help="Why; lost and bad_lead need one.")] = None,
-    amount: Annotated[str | None, typer.Option(help="What was won.")] = None,
-    note: Annotated[str | None, typer.Option(help="What the next person should know.")] = None,
-    rep: Rep = None,
-    as_json: AsJson = False,
-) -> None:
-    """Finish a task with its outcome; the customer's journey goes on accordingly."""
-    wanted = cast("Outcome", _one_of("outcome", outcome, get_args(Outcome)))
-    worth = read_amount(amount) if amount is not None else None
-
-    async def finish() -> Task:
-        async with _desk() as desk:
-            return await desk.finish(
-                task, rep or person(), wanted, now=datetime.now(UTC), reason=reason, amount=worth, note=note
-            )
-
-    finished = run(finish())
-    _told(finished, as_json, f"is done: {finished.outcome}")
-
-
-def _told(task: Task, as_json: bool, what: str) -> None:
-    if as_json:
-        print_json(task)
-    else:
-        notice(f"Task {task.id} {what}.")
-
-
-def _deal(task: Task) -> str:
+def deal(task: Task) -> str:
+    """Where a deal stands: its stage, amount and expected close, as far as they are known."""
     parts = [
         task.pipeline, money(task.amount) if task.amount is not None else None,
         f"expected to close {task.expected_close}" if task.expected_close else None,
@@ -227,22 +95,8 @@ def _deal(task: Task) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _until(text: str, now: datetime) -> datetime:
-    """A moment, the morning of a day, or a span from now, in the workspace's time zone."""
-    zone = Clock(settings()).zone
-    try:
-        if text[:1].isdigit() and "-" not in text:
-            return add(now, Duration.parse(text), zone)
-        if len(text) == 10:
-            return at_wall_time(datetime.fromisoformat(text).date(), parse_time_of_day("09:00"), zone)
-        return read_datetime(text)
-    except (ValueError, OverflowError) as error:
-        raise WaymarkError(
-            f"--until: {error}", hint="Write a day, a moment with its zone, or a span such as 2d."
-        ) from None
-
-
-def _one_of(what: str, given: str | None, allowed: tuple[str, ...]) -> str | None:
+def one_of(what: str, given: str | None, allowed: tuple[str, ...]) -> str | None:
+    """What was given, if it is one of these. Raises WaymarkError."""
     if given is not None and given not in allowed:
         raise WaymarkError(f"{what} {given!r} is not known.", hint=f"One of {', '.join(allowed)}.")
     return given

@@ -26,12 +26,15 @@ from records.audience.lifecycle import Moved
 from records.audience.values import Rfm
 from workers.commands.shared import AsJson, Clock, Limit, notice, out, print_json, records, run, settings, table
 
+app = typer.Typer()
+
 SHADES = (" ", "░", "▒", "▓", "█")
 BAR = 40
 """Characters of the longest bar."""
 FIELDS = ("customer", "recency_days", "frequency", "monetary", "r", "f", "m")
 
 
+@app.command("rfm")
 def rfm(
     as_of: Annotated[
         str | None,
@@ -74,6 +77,7 @@ def rfm(
         picture.show(name, clock(before))
 
 
+@app.command("lifecycle")
 def lifecycle_(
     days: Annotated[int, typer.Option(min=1, max=3660, help="Moves of the last so many days.", metavar="N")] = 30,
     refresh: Annotated[

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from journeys.errors import WaymarkError
-from workers.child import leave
+from workers.leaving import leave
 
 VERSION: Final = "v1.9.1"
 """The release of the Temporal CLI to fetch: the first whose server (1.32.0) can skip time."""
