@@ -49,9 +49,9 @@ class Scoring:
         self._calendar = calendar
         self._read: tuple[str, Rules] | None = None
 
-    async def evaluate_for(self, customer_ids: Sequence[int], now: datetime) -> None:
+    async def evaluate_for(self, customer_ids: Sequence[int], now: datetime, *, hand_over: bool = True) -> None:
         """Work out the scores of these customers, after something happened to them. Who crosses the threshold of the
-        handoff goes to sales."""
+        handoff goes to sales, unless it is history that was told."""
         caused: list[StoredEvent] = []
         async with self._database.begin() as db:
             found = await self._in_force(db)
@@ -59,6 +59,8 @@ class Scoring:
                 return
             await scoring.lock(db, customer_ids)
             for one in await scoring.apply(db, found.rules, customer_ids, now):
+                if not hand_over:
+                    continue
                 caused += await self._handoff.consider(db, one.customer_id, one.change, "what they did", now)
         await self._router.route_page(caused, now)
 

@@ -3,7 +3,7 @@ segments; in this order, as each may ask for those before it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from activities.membership import Membership
@@ -30,3 +30,9 @@ class Upkeep:
         who could have changed is known to them."""
         await self._valuing.evaluate_for(customer_ids, now)
         await self._scoring.evaluate_for(customer_ids, now)
+
+    async def history(self, customer_ids: Collection[int], now: datetime) -> None:
+        """`figures`, of what is long past: no journey hears who came to another stage, and nobody goes to sales."""
+        ids = sorted(customer_ids)
+        await self._valuing.evaluate_for(ids, now, heard=False)
+        await self._scoring.evaluate_for(ids, now, hand_over=False)

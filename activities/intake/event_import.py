@@ -46,9 +46,10 @@ class EventImport:
         rejects: Path | None = None,
         options: Mapping[str, Any] | None = None,
         afterwards: Callable[[Collection[int], datetime], Awaitable[object]] | None = None,
+        in_the_end: Callable[[int, datetime], Awaitable[object]] | None = None,
     ) -> None:
         """`options` tell imports of the same file apart that read it differently. `afterwards` hears of the customers
-        of each batch, once it is stored."""
+        of each batch, once it is stored; `in_the_end` of how many they were, once all are."""
         self._ingesting = ingesting
         self._database = ingesting.database
         self._file = file
@@ -58,6 +59,7 @@ class EventImport:
         self._rejects = rejects
         self._options = {"unknown": unknown, "history": history, **(options or {})}
         self._afterwards = afterwards
+        self._in_the_end = in_the_end
         self.report = EventReport()
 
     async def run(self, now: datetime, tell: Tell = lambda progress: None) -> EventReport:
@@ -75,14 +77,20 @@ class EventImport:
                 await incoming.begin_to_count(db)
             self._resume(job)
             tell(Progress("stored", self.report.rows, max(self.report.rows, lines - 1)))
+            touched = 0
             async for batch in self._batches(db):
-                touched = await patiently(partial(self._store, db, job, batch, now))
+                customers = await patiently(partial(self._store, db, job, batch, now))
+                touched += len(customers)
                 if self._afterwards is not None:
-                    await self._afterwards(touched, now)
+                    await self._afterwards(customers, now)
                 tell(Progress("stored", self.report.rows, max(self.report.rows, lines - 1)))
             async with db.begin():
                 await imports.reach(db, job, self.report.rows, asdict(self.report))
                 await imports.finish(db, job, now)
+        if self._in_the_end is not None:
+            tell(Progress("working out what orders come to", 0, 1))
+            await self._in_the_end(touched, now)
+            tell(Progress("working out what orders come to", 1, 1))
         await self._route(now, tell)
         return self.report
 

@@ -37,10 +37,12 @@ async def evaluate(
     customer_ids: Sequence[int] | None = None,
     *,
     newcomers_from: str | None = None,
+    heard: bool = True,
 ) -> int:
     """Put everybody, or these, into the stage that holds at `now`; returns how many moved.
 
     Who was in no stage yet comes into theirs silently, unless `newcomers_from` names the stage that they came from.
+    Unless the moves are to be `heard`, they stand on the timeline and no journey is told.
     """
     ids = literal(list(customer_ids or ()), ARRAY(BigInteger))
     mine = customers.c.id == func.any(ids) if customer_ids is not None else true()
@@ -76,8 +78,9 @@ async def evaluate(
     moment = literal(now, events.c.occurred_at.type)
     said = func.jsonb_build_object(literal("from"), moved.c.old, literal("to"), moved.c.new)
     told = insert_unless_there(events).from_select(
-        ["customer_id", "name", "occurred_at", "received_at", "key", "properties"],
-        select(moved.c.id, literal(CHANGED), moment, moment, key, func.jsonb_strip_nulls(said)),
+        ["customer_id", "name", "occurred_at", "received_at", "key", "properties", "routed_at"],
+        select(moved.c.id, literal(CHANGED), moment, moment, key, func.jsonb_strip_nulls(said),
+               null() if heard else moment),
     ).on_conflict_do_nothing(index_elements=["key"]).cte("told")  # fmt: skip
     counted = select(func.count()).select_from(moved).add_cte(noted, told)
     return int((await db.execute(counted)).scalar_one())

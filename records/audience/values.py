@@ -116,6 +116,11 @@ async def evaluated_at(db: AsyncConnection) -> datetime | None:
     return (await clocks.read(db, EVALUATED)).get("")
 
 
+async def holders(db: AsyncConnection) -> int:
+    """How many customers have figures: those who ordered."""
+    return int((await db.execute(select(func.count()).select_from(customer_values))).scalar_one())
+
+
 async def refresh(db: AsyncConnection, orders: Orders, now: datetime, zone: ZoneInfo) -> int:
     """Work out everybody's figures and the quintiles; returns how many customers' changed."""
     await roomy(db)

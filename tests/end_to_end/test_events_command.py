@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 import subprocess
 import sys
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from records.audience.values import Rfm
 from tests.end_to_end.conftest import PATIENCE, ROOT, clean_environment
+from tests.integration.test_values import Order, expected
 
 ORDERS = """Customer ID,Order Date,Total,Order No,Gift
 c1,2026-01-05 10:00,84.50,00123,true
@@ -28,10 +34,10 @@ class Terminal:
     def __init__(self, home: Path, database_url: str) -> None:
         self.home, self.environment = home, clean_environment(WAYMARK_DATABASE_URL=database_url)
 
-    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "workers", "--home", str(self.home), *arguments],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False,
+            cwd=ROOT, env=self.environment | environment, capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
 
     def report(self, *arguments: str) -> dict[str, Any]:
@@ -71,6 +77,44 @@ def test_a_history_of_orders_is_tried_imported_and_imported_again(waymark: Termi
     assert (created["stored"], created["duplicates"], created["created_customers"]) == (1, 2, 1)
     shown = waymark("customers", "show", "c2").stdout
     assert "order.placed" in shown
+
+
+def purchases() -> list[Order]:
+    """A history as shops have it: numbers for customers, days without times, the same line twice, gifts for nothing."""
+    chance = random.Random(7)
+    bought = [
+        (
+            f"{chance.randint(1, 70):05}",
+            datetime(1997, 1, 1, tzinfo=UTC) + timedelta(days=chance.randint(0, 400)),
+            chance.choice(["11.77", "0.10", "0.20", "0", "14.96"]),
+        )
+        for _ in range(300)
+    ]
+    return sorted([*bought, *bought[:20]])
+
+
+def test_what_a_history_of_orders_comes_to_is_there_when_it_is_imported(waymark: Terminal, tmp_path: Path) -> None:
+    orders = purchases()
+    people, history = tmp_path / "customers.csv", tmp_path / "history.csv"
+    people.write_text("customer_id\n" + "".join(f"{name}\n" for name in sorted({name for name, *_ in orders})))
+    history.write_text(
+        "customer,event,at,value\n"
+        + "".join(f"{name},order.placed,{at:%Y%m%d},{worth}\n" for name, at, worth in orders)
+    )
+    assert waymark("import", str(people)).returncode == 0
+    for stored in (320, 0):
+        assert waymark.report("events", "import", str(history), "--history")["stored"] == stored
+    for zone, day in (("UTC", date(1997, 9, 15)), ("America/New_York", date(1998, 2, 1))):
+        here = ZoneInfo(zone)
+        printed = waymark("report", "rfm", "--as-of", day.isoformat(), "--json", WAYMARK_WORKSPACE_TIME_ZONE=zone)
+        before = datetime.combine(day, time(), tzinfo=here)
+        assert [Rfm(**json.loads(line, parse_float=Decimal)) for line in printed.stdout.splitlines()] == expected(
+            orders, before, here
+        )
+    gone = waymark.report("segments", "preview", "--where", "{lifecycle: churned}")
+    best = waymark.report("segments", "preview", "--where", "{value: {m: {at_least: 5}}}")
+    bought = len({name for name, *_ in orders})
+    assert (gone["count"], best["count"]) == (bought, bought // 5)
 
 
 @pytest.mark.parametrize(

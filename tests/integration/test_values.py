@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from activities.valuing import Valuing
 from journeys.conditions import Condition
 from journeys.lifecycle import Lifecycle, Orders, load, parse
 from records import tables
@@ -255,6 +256,32 @@ async def test_a_move_is_an_event_and_stands_on_the_timeline_with_the_rule(
         assert [
             one.properties["to"] for one in await lifecycle.unrouted(db, limit=9, customer_ids=[five["at_risk"]])
         ] == ["churned"]
+
+
+async def test_a_move_that_history_tells_of_stands_on_the_timeline_and_no_journey_hears_of_it(
+    engine: AsyncEngine, five: dict[str, int]
+) -> None:
+    async with engine.begin() as db:
+        await lifecycle.evaluate(db, shipped(), NOW)
+        assert await lifecycle.evaluate(db, shipped(), NOW + 100 * DAY, heard=False) == 3
+        assert len(await told(db)) == 3
+        assert await lifecycle.unrouted(db, limit=9) == []
+        assert [one.kind for one in await timeline(db, five["mature"])][-1] == "stage"
+
+
+@pytest.mark.parametrize(
+    ("touched", "orders", "worked_out"), [(0, 0, False), (1, 0, True), (1, 100, False), (2, 100, True)]
+)
+async def test_a_file_that_may_have_moved_quintiles_has_everybody_worked_out(
+    engine: AsyncEngine, touched: int, orders: int, worked_out: bool
+) -> None:
+    valuing = Valuing(engine, None, shipped(), "UTC")
+    async with engine.begin() as db:
+        await placed(db, [(str(n), NOW - DAY, "5") for n in range(orders)])
+    await valuing.settle(0, NOW)
+    await valuing.settle(touched, NOW + DAY)
+    async with engine.connect() as db:
+        assert await values.evaluated_at(db) == (NOW + DAY if worked_out else NOW)
 
 
 async def test_a_first_order_moves_its_customer_out_of_the_first_stage(engine: AsyncEngine) -> None:

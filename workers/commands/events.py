@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
@@ -119,7 +120,9 @@ async def _import(
     async with compose(of, channels={}, lazy=True) as parts:
         work = EventImport(
             Ingesting(parts.engine, parts.audience.router, rules), file, unknown=unknown, history=history,
-            rejects=rejects, options=options, afterwards=parts.audience.look_after,
+            rejects=rejects, options=options,
+            afterwards=parts.upkeep.history if history else parts.audience.look_after,
+            in_the_end=partial(parts.valuing.settle, heard=not history),
         )  # fmt: skip
         with _progress(quiet=quiet) as tell:
             return await (work.rehearse if dry_run else work.run)(now, tell)

@@ -32,6 +32,7 @@ from workers.commands.shared import (
     settings,
     table,
 )
+from workers.commands.worth import valuing
 from workers.composition import compose
 
 app = typer.Typer()
@@ -102,6 +103,7 @@ def preview(
 
     async def look() -> Preview:
         async with records() as engine, engine.connect() as db:
+            await valuing(engine).settle(0, now)
             return await previews.preview(db, condition, now, segment=name, limit=limit)
 
     found = run(look())
@@ -138,6 +140,7 @@ def evaluate(
 
     async def work() -> tuple[list[Evaluated], bool]:
         async with compose(settings(), channels={}, lazy=True) as of:
+            await of.valuing.settle(0, datetime.now(UTC))
             done = await of.membership.evaluate(datetime.now(UTC), names or (), whole=full, told=told)
             async with of.engine.connect() as db:
                 return done, bool(await segments.unrouted(db, limit=1))

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.valuing import Valuing
 from journeys import lifecycle as rules_of_lifecycle
@@ -97,12 +98,10 @@ def lifecycle_(
 
     async def load() -> _Stages:
         async with records() as engine:
+            work = valuing(engine)
+            await (work.refresh_all(now) if refresh else work.settle(0, now))
             async with engine.connect() as db:
-                worked_out = await values.evaluated_at(db)
-            if refresh or worked_out is None:
-                await Valuing(engine, None, rules, settings().workspace_time_zone).refresh_all(now)
-                worked_out = now
-            async with engine.connect() as db:
+                worked_out = await values.evaluated_at(db) or now
                 moves = await lifecycle.moves(db, now - timedelta(days=days), now)
                 return _Stages(worked_out, await lifecycle.counts(db), moves)
 
@@ -113,6 +112,11 @@ def lifecycle_(
     _draw_stages(rules, found)
     _draw_moves(rules, found.moves, days)
     notice(f"Worked out at {Clock(settings())(found.worked_out)}; every night, and after each customer's events.")
+
+
+def valuing(engine: AsyncEngine) -> Valuing:
+    """What works out values and stages, for commands that tell no journey: the sweep does."""
+    return Valuing(engine, None, _rules(), settings().workspace_time_zone)
 
 
 @dataclass(frozen=True, slots=True)
