@@ -27,7 +27,7 @@ from journeys.errors import WaymarkError
 from journeys.fields import Fields
 from journeys.loading import LoadedJourney, load
 from journeys.nearest import unknown_word
-from journeys.program import Location
+from journeys.places import Location
 from journeys.sales import Sales
 from journeys.source import InvalidFile
 from journeys.steps import Send, Task, Webhook

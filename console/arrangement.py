@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from console.chart import END, START, arms
 from console.returning import Point, Rectangle, Returning
-from journeys.program import Location, Program
+from journeys.places import Location
+from journeys.program import Program
 from journeys.steps import AnyStep, Finish, Loop
 
 BOX = 216.0

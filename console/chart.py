@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from journeys.describing import describe_header, describe_option, describe_step, describe_way_in, facets_of, plain
-from journeys.program import Location, Node, Program
+from journeys.places import Location
+from journeys.program import Node, Program
 from journeys.saying import say
 from journeys.steps import (
     AnyStep,

@@ -8,7 +8,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from console.chart import END, START, arms, chart_of
-from journeys.program import Location, Program
+from journeys.places import Location
+from journeys.program import Program
 from journeys.steps import AnyStep
 from records.runs.moves import Traffic
 

@@ -21,7 +21,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from journeys.conditions import Condition, Day, MessageName, Model, Name, PositiveDuration, Slug, Text, read_scalar
 from journeys.loading import unknown_fields
 from journeys.nearest import unknown_word
-from journeys.program import Location
+from journeys.places import Location
 from journeys.segments import missing
 from journeys.source import InvalidFile, Problem, Source
 from journeys.spreading import fraction

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from journeys.conditions import Condition, InLifecycle, Model, Name, Slug, Text, leaves
 from journeys.fields import Fields
-from journeys.program import Location
+from journeys.places import Location
 from journeys.saying import say
 from journeys.segments import field_mistakes, missing
 from journeys.source import InvalidFile, Source

@@ -15,7 +15,8 @@ from journeys.conditions import STANDARD_FIELDS, FieldTest
 from journeys.definition import Journey
 from journeys.nearest import unknown_word
 from journeys.parts import parts
-from journeys.program import Location, Program, ProgramError
+from journeys.places import Location
+from journeys.program import Program, ProgramError
 from journeys.source import InvalidFile, Problem, Source
 from journeys.steps import CustomerDate, SetFields, WebhookCall
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from journeys.describing import arms_in_words, describe_step
-from journeys.program import Location, Node, Program
+from journeys.places import Location
+from journeys.program import Node, Program
 from journeys.steps import AnyStep, Branch, Wait, arms_of, kind_of
 
 Thing = TypeVar("Thing")

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from journeys.program import Location
+from journeys.places import Location
 
 
 def parts(value: Any, at: Location = ()) -> Iterator[tuple[BaseModel, Location]]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
-from journeys.program import Location
+Location = tuple[int | str, ...]
+"""Where something stands in a file: keys and list positions from the top."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from journeys.definition import Journey
 from journeys.nearest import unknown_word
+from journeys.places import Location
 from journeys.steps import (
     AnyStep,
     Branch,
@@ -30,10 +31,6 @@ from journeys.steps import (
     kind_of,
 )
 from journeys.timing import Duration
-
-Location = tuple[int | str, ...]
-"""Where something stands in the file: keys and list positions from the top."""
-
 
 MOST_STEPS = 400
 """A map with more steps is nothing that anybody can follow; it also bounds what one turn may do."""

@@ -16,7 +16,7 @@ from journeys import segments
 from journeys.conditions import Condition, Model, Slug, Text, Whole, Words, listed
 from journeys.loading import unknown_fields
 from journeys.nearest import unknown_word
-from journeys.program import Location
+from journeys.places import Location
 from journeys.source import InvalidFile, Problem, Source
 from journeys.team import Team
 from journeys.worktime import Span

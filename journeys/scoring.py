@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Field, PlainValidator, model_validator
 from journeys.conditions import Condition, Model, Name, Slug, Whole, With, leaves, read_duration
 from journeys.conditions import Score as ScoreCondition
 from journeys.fields import Fields
-from journeys.program import Location
+from journeys.places import Location
 from journeys.segments import field_mistakes, missing
 from journeys.source import InvalidFile, Problem, Source
 from journeys.timing import Duration

@@ -21,7 +21,7 @@ from journeys.conditions import Condition, InSegment, Model, Slug, Text, leaves
 from journeys.fields import Fields
 from journeys.loading import unknown_fields
 from journeys.nearest import unknown_word
-from journeys.program import Location
+from journeys.places import Location
 from journeys.source import InvalidFile, Problem, Source
 
 PARTS = ("enter", "exit", "steps")

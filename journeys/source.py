@@ -19,8 +19,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from journeys.errors import WaymarkError
-from journeys.places import find
-from journeys.program import Location
+from journeys.places import Location, find
 from journeys.wording import is_within, place_of, words_of
 
 LARGEST = 256 * 1024

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from journeys import conditions, steps
 from journeys.nearest import unknown_word
-from journeys.program import Location
+from journeys.places import Location
 
 WAYS_IN = ("on", "segment", "date", "schedule")
 

@@ -18,7 +18,7 @@ from journeys.definition import Entry
 from journeys.fields import Field
 from journeys.loading import LoadedJourney
 from journeys.nearest import unknown_word
-from journeys.program import Location
+from journeys.places import Location
 from journeys.segments import PARTS, missing
 from journeys.sending import SendingRules
 from journeys.source import Problem

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from journeys.conditions import FieldTest
 from journeys.fields import Field, Kind
 from journeys.parts import parts
-from journeys.program import Location
+from journeys.places import Location
 from journeys.steps import CustomerDate, SetFields
 
 Remark = tuple[Literal["error", "warning"], Location, str]

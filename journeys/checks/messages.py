@@ -7,7 +7,8 @@ from typing import Literal
 
 from journeys.conditions import Clicked, Happened, MessageName, Opened, PropertyTest, Touched
 from journeys.parts import parts
-from journeys.program import Location, Node, Program, ways_on
+from journeys.places import Location
+from journeys.program import Node, Program, ways_on
 from journeys.steps import Loop, Send, WaitFor
 
 Remark = tuple[Literal["error", "warning"], Location, str]

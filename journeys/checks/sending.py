@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from journeys.program import Location, Program
+from journeys.places import Location
+from journeys.program import Program
 from journeys.sending import SendingRules, Window, next_open
 from journeys.steps import Send
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from journeys.checks.logic import impossible, no_value
 from journeys.conditions import Condition, FieldIs, FieldTest, PropertyTest, TiedTest
 from journeys.definition import Entry
-from journeys.program import Location, Node, Program
+from journeys.places import Location
+from journeys.program import Node, Program
 from journeys.saying import say, say_test
 from journeys.steps import Branch, Loop, WaitFor
 
