@@ -145,6 +145,11 @@ class Team(Model):
         """The reps and the manager: whose day is told of, and who may work on tasks."""
         return (*self.reps, *((self.manager,) if self.manager is not None else ()))
 
+    def person(self, name: str) -> Person | None:
+        """The rep or the manager of this name, however its letters are written; None when there is none."""
+        said = name.strip().casefold()
+        return next((one for one in self.everybody if one.name.casefold() == said), None)
+
     def working_on(self, queue: str) -> tuple[Rep, ...]:
         """The reps who work on a queue."""
         return tuple(rep for rep in self.reps if not rep.queues or queue in rep.queues)

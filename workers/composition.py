@@ -38,6 +38,7 @@ from activities.programs import Programs
 from activities.rendering import Templates
 from activities.sales.desk import Desk
 from activities.sales.handoff import Handoff
+from activities.sales.office import Office
 from activities.sales.promises import Promises
 from activities.sales.salesmail import SalesMails
 from activities.sales.selling import Selling
@@ -178,7 +179,8 @@ async def compose(
         gates = Gates(rules if rules is not None else load_rules(settings.definitions))
         entrance = Entrance(programs, zone)
         router = Router(engine, client, programs, entrance, calendar)
-        promises = Promises(engine, client, router, team, calendar, zone)
+        office = Office(engine, team, calendar, zone)
+        promises = Promises(office, client, router)
         router.afterwards = promises.launch_for
         membership, herds = Membership(engine, router), Herds(engine, router, entrance)
         valuing = Valuing(engine, router, lifecycle.load(settings.definitions / "lifecycle.yaml", fields), zone)
@@ -223,13 +225,13 @@ async def compose(
             ]
         if (email := channels.get("email")) is not None:
             mails = SalesMails([templates.folder, shipped("templates")], workspace, settings.workspace_locale)
-            selling = Selling(engine, email, mails, team, calendar, zone)
+            selling = Selling(office, email, mails)
             activities[channel_queue("email")] += [selling.tell, selling.tell_day]
         yield Composition(
             settings, engine, client, maker, fields, templates, channels, audience, membership, upkeep,
             valuing, scoring, entering,
             Backfill(engine, herds, programs), sweeping, team, promises,
-            Desk(engine, router, promises, team, zone),
+            Desk(office, router, promises),
             studio,
             Proofs(engine, composer, admission, channels), activities,
         )  # fmt: skip

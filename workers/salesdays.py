@@ -16,7 +16,7 @@ from temporalio.client import (
     ScheduleState,
 )
 
-from activities.sales.selling import key_of, people
+from activities.sales.selling import key_of
 from journeys import crons
 from journeys.instruction import QUEUE
 from journeys.sales import Sales
@@ -47,7 +47,8 @@ class SalesDays:
 
         Done again, it changes nothing. A pause by an operator stays.
         """
-        wanted = {PREFIX + key_of(person): self._schedule(person, now) for person in people(self._sales)}
+        people = self._sales.everybody if self._sales is not None else ()
+        wanted = {PREFIX + key_of(person): self._schedule(person, now) for person in people}
         for name, schedule in wanted.items():
             await put(self._client, name, schedule)
         async for found in await self._client.list_schedules():

@@ -8,16 +8,16 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.audience import Router
+from activities.sales.office import Office
 from activities.sales.outcomes import affect
 from activities.sales.promises import Promises
 from journeys.errors import WaymarkError
 from journeys.nearest import unknown_word
-from journeys.sales import NOBODY, Outcome, Sales, rule_of
+from journeys.sales import Outcome, rule_of
 from journeys.timing import require_aware
-from journeys.zones import zone_of
 from records import events
 from records.sales import assignments, tasks
 from records.sales.tasks import OPEN, Task, TaskFinished
@@ -31,16 +31,14 @@ NEEDS_REASON = ("lost", "bad_lead")
 
 
 class Desk:
-    """Where reps work. `sales` may be None: then anybody may be a rep."""
+    """Where reps work. Where the file names none, anybody may be one."""
 
-    def __init__(
-        self, database: AsyncEngine, router: Router, promises: Promises, sales: Sales | None, default_zone: str
-    ) -> None:
-        self._database = database
+    def __init__(self, office: Office, router: Router, promises: Promises) -> None:
+        self._office = office
+        self._database = office.database
         self._router = router
         self._promises = promises
-        self._sales = sales
-        self._default_zone = default_zone
+        self._sales = office.sales
 
     async def claim(self, task_id: int, rep: str, now: datetime) -> Task:
         """Give the task to `rep`, who becomes the owner of a customer without one. Raises as `tasks.claim`,
@@ -105,9 +103,8 @@ class Desk:
             if task.due_at is not None:
                 values["due_at"] = until + max(task.due_at - now, timedelta())
                 rule = rule_of(self._sales, task.rule)
-                if rule is not None and rule.expire_after is not None and self._sales is not None:
-                    week = self._sales.week(self._sales.rep(task.claimed_by or task.assigned_to), self._default_zone)
-                    values["expires_at"] = week.after(values["due_at"], rule.expire_after)
+                if rule is not None and rule.expire_after is not None:
+                    values["expires_at"] = self._office.week_of(task).after(values["due_at"], rule.expire_after)
             task = await tasks.change(db, task_id, **values)
             because = f"until {until:%Y-%m-%d %H:%M} UTC"
             await assignments.note(db, task_id, "snoozed", rep=rep, because=because, at=now)
@@ -141,7 +138,7 @@ class Desk:
         if given.get("amount") is not None:
             values["amount"] = read_amount(given["amount"])
         if given.get("close") is not None:
-            today = now.astimezone(zone_of(None, None, self._default_zone)).date()
+            today = self._office.week(self._office.team.rep(rep)).today(now)
             values["expected_close"] = read_close(given["close"], today)
         if not values:
             raise WaymarkError("Nothing is given to update.", hint="Give a stage, an amount, or the day of the close.")
@@ -192,15 +189,14 @@ class Desk:
         """The rep, or the manager, of this name as the file writes it; anybody where it names no reps."""
         if self._sales is None or not self._sales.reps:
             return name
-        people = [*self._sales.reps, *([self._sales.manager] if self._sales.manager is not None else [])]
-        found = next((one.name for one in people if one.name.casefold() == name.strip().casefold()), None)
+        found = self._sales.person(name)
         if found is None:
             names = [one.name for one in self._sales.reps]
             raise WaymarkError(unknown_word(name, names, "is no rep"), hint="Say who with --rep NAME.")
-        return found
+        return found.name
 
     def _stage(self, stage: str) -> str:
-        known = [one.stage for one in (self._sales or NOBODY).pipeline]
+        known = [one.stage for one in self._office.team.pipeline]
         if stage not in known:
             raise WaymarkError(
                 unknown_word(stage, known, "is no stage of the pipeline"),

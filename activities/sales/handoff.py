@@ -3,6 +3,7 @@ whatever a map asks people to do."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -113,6 +114,8 @@ class Handoff:
         now: datetime,
     ) -> list[StoredEvent]:
         lead = await Lead.read(db, customer_id, self._fields)
+        crossing = {"score": change.after, "threshold": rule.threshold, "because": because}
+        lead = replace(lead, details=lead.details | {"reached": crossing})
         reached = f"score {change.after} reached {rule.threshold}: {because}"
         wanted = Wanted(rule.queue, rule.title, reached, rule.priority, rule.due)
         task = await make(db, sales, rule, lead, wanted, now, self._default_zone)

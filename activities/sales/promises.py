@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -18,10 +18,10 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.audience import Router, away
-from activities.calendar import Calendar
 from activities.discretion import discreet
 from activities.sales import assigning
 from activities.sales.agenda import Item, agenda
+from activities.sales.office import Office
 from activities.sales.outcomes import affect
 from journeys import attributes
 from journeys.instruction import QUEUE
@@ -45,17 +45,16 @@ LOOK_FOR_SOMEBODY = timedelta(hours=4)
 
 
 class Promises:
-    """Looks after tasks. `sales` may be None: then tasks that a rule once made only wait for their end."""
+    """Looks after tasks. Without rules, those that one once kept only wait for their end."""
 
-    def __init__(
-        self, database: AsyncEngine, client: Client, router: Router, sales: Sales | None, calendar: Calendar, zone: str
-    ) -> None:
-        self._database = database
+    def __init__(self, office: Office, client: Client, router: Router) -> None:
+        self._office = office
+        self._database = office.database
         self._client = client
         self._router = router
-        self._sales = sales
-        self._calendar = calendar
-        self._zone = zone
+        self._sales = office.sales
+        self._calendar = office.calendar
+        self._zone = office.zone
 
     @activity.defn(name="keep_task")
     async def keep(self, look: Look) -> Outlook:
@@ -131,7 +130,7 @@ class Promises:
         while task.status in OPEN and rule is not None and self._sales is not None:
             if task.status == "open" and task.assigned_to is None:
                 task = await self._find_somebody(db, self._sales, rule, task, now)
-            week = self._sales.week(self._sales.rep(task.claimed_by or task.assigned_to), self._zone)
+            week = self._office.week_of(task)
             items = agenda(task, rule, week, others=await self._others(db, self._sales, task, now))
             if not items or items[0].at > now:
                 return await self._outlook(db, task, items[0] if items else None, now)

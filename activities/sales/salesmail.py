@@ -1,77 +1,101 @@
-"""The mails to those who sell: from templates in `templates/sales/`, in plain text and HTML."""
+"""The mails to those who sell: from templates in `templates/sales/`, in plain text and HTML, in their language."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import FileSystemLoader, TemplateNotFound
 
 from activities.channels.channel import Message
 from activities.composing import Workspace
 from activities.inspection import EMAIL_FILES
-from activities.rendering import FAULTS
-from activities.sales.salesday import Day
+from activities.rendering import FAULTS, tidy
+from activities.sales.briefing import Briefing
+from activities.sales.salesday import Day, RepDay
 from activities.sandbox import Sandbox
 from journeys.errors import WaymarkError
 from journeys.worktime import WorkWeek
 from records.sales.days import Line
 from records.sales.notices import Notice
+from records.sales.pipeline import Month, StageSum
 from records.sales.tasks import Task
+
+if TYPE_CHECKING:
+    from activities.sales.words import Words
+
+MOST = 6
+"""Reasons of a score that are told."""
+_FIGURES = ("new", "claimed", "done", "won", "open", "overdue")
 
 
 class SalesMails:
     """Fills in the mails; `folders` are looked through in turn, so that what is shipped stands in for what is not
-    there."""
+    there. `language` is that of whoever has none."""
 
-    def __init__(self, folders: Sequence[Path], workspace: Workspace, locale: str) -> None:
+    def __init__(self, folders: Sequence[Path], workspace: Workspace, language: str) -> None:
         self._sandbox = Sandbox(FileSystemLoader([str(folder) for folder in folders]))
+        # How languages write days takes a tenth of a second to read: commands that send nothing need not wait for it.
+        from activities.sales.words import Library
+
+        self._library = Library(folders, language)
         self._workspace = workspace
-        self._locale = locale
 
-    def of_task(self, notice: Notice, task: Task, week: WorkWeek, now: datetime) -> Message:
-        """The mail about one task. Raises WaymarkError where its template cannot be filled in."""
+    def of_task(
+        self, notice: Notice, known: Briefing, language: str | None, week: WorkWeek, now: datetime
+    ) -> Message:  # fmt: skip
+        """The mail about one task, by the clock of whoever gets it. Raises WaymarkError where it cannot be written."""
+        say, task = self._library.words(language), known.task
         shown = {
-            "id": task.id, "title": task.title, "customer": task.customer, "queue": task.queue,
-            "customer_id": task.customer_id, "because": task.because or "",
-            "due": _moment(task.due_at, week), "score": task.details.get("score"),
-            "rep": task.claimed_by or task.assigned_to, "status": task.status,
+            "id": task.id, "title": task.title, "status": "claimed" if task.claimed_by else "open",
+            "rep": task.claimed_by or task.assigned_to, "queue": task.queue, "priority": task.priority,
+            "customer": task.customer, "score": known.score, "because": _why(known, say),
+            "due": say.moment(task.due_at, week) if task.due_at is not None else say("never"),
+            "facts": _facts(known, say), "commands": _commands(notice, task, say),
+            "points": [
+                {"points": f"{one.points:+}", "because": one.because,
+                 "day": say.short_day(week.today(one.at)) if one.at is not None else ""}
+                for one in known.points[:MOST]
+            ],
         }  # fmt: skip
-        return self._message(notice, {"task": shown, "name": notice.recipient}, now)
+        return self._message(notice, notice.kind, {"task": shown, "kind": notice.kind}, say, now)
 
-    def of_day(self, notice: Notice, day: Day, week: WorkWeek, now: datetime) -> Message:
-        """The mail about a day. Raises WaymarkError where its template cannot be filled in."""
+    def of_day(self, notice: Notice, day: Day, language: str | None, week: WorkWeek, now: datetime) -> Message:
+        """The mail about a day. Raises WaymarkError where it cannot be written."""
+        say = self._library.words(language)
 
-        def rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
-            return [_row(line, week) for line in lines]
+        def rows(lines: Sequence[Line], reasons: Mapping[int, str | None] | None = None) -> list[dict[str, Any]]:
+            return [_row(line, (reasons or {}).get(line.id), say, week) for line in lines]
 
         shown: dict[str, Any] = {
-            "date": f"{day.day:%A, %d %B %Y}", "next_day": f"{day.next_day:%A}",
+            "date": say.day(day.day), "next_day": say.weekday(day.next_day),
             **{name: rows(getattr(day, name)) for name in ("new", "claimed", "done", "overdue", "due_next")},
-            "pipeline": [_figures(asdict(one)) for one in day.pipeline],
+            "pipeline": [_sum(one.stage.replace("_", " "), one, say) for one in day.pipeline],
         }  # fmt: skip
         if (whole := day.whole) is not None:
-            shown["reps"] = [_figures(asdict(one)) for one in whole.reps]
-            shown["unassigned"] = [row | {"because": whole.reasons.get(row["id"])} for row in rows(whole.unassigned)]
-            shown["escalated"], shown["expired"] = rows(whole.escalated), rows(whole.expired)
-            shown["forecast"] = [_figures(asdict(one)) for one in whole.forecast]
+            shown |= {
+                "heads": [say("rep"), *(say(f"head_{name}") for name in _FIGURES)],
+                "reps": [_figures(one, say) for one in whole.reps],
+                "unassigned": rows(whole.unassigned, whole.reasons),
+                "escalated": rows(whole.escalated), "expired": rows(whole.expired),
+                "forecast": [
+                    _sum(say.month(one.month) if one.month else say("no_month"), one, say) for one in whole.forecast
+                ],
+            }  # fmt: skip
         template = "day" if day.whole is None else "manager_day"
-        return self._message(notice, {"day": shown, "name": notice.recipient}, now, template)
+        return self._message(notice, template, {"day": shown}, say, now)
 
     def _message(
-        self, notice: Notice, context: Mapping[str, Any], now: datetime, template: str | None = None
-    ) -> Message:
-        folder = f"sales/{template or notice.kind}"
-        known = {**context, "workspace": self._workspace}
-        subject, html, text = (self._fill(f"{folder}/{file}", known) for file in EMAIL_FILES)
+        self, notice: Notice, template: str, context: Mapping[str, Any], say: Words, now: datetime
+    ) -> Message:  # fmt: skip
+        known = {**context, "name": notice.recipient, "say": say, "workspace": self._workspace}
+        subject, html, text = (self._fill(f"sales/{template}/{file}", known) for file in EMAIL_FILES)
         return Message(
-            f"sales/{notice.key}", notice.address, " ".join(subject.split()), text.strip() + "\n", html, self._locale,
-            now, name=notice.recipient,
+            f"sales/{notice.key}", notice.address, " ".join(subject.split()), tidy(text), html, say.language, now,
+            name=notice.recipient,
         )  # fmt: skip
 
     def _fill(self, file: str, context: Mapping[str, Any]) -> str:
@@ -83,26 +107,62 @@ class SalesMails:
             raise WaymarkError(f"templates/{file}: {str(error) or type(error).__name__}") from error
 
 
-def _row(line: Line, week: WorkWeek) -> dict[str, Any]:
-    return {
-        "id": line.id, "title": line.title, "customer": line.customer, "queue": line.queue, "rep": line.rep,
-        "due": _moment(line.due_at, week), "outcome": (line.outcome or "").replace("_", " "),
-        "reason": line.reason or "", "because": "", "amount": money(line.amount) if line.amount is not None else "",
-    }  # fmt: skip
+def _why(known: Briefing, say: Words) -> str:
+    """Why the task was made: by the score, with what lifted it there where that was one thing, or as the map says."""
+    reached = known.task.details.get("reached")
+    if not isinstance(reached, dict):
+        return known.task.because or ""
+    one = reached.get("because")
+    if any(given.because == one for given in known.points):
+        return say("reached", threshold=reached.get("threshold"), because=one)
+    return say("reached_alone", threshold=reached.get("threshold"))
 
 
-def _figures(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: money(value) if isinstance(value, Decimal) else value for name, value in values.items()}
+def _facts(known: Briefing, say: Words) -> list[tuple[str, str | None]]:
+    """Who it is, and how they are reached; those without a value are left out."""
+    customer, task = known.customer, known.task
+    worth = say.amount(task.amount) if task.amount is not None else None
+    closes = say.day(task.expected_close) if task.expected_close is not None else None
+    deal = [part for part in ((task.pipeline or "").replace("_", " "), worth, closes) if part]
+    company = customer.properties.get("company")
+    return [
+        (say("who"), task.customer), (say("company"), str(company) if company else None),
+        (say("phone"), customer.phone), (say("email"), customer.email), (say("country"), customer.country),
+        (say("stage"), customer.stage.replace("_", " ")), (say("deal"), say("list").join(deal)),
+    ]  # fmt: skip
 
 
-def _moment(moment: datetime | None, week: WorkWeek) -> str:
-    if moment is None:
-        return "at no time"
-    local = moment.astimezone(week.zone)
-    zone = week.zone.key if isinstance(week.zone, ZoneInfo) else f"{local:%Z}"
-    return f"{local:%A, %d %B %Y at %H:%M} ({zone})"
+def _commands(notice: Notice, task: Task, say: Words) -> list[tuple[str, str]]:
+    """How to answer, for whoever gets the mail."""
+    look = [
+        ("show", f"waymark tasks show {task.id}"), ("history", f"waymark customers show {task.customer_id}"),
+    ]  # fmt: skip
+    if notice.kind == "escalation":
+        found = [("reassign", f"waymark tasks reassign {task.id} --to NAME"), *look]
+    else:
+        me = f"--rep {shlex.quote(notice.recipient)}"
+        claim = [("claim", f"waymark tasks claim {task.id} {me}")] if task.claimed_by is None else []
+        found = [
+            *claim, *look, ("snooze", f"waymark tasks snooze {task.id} {me} --until 2d"),
+            ("done", f"waymark tasks done {task.id} {me} --outcome won"),
+        ]  # fmt: skip
+    return [(say(f"command_{what}"), command) for what, command in found]
 
 
-def money(amount: Decimal) -> str:
-    """An amount as people read it."""
-    return f"{amount:,.0f}" if amount == amount.to_integral_value() else f"{amount:,.2f}"
+def _row(line: Line, because: str | None, say: Words, week: WorkWeek) -> dict[str, Any]:
+    due = say.moment(line.due_at, week) if line.due_at is not None else say("never")
+    said = [
+        line.customer, line.rep, say(f"outcome_{line.outcome}") if line.outcome else say("row_due", due=due),
+        say.amount(line.amount) if line.amount is not None else None, line.reason, because,
+    ]  # fmt: skip
+    return {"id": line.id, "title": line.title, "rep": line.rep, "said": [part for part in said if part]}
+
+
+def _figures(one: RepDay, say: Words) -> list[str]:
+    won = say.amount(one.won_amount) if one.won_amount else str(one.won)
+    return [one.rep, *(won if name == "won" else str(getattr(one, name)) for name in _FIGURES)]
+
+
+def _sum(name: str, one: Month | StageSum, say: Words) -> dict[str, Any]:
+    said = say("sums", amount=say.amount(one.amount), weighted=say.amount(one.weighted))
+    return {"name": name, "count": one.count, "said": said}

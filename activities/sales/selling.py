@@ -6,21 +6,20 @@ import hashlib
 import logging
 from datetime import datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.calendar import Calendar
 from activities.channels.channel import Channel, Message, Refused, TryLater, Unknown
 from activities.delivery import PATIENCE, next_try
 from activities.discretion import discreet
+from activities.sales.briefing import brief
+from activities.sales.office import Office
 from activities.sales.salesday import read_day
 from activities.sales.salesmail import SalesMails
 from journeys.errors import WaymarkError
-from journeys.sales import NOBODY, Sales
 from journeys.salestask import Look, Workday
 from journeys.team import Person, Rep
-from records.sales import notices, tasks
+from records.sales import notices
 from records.sales.notices import Notice
 from records.sales.tasks import UnknownTask
 
@@ -31,41 +30,31 @@ CUT_OFF = "a crash came between the claim and the record"
 class Selling:
     """The activities `tell_sales` and `tell_day`."""
 
-    def __init__(
-        self,
-        database: AsyncEngine,
-        email: Channel,
-        mails: SalesMails,
-        sales: Sales | None,
-        calendar: Calendar,
-        zone: str,
-    ) -> None:
-        self._database = database
+    def __init__(self, office: Office, email: Channel, mails: SalesMails) -> None:
+        self._office = office
+        self._database = office.database
         self._email = email
         self._mails = mails
-        self._sales = sales
-        self._calendar = calendar
-        self._zone = zone
 
     @activity.defn(name="tell_sales")
     async def tell(self, look: Look) -> None:
         """Send the mails about a task that are due. What cannot go now is put off: `SalesTask` comes again."""
-        now = self._calendar.from_server(look.now)
+        now = self._office.calendar.from_server(look.now)
         with discreet("tell_sales"):
             async with self._database.connect() as db:
                 try:
-                    task = await tasks.get(db, look.task)
+                    known = await brief(db, look.task, now)
                 except UnknownTask:
                     return
                 waiting = await notices.for_task(db, look.task)
-            person = self._person(task.claimed_by or task.assigned_to)
-            week = (self._sales or NOBODY).week(person, self._zone)
             for notice in waiting:
                 if notice.status == "claimed":
                     await self._settle(notice, "uncertain", now, CUT_OFF)
                 elif notice.status == "pending" and notice.due_at <= now:
+                    reader = next((one for one in self._office.team.everybody if one.name == notice.recipient), None)
+                    language, week = self._office.language(reader), self._office.week(reader)
                     try:
-                        message = self._mails.of_task(notice, task, week, now)
+                        message = self._mails.of_task(notice, known, language, week, now)
                     except WaymarkError as error:
                         await self._settle(notice, "failed", now, error.message)
                         log.exception("a mail to sales cannot be written")
@@ -75,19 +64,19 @@ class Selling:
     @activity.defn(name="tell_day")
     async def tell_day(self, day: Workday, due: datetime) -> str:
         """Send one mail about somebody's day, once; returns what became of it. `due` is when the day ended."""
-        now = self._calendar.from_server(due)
+        now = self._office.calendar.from_server(due)
         with discreet("tell_day"):
-            found = next((one for one in people(self._sales) if key_of(one) == day.who), None)
-            if found is None or self._sales is None:
+            found = next((one for one in self._office.team.everybody if key_of(one) == day.who), None)
+            if found is None:
                 return "nobody"
-            week = self._sales.week(found, self._zone)
+            week = self._office.week(found)
             today = week.today(now)
             if not week.works_on(today):
                 return "not a working day"
             rep = found.name if isinstance(found, Rep) else None
             key = f"day/{day.who}/{today}"
             async with self._database.begin() as db:
-                summary = await read_day(db, self._sales, rep, today, now, self._zone)
+                summary = await read_day(db, self._office.team, rep, today, now, self._office.zone)
                 await notices.plan(db, key=key, kind="day", recipient=found.name, address=found.email, now=now)
                 notice = await notices.find(db, key)
             assert notice is not None
@@ -99,7 +88,7 @@ class Selling:
             if summary.is_empty:
                 await self._settle(notice, "skipped", now, "nothing to say")
                 return "skipped"
-            message = self._mails.of_day(notice, summary, week, now)
+            message = self._mails.of_day(notice, summary, self._office.language(found), week, now)
             status = await self._send(notice, message, now)
         if status == "pending":
             raise ApplicationError("the mail relay is away", type="TryLater", next_retry_delay=timedelta(minutes=5))
@@ -132,16 +121,6 @@ class Selling:
         async with self._database.begin() as db:
             await notices.settle(db, notice.id, status, at=now, because=because)
         return status
-
-    def _person(self, name: str | None) -> Person | None:
-        return self._sales.rep(name) if self._sales is not None else None
-
-
-def people(sales: Sales | None) -> list[Person]:
-    """Everybody whose day is told of: the reps, and the manager."""
-    if sales is None:
-        return []
-    return [*sales.reps, *([sales.manager] if sales.manager is not None else [])]
 
 
 def key_of(person: Person) -> str:

@@ -19,6 +19,7 @@ from activities.programs import Programs
 from activities.publishing import publish
 from activities.receipts import Receipts
 from activities.sales.desk import Desk
+from activities.sales.office import Office
 from activities.sales.promises import Promises
 from console.app import create_app
 from console.parts import Parts
@@ -51,14 +52,15 @@ async def parts(engine: AsyncEngine, client: Client) -> Parts:
     programs = Programs()
     router = Router(engine, client, programs, Entrance(programs, "UTC"), Calendar())
     audience = Audience(engine, router)
-    promises = Promises(engine, client, router, None, Calendar(), "UTC")
+    office = Office(engine, None, Calendar(), "UTC")
+    promises = Promises(office, client, router)
     return Parts(
         database=engine,
         audience=audience,
         receipts=Receipts(engine, audience),
         links=LINKS,
         fields={"plan": Field("plan", "text", "Plan"), "renewal_date": Field("renewal_date", "date", "Renewal date")},
-        desk=Desk(engine, router, promises, None, "UTC"),
+        desk=Desk(office, router, promises),
         url=URL,
         workspace="Acme & Co",
         locale="en",

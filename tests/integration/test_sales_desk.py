@@ -19,6 +19,7 @@ from activities.entrance import Entrance
 from activities.programs import Programs
 from activities.sales.desk import Desk, read_amount, read_close
 from activities.sales.handoff import Handoff
+from activities.sales.office import Office
 from activities.sales.promises import Promises
 from activities.sales.salesday import read_day
 from journeys import sales
@@ -77,8 +78,9 @@ async def office(engine: AsyncEngine, rules: Sales) -> tuple[Desk, Promises]:
     client = await Client.connect("127.0.0.1:9", lazy=True)
     programs = Programs()
     router = Router(engine, client, programs, Entrance(programs, "UTC"), Calendar())
-    promises = Promises(engine, client, router, rules, Calendar(), "UTC")
-    return Desk(engine, router, promises, rules, "UTC"), promises
+    of = Office(engine, rules, Calendar(), "UTC")
+    promises = Promises(of, client, router)
+    return Desk(of, router, promises), promises
 
 
 @pytest.fixture

@@ -359,9 +359,9 @@ async def test_the_manager_hears_of_everybody_and_of_what_nobody_has(sales: Stag
     text = mail.get_body(("plain",))
     assert text is not None
     said = text.get_content()
-    assert "Mei: 1 new, 1 claimed, 0 done (0 won, 0), 1 open, 0 overdue" in said
-    assert "Tom: 1 new, 1 claimed, 1 done (1 won, 0), 0 open, 0 overdue" in said
-    assert "2026-03: 1,200, weighted 600 (1)" in said
+    assert "Mei: 1 new, 1 claimed, 0 done, 0 won, 1 open, 0 late" in said
+    assert "Tom: 1 new, 1 claimed, 1 done, 1 won, 0 open, 0 late" in said
+    assert "March 2026 × 1: 1,200, weighted 600" in said
 
 
 async def test_the_ends_of_days_are_kept_in_temporal_as_the_file_says(sales: Stage) -> None:
