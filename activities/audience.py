@@ -28,7 +28,8 @@ from journeys.instruction import Event
 from records import events
 from records.events import Concern, StoredEvent
 from records.runs import enrolments
-from records.runs.enrolments import Enrolment, NotEnrolled
+from records.runs.enrolments import Enrolment
+from records.runs.entries import NotEnrolled
 
 log = logging.getLogger(__name__)
 AT_ONCE = 8

@@ -26,7 +26,7 @@ from journeys.instruction import Event, Instruction, Turn
 from journeys.steps import Send
 from journeys.timing import punctual
 from records.messages import ledger
-from records.runs import enrolments
+from records.runs import standings
 from records.runs.enrolments import UnknownRun
 
 BEAT = 3.0
@@ -171,7 +171,7 @@ class Delivery:
         return concluded
 
     async def _still_mine(self, db: AsyncConnection, taken: Taken) -> bool:
-        standing = await enrolments.lock(db, taken.enrolment.id)
+        standing = await standings.lock(db, taken.enrolment.id)
         instruction = standing.enrolment.instruction or {}
         here = (instruction.get("act"), instruction.get("step")) == ("deliver", taken.slot.step)
         return standing.enrolment.turn == taken.turn and here

@@ -15,7 +15,9 @@ from journeys.steps import AddTag, RemoveTag, Score, SetConsent, SetFields, Star
 from records.audience import scores
 from records.events import StoredEvent
 from records.people import consents, customers
-from records.runs.enrolments import Enrolment, NotEnrolled, Standing
+from records.runs.enrolments import Enrolment
+from records.runs.entries import NotEnrolled
+from records.runs.standings import Standing
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.programs import Programs
 from journeys.program import Program
-from records.runs import enrolments, versions
-from records.runs.enrolments import Enrolment, NotEnrolled
+from records.runs import entries, versions
+from records.runs.enrolments import Enrolment
+from records.runs.entries import NotEnrolled
 
 
 class Entrance:
@@ -59,7 +60,7 @@ class Entrance:
     ) -> Enrolment | NotEnrolled:
         """Enter a customer into a version that is known to be live."""
         journey = program.journey
-        return await enrolments.enrol(
+        return await entries.enrol(
             db, customer_id=customer_id, journey=journey.journey, version=version, re_enter=journey.re_enter,
             source=source, awaiting=program.always_awaited, now=now, enrolled_at=enrolled_at, event_id=event_id,
             occasion=occasion, default_zone=self._default_zone,

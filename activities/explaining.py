@@ -18,9 +18,11 @@ from journeys.zones import zone_of
 from records.messages import touches
 from records.messages.touches import Touch
 from records.people import customers
-from records.runs import enrolments, holds, orders, versions
-from records.runs.enrolments import OPEN, Enrolment, Hold, PathStep
+from records.runs import enrolments, holds, orders, paths, versions
+from records.runs.enrolments import OPEN, Enrolment
+from records.runs.holds import Hold
 from records.runs.orders import Order
+from records.runs.paths import PathStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ async def explain(db: AsyncConnection, number: int, *, zone: str) -> Explanation
     person = await customers.get(db, run.customer_id)
     program = await Programs().get(db, run.journey, run.version)
     live = await versions.live(db, run.journey)
-    way = await enrolments.taken(db, number)
+    way = await paths.taken(db, number)
     sent = [one for one in await touches.for_customer(db, run.customer_id, 1000) if one.enrolment_id == number][::-1]
     at = run.instruction or {}
     applying = await holds.applies(db, journey=run.journey, customer_id=run.customer_id, channel=at.get("channel"))

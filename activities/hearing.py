@@ -18,8 +18,9 @@ from journeys.conditions import PropertyTest, TiedTest
 from journeys.interpreter import Cursor, Rest
 from journeys.steps import Awaited, WaitFor
 from journeys.timing import add
-from records.runs import enrolments
-from records.runs.enrolments import Enrolment, Happening, Interest
+from records.runs import happenings
+from records.runs.enrolments import Enrolment
+from records.runs.happenings import Happening, Interest
 
 
 async def hear(db: AsyncConnection, taken: Taken) -> list[Happening]:
@@ -37,7 +38,7 @@ async def hear(db: AsyncConnection, taken: Taken) -> list[Happening]:
     node = taken.program.nodes.get(taken.cursor.step or "")
     if node is not None and isinstance(node.step, WaitFor) and taken.instruction.act == "wait":
         interests += await _awaited(db, taken, node.step.wait_for, taken.cursor, limit(taken))
-    found = await enrolments.happened(db, enrolment.customer_id, _besides(enrolment, taken.cursor), interests)
+    found = await happenings.happened(db, enrolment.customer_id, _besides(enrolment, taken.cursor), interests)
     return _until_exit(found)
 
 
@@ -56,7 +57,7 @@ async def already(db: AsyncConnection, taken: Taken, rest: Rest) -> Happening | 
         return None
     interests = await _awaited(db, taken, node.step.wait_for, rest.cursor, rest.until)
     besides = _besides(taken.enrolment, rest.cursor)
-    found = await enrolments.happened(db, taken.enrolment.customer_id, besides, interests)
+    found = await happenings.happened(db, taken.enrolment.customer_id, besides, interests)
     return found[0] if found else None
 
 
@@ -85,7 +86,7 @@ async def _awaited(
         if tests is None:
             continue
         if option.message:
-            since = await enrolments.sent_at(db, taken.enrolment.id, option.message) or since
+            since = await happenings.sent_at(db, taken.enrolment.id, option.message) or since
             tests = {**tests, "message": PropertyTest.model_validate({"is": [option.message]})}
         interests += [Interest("wait", name, since, until, tests, option=number) for name in option.on]
     return interests

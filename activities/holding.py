@@ -24,8 +24,7 @@ from journeys.steps import Delivered
 from journeys.timing import Duration
 from records.people import customers
 from records.runs import holds, orders, versions
-from records.runs.enrolments import Hold
-from records.runs.holds import EVERYTHING, Kind
+from records.runs.holds import EVERYTHING, Hold, Kind
 from records.runs.versions import UnknownJourney
 
 Way = Literal["spread", "shift", "skip"]

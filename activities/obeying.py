@@ -20,7 +20,8 @@ from journeys.spreading import fraction
 from journeys.steps import WaitFor
 from records.messages import ledger
 from records.runs import orders
-from records.runs.enrolments import Happening, PendingOrder
+from records.runs.happenings import Happening
+from records.runs.orders import PendingOrder
 
 if TYPE_CHECKING:
     from activities.turns import Turns

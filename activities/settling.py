@@ -12,7 +12,7 @@ from journeys.errors import WaymarkError
 from journeys.instruction import Event
 from records.messages import ledger, touches
 from records.messages.ledger import Slot
-from records.runs import enrolments
+from records.runs import standings
 
 Verdict = Literal["sent", "resend"]
 
@@ -26,7 +26,7 @@ async def settle_by_hand(
     that message can do so. Raises UnknownRun, and WaymarkError when there is nothing to settle.
     """
     async with database.begin() as db:
-        run = (await enrolments.lock(db, enrolment_id)).enrolment
+        run = (await standings.lock(db, enrolment_id)).enrolment
         doubtful = [
             touch
             for touch in await touches.for_customer(db, run.customer_id, 1000)

@@ -14,7 +14,8 @@ from journeys.program import Program
 from journeys.steps import Delivered, Send, Webhook
 from records.events import StoredEvent
 from records.messages.ledger import Slot
-from records.runs.enrolments import Enrolment, Standing
+from records.runs.enrolments import Enrolment
+from records.runs.standings import Standing
 
 AFTER_DELIVERY = 1000
 """Path lines written after a delivery count from here, so that they never collide with those before it."""

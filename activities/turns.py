@@ -22,8 +22,8 @@ from journeys.steps import WaitFor
 from journeys.timing import punctual
 from journeys.zones import zone_of
 from records.messages import ledger
-from records.runs import enrolments, goals
-from records.runs.enrolments import Happening
+from records.runs import goals, standings
+from records.runs.happenings import Happening
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Turns:
 
         A workflow that was reset asks for turns of long ago; it is answered with the latest and goes on from there.
         """
-        standing = await enrolments.lock(db, turn.enrolment)
+        standing = await standings.lock(db, turn.enrolment)
         enrolment = standing.enrolment
         last = restore(enrolment.instruction)
         taken = Taken(
@@ -221,7 +221,7 @@ class Turns:
             "version": taken.version,
             "held_out": taken.held_out,
         }
-        await enrolments.save(db, taken.enrolment.id, values, taken.lines)
+        await standings.save(db, taken.enrolment.id, values, taken.lines)
         taken.lines = []
 
     async def _move(

@@ -14,13 +14,35 @@ from sqlalchemy import ColumnElement, Text, and_, cast, delete, exists, func, no
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from records.runs.enrolments import OPEN, Hold
+from records.runs.enrolments import OPEN
 from records.tables import enrolments, holds
 
 Kind = Literal["all", "channel", "journey", "customer"]
 Mode = Literal["pause", "stop"]
 EVERYTHING = "*"
 """The name of the one hold on everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One hold, on a run or on a channel; `since` is when it was laid, in UTC."""
+
+    kind: Kind
+    name: str
+    mode: Mode
+    since: datetime
+    by: str
+    because: str | None
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Hold:
+        """The hold that the database wrote as JSON."""
+        return cls(**{**row, "since": datetime.fromisoformat(row["since"])})
+
+    @property
+    def what(self) -> str:
+        """What is held: "all", or its kind and its name."""
+        return self.kind if self.kind == "all" else f"{self.kind} {self.name}"
 
 
 @dataclass(frozen=True, slots=True)

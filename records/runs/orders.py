@@ -36,6 +36,17 @@ class Order:
     refusal: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class PendingOrder:
+    """What somebody told a run to do, and it has not done yet."""
+
+    id: int
+    kind: Kind
+    args: dict[str, Any]
+    by: str
+    because: str | None
+
+
 async def give(
     db: AsyncConnection,
     enrolment_id: int,

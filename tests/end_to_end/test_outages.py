@@ -15,7 +15,7 @@ from temporalio.testing import TimeSkipper
 from journeys.identity import touch_key
 from records.database import create_engine
 from records.people import customers
-from records.runs import enrolments
+from records.runs import entries
 from records.runs.enrolments import Enrolment
 from tests.end_to_end.apart import NAMESPACE, Apart, Role, apart
 from tests.end_to_end.conftest import until
@@ -149,7 +149,7 @@ async def test_an_entry_that_a_crash_left_without_a_run_is_started_by_the_sweep(
     engine = create_engine(far.environment["WAYMARK_DATABASE_URL"])
     async with engine.begin() as db:
         dora = await customers.find(db, "dora")
-        entered = await enrolments.enrol(
+        entered = await entries.enrol(
             db, customer_id=dora.id, journey="course", version=1, re_enter="never", source="api",
             now=datetime.now(UTC) - timedelta(minutes=1),
         )  # fmt: skip

@@ -29,7 +29,7 @@ from records.messages import ledger
 from records.messages.ledger import Slot
 from records.people import consents, customers, timeline
 from records.people.contacts import Contact
-from records.runs import enrolments
+from records.runs import enrolments, entries
 from records.sales import tasks
 from tests.workflow.conftest import client, namespaces, server
 
@@ -105,7 +105,7 @@ async def touch(engine: AsyncEngine, ada: int, welcome: str) -> str:
 async def sent(engine: AsyncEngine, customer: int, channel: str, message: str) -> str:
     now = datetime.now(UTC)
     async with engine.begin() as db:
-        run = await enrolments.enrol(
+        run = await entries.enrol(
             db, customer_id=customer, journey="welcome", version=1, re_enter="always", source="api", now=now
         )
         assert isinstance(run, enrolments.Enrolment)

@@ -13,8 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from records.people import customers
 from records.people.contacts import Contact
 from records.runs import holds, orders, versions
-from records.runs.enrolments import Hold
-from records.runs.holds import EVERYTHING, Kind, Overdue
+from records.runs.holds import EVERYTHING, Hold, Kind, Overdue
 from records.tables import enrolments
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)

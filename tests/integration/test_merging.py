@@ -19,7 +19,7 @@ from records.people.contacts import Contact
 from records.people.identities import UnknownCustomer
 from records.people.merging import NotMerged
 from records.people.timeline import timeline
-from records.runs import enrolments, holds, orders
+from records.runs import enrolments, entries, holds, orders, standings
 from records.tables import metadata, shown
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -47,7 +47,7 @@ async def journeys(db: AsyncConnection, *names: str) -> None:
 
 
 async def entered(db: AsyncConnection, who: int, journey: str, after: timedelta, **more: Any) -> int:
-    run = await enrolments.enrol(
+    run = await entries.enrol(
         db, customer_id=who, journey=journey, version=1, re_enter="always", source="test", now=NOW + after, **more
     )
     assert isinstance(run, enrolments.Enrolment)
@@ -322,7 +322,7 @@ async def test_a_turn_that_waited_for_the_merge_finds_the_run_with_its_new_custo
 
     async def turn() -> int:
         async with engine.begin() as db:
-            return (await enrolments.lock(db, run)).enrolment.customer_id
+            return (await standings.lock(db, run)).enrolment.customer_id
 
     async with engine.begin() as db:
         await merging.merge(db, kept, gone, by="test", because=None, now=LATER)

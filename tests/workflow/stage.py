@@ -30,8 +30,9 @@ from records.messages import touches
 from records.messages.touches import Touch
 from records.people import customers
 from records.people.customers import Contact, Customer
-from records.runs import enrolments
-from records.runs.enrolments import Enrolment, PathStep
+from records.runs import enrolments, paths
+from records.runs.enrolments import Enrolment
+from records.runs.paths import PathStep
 from records.sales import tasks
 from records.sales.tasks import Task
 from workers import worker
@@ -134,7 +135,7 @@ class Stage:
     async def path(self, enrolment: int) -> list[tuple[str, str]]:
         """The way a run took: kind and step."""
         async with self.engine.connect() as db:
-            return [(line.kind, line.step) for line in await enrolments.taken(db, enrolment)]
+            return [(line.kind, line.step) for line in await paths.taken(db, enrolment)]
 
     async def touches(self, customer: int) -> list[Touch]:
         """The ledger of a customer, oldest first."""
@@ -144,7 +145,7 @@ class Stage:
     async def lines(self, enrolment: int) -> list[PathStep]:
         """The way a run took, with the reasons."""
         async with self.engine.connect() as db:
-            return await enrolments.taken(db, enrolment)
+            return await paths.taken(db, enrolment)
 
     async def person(self, customer: int) -> Customer:
         async with self.engine.connect() as db:

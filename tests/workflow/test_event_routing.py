@@ -14,7 +14,7 @@ from activities import sweeping
 from records import events
 from records.events import StoredEvent
 from records.people import timeline
-from records.runs import enrolments
+from records.runs import enrolments, standings
 from tests.workflow.stage import Stage
 
 HOUR, DAY, NONE = timedelta(hours=1), timedelta(days=1), timedelta()
@@ -170,7 +170,7 @@ async def test_an_event_that_crosses_with_the_turn_that_comes_to_await_it_wakes_
         # As if the run had not come to its wait yet.
         await db.execute(text("UPDATE enrolments SET awaiting = '{}'"))
     async with stage.engine.connect() as turn:
-        await enrolments.lock(turn, run.id)
+        await standings.lock(turn, run.id)
         event = await stage.store(ann, "survey.answered", HOUR)
         routing = asyncio.create_task(stage.parts.audience.router.route_page([event], stage.start))
         await waiting_for_a_lock(stage.engine)

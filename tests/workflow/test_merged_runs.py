@@ -8,7 +8,7 @@ from activities.links import Unsubscribe
 from activities.merging import Merging
 from activities.receipts import Receipts
 from records.people import consents, suppressions
-from records.runs import enrolments
+from records.runs import paths
 from tests.workflow.stage import Stage
 
 DAY = timedelta(days=1)
@@ -128,6 +128,6 @@ async def test_a_merge_while_the_run_is_at_work_waits_for_the_turn(stage: Stage)
     await stage.pass_time(anna, 4 * DAY)
     await stage.pass_time(ann, 4 * DAY)
     async with stage.engine.connect() as db:
-        taken = [line.kind for line in await enrolments.taken(db, run.id)]
+        taken = [line.kind for line in await paths.taken(db, run.id)]
     assert taken.count("send") == 2
     assert [touch.status for touch in await stage.touches(ann)] == ["sent", "sent"]

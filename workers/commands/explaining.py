@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from activities.explaining import Explanation, Passage, explain
 from records.messages.touches import Touch
-from records.runs.enrolments import Hold
+from records.runs.holds import Hold
 from records.runs.orders import Order
 from workers import running, temporal
 from workers.commands.shared import AsJson, out, print_json, records, run, settings

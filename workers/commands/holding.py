@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.holding import Holding, Preview, Scope, Told, Way, preview, scope, way_of, window_of
 from journeys.errors import WaymarkError
 from records.runs import holds as records_of_holds
-from records.runs.enrolments import Hold
+from records.runs.holds import Hold
 from workers.commands.going_on import audience
 from workers.commands.shared import (
     AsJson,

@@ -9,8 +9,9 @@ from journeys.errors import WaymarkError
 from records.messages import touches
 from records.messages.touches import Touch
 from records.people import customers
-from records.runs import enrolments
-from records.runs.enrolments import Enrolment, PathStep, Status
+from records.runs import enrolments, paths
+from records.runs.enrolments import Enrolment, Status
+from records.runs.paths import PathStep
 from workers.commands.shared import (
     AsJson,
     Clock,
@@ -84,7 +85,7 @@ def show(number: Number, as_json: AsJson = False) -> None:
     async def load() -> tuple[Enrolment, list[PathStep], list[Touch]]:
         async with records() as engine, engine.connect() as db:
             one = await enrolments.get(db, number)
-            way = await enrolments.taken(db, number)
+            way = await paths.taken(db, number)
             sent = [t for t in await touches.for_customer(db, one.customer_id, 1000) if t.enrolment_id == number]
             return one, way, sent[::-1]
 
