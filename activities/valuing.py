@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -12,8 +14,11 @@ from temporalio import activity
 from activities.audience import Router
 from activities.discretion import discreet
 from activities.pulse import Pulse
-from journeys.lifecycle import Lifecycle, Orders
-from records.audience import lifecycle, values
+from journeys.fields import Fields
+from journeys.lifecycle import Lifecycle, Orders, load
+from journeys.source import InvalidFile
+from records.audience import lifecycle, rulebooks, values
+from records.audience.rulebooks import LIFECYCLE
 
 SHARE = 100
 """A file that touches one in so many of those who ordered may move everybody's quintiles."""
@@ -21,29 +26,67 @@ PAGE = 1000
 """How many moves between stages are carried to journeys at a time."""
 
 
+log = logging.getLogger(__name__)
+
+
+class Stages:
+    """The rules of a file, read again whenever it is another one. While it cannot be read, the last ones stand.
+
+    Raises InvalidFile when it cannot be read in the beginning.
+    """
+
+    def __init__(self, path: Path, fields: Fields | None = None) -> None:
+        self._path = path
+        self._fields = fields
+        self._stamp = self._look()
+        self._rules = load(path, fields)
+
+    def __call__(self) -> Lifecycle | None:
+        """The rules; None where there is no such file."""
+        if (stamp := self._look()) != self._stamp:
+            self._stamp = stamp
+            try:
+                self._rules = load(self._path, self._fields)
+            except InvalidFile as error:
+                log.warning("the stages stay as they were: %s", error)
+        return self._rules
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size
+
+
 class Valuing:
     """Keeps `customer_values` and the stages of the lifecycle. Without rules there are no stages, and orders are
     `order.placed`. Without a router, moves are left to the sweep."""
 
     def __init__(
-        self, database: AsyncEngine, router: Router | None, rules: Lifecycle | None, default_zone: str
+        self, database: AsyncEngine, router: Router | None, rules: Callable[[], Lifecycle | None], default_zone: str
     ) -> None:
         self._database = database
         self._router = router
         self._rules = rules
-        self._orders = rules.orders if rules is not None else Orders()
         self._zone = ZoneInfo(default_zone)
 
     async def refresh_all(self, now: datetime, *, heard: bool = True) -> int:
         """Work out everybody's figures and stages at `now`, and tell journeys who moved, unless nobody is to hear of
-        it; returns how many did."""
+        it; returns how many did.
+
+        Who moves by rules that were not there the last time is on the timeline only: that is no news of a customer.
+        """
+        rules = self._rules()
         with Pulse() as pulse:
             async with self._database.begin() as db:
-                await values.refresh(db, self._orders, now, self._zone)
+                await values.refresh(db, rules.orders if rules is not None else Orders(), now, self._zone)
             moved = 0
-            if self._rules is not None:
+            if rules is not None:
                 async with self._database.begin() as db:
-                    moved = await lifecycle.evaluate(db, self._rules, now, heard=heard)
+                    said = rules.model_dump(mode="json", by_alias=True)
+                    other = await rulebooks.publish(db, LIFECYCLE, said, rules.digest, by="lifecycle.yaml", now=now)
+                    moved = await lifecycle.evaluate(db, rules, now, heard=heard and not other)
             await self._tell(now, pulse)
         return moved
 
@@ -68,12 +111,14 @@ class Valuing:
         Nothing is said of stages before everybody has been looked at once. One customer who is in no stage yet is taken
         to come from the first; of many, who came with a file, nobody moves.
         """
+        rules = self._rules()
         async with self._database.begin() as db:
-            await values.refresh_some(db, self._orders, customer_ids, now, self._zone)
+            orders = rules.orders if rules is not None else Orders()
+            await values.refresh_some(db, orders, customer_ids, now, self._zone)
             moved = 0
-            if self._rules is not None and await values.evaluated_at(db) is not None:
-                first = self._rules.stages[0].stage if len(customer_ids) == 1 else None
-                moved = await lifecycle.evaluate(db, self._rules, now, customer_ids, newcomers_from=first, heard=heard)
+            if rules is not None and await values.evaluated_at(db) is not None:
+                first = rules.stages[0].stage if len(customer_ids) == 1 else None
+                moved = await lifecycle.evaluate(db, rules, now, customer_ids, newcomers_from=first, heard=heard)
         if moved and heard:
             await self._tell(now, Pulse(), customer_ids)
 

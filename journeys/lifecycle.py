@@ -6,6 +6,7 @@ enough to be lost is that, however much they once bought.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -53,6 +54,11 @@ class Lifecycle(Model):
     def asked(self) -> list[LifeStage]:
         """The stages in the order in which they are asked: the last comes first."""
         return self.stages[::-1]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the meaning, not of the text."""
+        return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
 
     def title_of(self, stage: str) -> str:
         """The stage for people; one that has no rule any more by its name."""

@@ -46,8 +46,8 @@ from activities.scoring import Scoring
 from activities.sweeping import Sweeping
 from activities.turns import Turns
 from activities.upkeep import Upkeep
-from activities.valuing import Valuing
-from journeys import lifecycle, sales
+from activities.valuing import Stages, Valuing
+from journeys import sales
 from journeys.broadcasting import BroadcastRun
 from journeys.errors import WaymarkError
 from journeys.fields import Fields, load_fields
@@ -183,7 +183,7 @@ async def compose(
         promises = Promises(office, client, router)
         router.afterwards = promises.launch_for
         membership, herds = Membership(engine, router), Herds(engine, router, entrance)
-        valuing = Valuing(engine, router, lifecycle.load(settings.definitions / "lifecycle.yaml", fields), zone)
+        valuing = Valuing(engine, router, Stages(settings.definitions / "lifecycle.yaml", fields), zone)
         handoff = Handoff(team, names, zone)
         scoring = Scoring(engine, router, handoff, calendar)
         upkeep = Upkeep(valuing, scoring, membership)

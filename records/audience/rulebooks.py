@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records.tables import rulebooks
 
-SCORING = "scoring"
+SCORING, LIFECYCLE = "scoring", "lifecycle"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from activities.valuing import Valuing
+from activities.valuing import Stages, Valuing
 from journeys.conditions import Condition
 from journeys.lifecycle import Lifecycle, Orders, load, parse
 from records import tables
@@ -275,13 +275,42 @@ async def test_a_move_that_history_tells_of_stands_on_the_timeline_and_no_journe
 async def test_a_file_that_may_have_moved_quintiles_has_everybody_worked_out(
     engine: AsyncEngine, touched: int, orders: int, worked_out: bool
 ) -> None:
-    valuing = Valuing(engine, None, shipped(), "UTC")
+    valuing = Valuing(engine, None, shipped, "UTC")
     async with engine.begin() as db:
         await placed(db, [(str(n), NOW - DAY, "5") for n in range(orders)])
     await valuing.settle(0, NOW)
     await valuing.settle(touched, NOW + DAY)
     async with engine.connect() as db:
         assert await values.evaluated_at(db) == (NOW + DAY if worked_out else NOW)
+
+
+async def test_new_rules_move_customers_and_journeys_do_not_hear_of_it(
+    engine: AsyncEngine, five: dict[str, int], tmp_path: Path
+) -> None:
+    file = tmp_path / "lifecycle.yaml"
+    text = (ROOT / "definitions" / "lifecycle.yaml").read_text()
+    file.write_text(text)
+    valuing = Valuing(engine, None, Stages(file), "UTC")
+    await valuing.refresh_all(NOW)
+    file.write_text(text.replace("at_least: 90}", "at_least: 4}"))
+    assert await valuing.refresh_all(NOW + DAY / 2) == 2
+    async with engine.connect() as db:
+        assert (await stages(db))["mature"] == "at_risk"
+        assert await lifecycle.unrouted(db, limit=9) == []
+    assert await valuing.refresh_all(NOW + 100 * DAY) == 1
+    async with engine.connect() as db:
+        assert len(await lifecycle.unrouted(db, limit=9)) == 1
+
+
+def test_rules_that_cannot_be_read_leave_those_before_them(tmp_path: Path) -> None:
+    file = tmp_path / "lifecycle.yaml"
+    rules = Stages(file)
+    assert rules() is None
+    file.write_text("stages:\n  - {stage: lead, title: Lead}\n")
+    first = rules()
+    assert first is not None
+    file.write_text("stages: nonsense\n")
+    assert rules() is first
 
 
 async def test_a_first_order_moves_its_customer_out_of_the_first_stage(engine: AsyncEngine) -> None:

@@ -20,7 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.valuing import Valuing
 from journeys import lifecycle as rules_of_lifecycle
 from journeys.errors import WaymarkError
+from journeys.fields import load_fields
 from journeys.lifecycle import Lifecycle, Orders
+from journeys.segments import load_all
 from journeys.timing import at_wall_time
 from records.audience import lifecycle, values
 from records.audience.lifecycle import Moved
@@ -116,7 +118,7 @@ def lifecycle_(
 
 def valuing(engine: AsyncEngine) -> Valuing:
     """What works out values and stages, for commands that tell no journey: the sweep does."""
-    return Valuing(engine, None, _rules(), settings().workspace_time_zone)
+    return Valuing(engine, None, _rules, settings().workspace_time_zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,9 @@ class _Stages:
 
 
 def _rules() -> Lifecycle | None:
-    return rules_of_lifecycle.load(settings().definitions / "lifecycle.yaml")
+    folder = settings().definitions
+    named = [one.name for one in load_all(folder / "segments")]
+    return rules_of_lifecycle.load(folder / "lifecycle.yaml", load_fields(folder / "fields.yaml"), named)
 
 
 def _day(text: str) -> date:
