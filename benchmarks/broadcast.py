@@ -33,7 +33,8 @@ from activities.composing import Composer, Workspace
 from activities.rendering import Templates
 from benchmarks.ground import Ground, context, ground, run
 from benchmarks.workers import settings
-from journeys.broadcast import parse, touch_key, workflow_id
+from journeys.broadcast import touch_key, workflow_id
+from journeys.broadcast_files import parse
 from journeys.sending import SendingRules
 from records.database import create_engine
 from records.people import customers

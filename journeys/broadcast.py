@@ -7,23 +7,13 @@ whether a start lies in the past is asked when somebody starts it.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, timezone
-from functools import cached_property
-from pathlib import Path
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from journeys.conditions import Condition, Day, MessageName, Model, Name, PositiveDuration, Slug, Text, read_scalar
-from journeys.loading import unknown_fields
-from journeys.nearest import unknown_word
-from journeys.places import Location
-from journeys.segments import missing
-from journeys.source import InvalidFile, Problem, Source
 from journeys.spreading import fraction
 from journeys.timing import at_wall_time, parse_time_of_day
 
@@ -246,87 +236,3 @@ def touch_key(broadcast: int, customer: int) -> str:
 def workflow_id(name: str, broadcast: int) -> str:
     """The Temporal workflow of a broadcast."""
     return f"broadcast/{name}/{broadcast}"
-
-
-@dataclass(frozen=True)
-class LoadedBroadcast:
-    """A broadcast, and the file that it was read from."""
-
-    broadcast: Broadcast
-    source: Source
-
-    @property
-    def name(self) -> str:
-        return self.broadcast.broadcast
-
-    @property
-    def places(self) -> list[tuple[str, Location]]:
-        """The messages that it names, each with its place in the file."""
-        arms = self.broadcast.ab.arms if self.broadcast.ab is not None else None
-        if arms:
-            return [(message, ("ab", "arms", arm)) for arm, message in arms.items()]
-        return [(self.broadcast.send or "", ("send",))]
-
-    @cached_property
-    def definition(self) -> dict[str, Any]:
-        """The broadcast as plain JSON, which reads back as the same broadcast."""
-        said = json.dumps(self.source.data, ensure_ascii=False, default=_iso)
-        return json.loads(said)  # type: ignore[no-any-return]
-
-
-def load(path: Path, fields: Iterable[str] | None = None, segments: Collection[str] | None = None) -> LoadedBroadcast:
-    """Read one broadcast; `fields` are the custom fields and `segments` the segments there are (None: unchecked).
-
-    Raises:
-        InvalidFile: with every problem found.
-    """
-    return _load(Source.read(path), fields, segments)
-
-
-def parse(
-    text: str, file: str = "<text>", fields: Iterable[str] | None = None, segments: Collection[str] | None = None
-) -> LoadedBroadcast:
-    """Read one broadcast from text, as `load` does."""
-    return _load(Source.parse(text, file), fields, segments)
-
-
-def load_all(
-    folder: Path, fields: Iterable[str] | None = None, segments: Collection[str] | None = None
-) -> list[LoadedBroadcast]:
-    """Every broadcast of a folder, by name. A folder that is not there has none.
-
-    Raises:
-        InvalidFile: with the problems of all files, names that stand twice among them.
-    """
-    found: dict[str, LoadedBroadcast] = {}
-    problems: list[Problem] = []
-    for file in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-        try:
-            one = load(file, fields, segments)
-        except InvalidFile as error:
-            problems += error.problems
-            continue
-        if one.name in found:
-            message = f"the broadcast {one.name} is also in {found[one.name].source.file}"
-            problems.append(one.source.problem(("broadcast",), message))
-        found[one.name] = one
-    if problems:
-        raise InvalidFile(problems)
-    return [found[name] for name in sorted(found)]
-
-
-def _load(source: Source, fields: Iterable[str] | None, segments: Collection[str] | None) -> LoadedBroadcast:
-    loaded = LoadedBroadcast(source.to(Broadcast), source)
-    problems = unknown_fields(source, loaded.broadcast, set(fields)) if fields is not None else []
-    if segments is not None:
-        problems += missing(source, "where", segments)
-        named = loaded.broadcast.segment
-        if named is not None and named not in segments:
-            problems.append(source.problem(("segment",), unknown_word(named, sorted(segments), "is no segment")))
-    if problems:
-        raise InvalidFile(problems)
-    return loaded
-
-
-def _iso(value: date | datetime | time) -> str:
-    return value.isoformat()

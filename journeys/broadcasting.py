@@ -192,7 +192,8 @@ class BroadcastRun:
                 for shard in range(run.plan.shards)
             ]
             done = await asyncio.gather(*(self._shard(leg) for leg in legs))
-            run.sent += sum(one.sent for one in done)
+            went = sum(one.sent for one in done)
+            run.sent += went
             first = min(done, key=lambda one: ("cancelled", "paused", "held", "away", "done").index(one.state))
             if first.state == "cancelled":
                 return False
@@ -203,7 +204,7 @@ class BroadcastRun:
                 return True
             self._say(f"**{first.state}**: {first.because}; {run.sent:,} sent")
             until = first.again if first.state == "away" and first.again else workflow.now() + LOOK_AGAIN
-            run.tries += first.state == "away"
+            run.tries = (0 if went else run.tries) + (first.state == "away")
             await self._told(seen, until - workflow.now(), f"{first.state}: {first.because}")
             if workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(run, initial_versioning_behavior=ContinueAsNewVersioningBehavior.AUTO_UPGRADE)

@@ -109,8 +109,10 @@ class Errand:
     def done(self, state: State, because: str = "") -> LegDone:
         """How the leg ended."""
         again = list(self.again)
+        # Where something went since, another outage is not the same one: patience begins anew.
+        tries = 0 if state == "away" and self.sent else self.leg.tries
         if self.put_off or state == "away":
-            again.append(self.now + next_try(self.leg.tries + 1, self.asked))
+            again.append(self.now + next_try(tries + 1, self.asked))
         return LegDone(state, because[:300], min(again, default=None), self.sent)
 
 

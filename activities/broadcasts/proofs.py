@@ -26,6 +26,8 @@ from records.people.customers import Customer
 
 PAGE = 1000
 SAMPLES = 5
+LONGEST = 1600
+"""Characters of a text that Twilio takes (error 21617)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,13 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """One of the messages of a broadcast as somebody gets it; `segments` are what a text takes and costs."""
+    """One of the messages of a broadcast as somebody gets it; `segments` are what a text takes and costs, `warning`
+    says why it may not go."""
 
     arm: str | None
     message: Message
     segments: Segments | None
+    warning: str | None = None
 
 
 @dataclass
@@ -146,7 +150,11 @@ class Proofs:
             message = self._composer.message(of.message(arm), to, address, key, at, about, of.subject(arm))
         except Unrenderable as error:
             raise WaymarkError(str(error)) from error
-        return Wording(arm, message, segments(message.text) if of.channel == "sms" else None)
+        if of.channel != "sms":
+            return Wording(arm, message, None)
+        size = len(message.text)
+        warning = f"has {size:,} characters; providers take {LONGEST:,} at most" if size > LONGEST else None
+        return Wording(arm, message, segments(message.text), warning)
 
 
 async def _condition(db: AsyncConnection, of: Broadcast) -> Condition:

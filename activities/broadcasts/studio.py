@@ -12,7 +12,8 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from activities.calendar import Calendar
-from journeys.broadcast import Broadcast, LoadedBroadcast, LocalStart, workflow_id
+from journeys.broadcast import Broadcast, LocalStart, workflow_id
+from journeys.broadcast_files import LoadedBroadcast
 from journeys.broadcasting import Run
 from journeys.errors import WaymarkError
 from journeys.instruction import QUEUE
@@ -59,7 +60,8 @@ class Studio:
         return row
 
     async def steer(self, name: str, to: str) -> BroadcastRow:
-        """Pause, resume or cancel a broadcast; returns it as it stands then.
+        """Pause, resume or cancel a broadcast; returns it as it stands then. To resume one that runs lets it try at
+        once what it would try later.
 
         Raises:
             UnknownBroadcast: there is none of this name.
@@ -74,7 +76,7 @@ class Studio:
                 ),
                 "cancel": lambda: broadcasts.change(db, row.id, "cancelled", only=OPEN),
             }[to]()
-            if not done:
+            if not done and (to, row.status) != ("resume", "running"):
                 raise BroadcastEnded(f"The broadcast {name} is {row.status}: there is nothing to {to}.")
             row = await broadcasts.get(db, row.id)
         await self._tell(row)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx
 
-from activities.channels.channel import ChannelError, Message, Receipt, Refused, TryLater, Unknown
+from activities.channels.channel import Away, ChannelError, Message, Receipt, Refused, TryLater, Unknown
 from activities.channels.segments import segments
 from journeys.errors import WaymarkError
 
@@ -95,7 +95,7 @@ class SmsChannel:
         try:
             return await self._client.request(method, self.base_url + path, data=form)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
-            raise TryLater(f"no connection to {self.base_url}: {_words(error)}") from error
+            raise Away(f"no connection to {self.base_url}: {_words(error)}") from error
         except (httpx.WriteError, httpx.WriteTimeout) as error:
             raise TryLater(f"{self.base_url} did not take the whole request: {_words(error)}") from error
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as error:
@@ -113,7 +113,7 @@ def _meaning(response: httpx.Response, answer: dict[str, Any]) -> ChannelError:
     code = answer.get("code")
     said = f"Twilio said {status}, error {code}: {answer.get('message', '')}" if code else f"Twilio said {status}"
     if code in _QUEUE_FULL or status == 429 or status in {500, 502, 503}:
-        return TryLater(said, after=_retry_after(response))
+        return Away(said, after=_retry_after(response))
     if status in {408, 504}:
         # A gateway handed the request on and lost patience: whoever is behind it may have sent the message.
         return Unknown(said)

@@ -15,7 +15,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from journeys.broadcast import parse, touch_key, workflow_id
+from journeys.broadcast import touch_key, workflow_id
+from journeys.broadcast_files import parse
 from journeys.sending import SendingRules
 from records.people import customers
 from records.people.contacts import Contact

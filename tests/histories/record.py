@@ -33,8 +33,8 @@ from records.runs import holds, orders
 from records.runs.enrolments import Enrolment
 from records.tables import customers
 from tests.relay import ScriptedRelay, relay
+from tests.workflow.broadcasting import start_skipping
 from tests.workflow.stage import Stage, staged
-from tests.workflow.test_broadcasts import start_skipping
 from workers.server.binary import find_binary
 from workers.server.devserver import DevServer
 from workers.server.postgres import EmbeddedPostgres

@@ -14,7 +14,7 @@ from temporalio.client import Client
 
 from activities.broadcasts.proofs import Proofs
 from activities.broadcasts.studio import Studio
-from journeys.broadcast import parse
+from journeys.broadcast_files import parse
 from journeys.errors import WaymarkError
 from journeys.sending import SendingRules
 from records.messages import addressees, broadcasts, claims, shards

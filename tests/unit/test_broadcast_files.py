@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.broadcasts.winning import better, verdict
-from journeys.broadcast import Broadcast, LocalStart, parse, touch_key
+from journeys.broadcast import Broadcast, LocalStart, touch_key
+from journeys.broadcast_files import parse
 from journeys.source import InvalidFile
 from records.messages.outcomes import ArmResult
 

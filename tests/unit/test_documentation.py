@@ -15,7 +15,7 @@ from starlette.routing import Route
 from activities.rendering import CustomerView
 from console import api, callbacks, public
 from console.app import create_app
-from journeys import broadcast, conditions, definition, lifecycle, sales, scoring, segments, steps, team
+from journeys import broadcast_files, conditions, definition, lifecycle, sales, scoring, segments, steps, team
 from journeys.fields import parse_fields
 from journeys.identities import parse_identity
 from journeys.loading import parse
@@ -381,9 +381,9 @@ def test_every_example_in_yaml_is_right(where: str, block: str) -> None:
     elif first == "segment":
         segments.parse(block, where, FIELDS)
     elif first == "broadcast":
-        broadcast.parse(block, where, FIELDS)
+        broadcast_files.parse(block, where, FIELDS)
     elif first == "ab":
-        broadcast.parse(
+        broadcast_files.parse(
             "broadcast: a\ntitle: A\nsegment: a\n" + ("send: email/a\n" if "\n  subjects" in block else "") + block,
             where,
         )

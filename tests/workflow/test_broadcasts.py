@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from temporalio.api.sdk.v1 import WorkflowMetadata
-from temporalio.client import WorkflowHandle
 from temporalio.testing import TimeSkipper
 
 from activities.broadcasts.studio import BroadcastEnded
 from activities.receipts import Receipts
-from journeys.broadcast import parse, workflow_id
+from journeys.broadcast_files import parse
 from journeys.sending import SendingRules
-from records.messages import broadcasts, outcomes
-from records.messages.broadcasts import BroadcastRow
-from records.messages.touches import Touch
+from records.messages import outcomes
 from records.people import suppressions
 from records.people.timeline import timeline
 from records.runs import holds
+from tests.workflow.broadcasting import SPRING, ended, outcome, readers, start, start_skipping, touches_of, until
 from tests.workflow.stage import Stage
 
-SPRING = """
-broadcast: spring
-title: Spring
-where: {tag: reader}
-send: email/whats_new
-"""
 TRIAL = """
 broadcast: spring
 title: Spring
@@ -43,53 +32,6 @@ ab:
   winner: clicks
   after: 4h
 """
-
-
-async def readers(stage: Stage, *names: str, **columns: Any) -> list[int]:
-    return [await stage.customer(name, tags=("reader",), **columns) for name in names]
-
-
-async def start(stage: Stage, text: str) -> tuple[BroadcastRow, WorkflowHandle[Any, Any]]:
-    now = datetime.now(UTC)
-    row = await stage.parts.studio.start(parse(text), at=None, by="test", now=now)
-    return row, stage.client.get_workflow_handle(workflow_id(row.name, row.id))
-
-
-async def start_skipping(stage: Stage, text: str) -> tuple[BroadcastRow, WorkflowHandle[Any, Any]]:
-    """Start one whose clock goes on by itself to whatever it waits for next."""
-    studio = stage.parts.studio
-    plain, studio._client = studio._client, TimeSkipper(stage.client).client
-    try:
-        return await start(stage, text)
-    finally:
-        studio._client = plain
-
-
-async def outcome(handle: WorkflowHandle[Any, Any]) -> str:
-    """How the workflow ended."""
-    async with asyncio.timeout(60):
-        return str(await handle.result())
-
-
-async def ended(stage: Stage, row: BroadcastRow) -> BroadcastRow:
-    async with stage.engine.connect() as db:
-        return await broadcasts.get(db, row.id)
-
-
-async def touches_of(stage: Stage, *people: int) -> list[Touch]:
-    return [touch for one in people for touch in await stage.touches(one)]
-
-
-async def until(stage: Stage, handle: WorkflowHandle[Any, Any], words: str) -> None:
-    """Return when the Temporal UI shows these words of the broadcast."""
-    async with asyncio.timeout(30):
-        while words not in await shown(handle):
-            await asyncio.sleep(0.05)
-
-
-async def shown(handle: WorkflowHandle[Any, Any]) -> str:
-    metadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
-    return str(metadata.current_details)
 
 
 async def test_everybody_who_is_meant_gets_one_message_and_the_ledger_says_so(stage: Stage) -> None:

@@ -105,6 +105,8 @@ def _sure(chance: Any) -> str:
 def foreseen(seen: Preview, clock: Clock) -> Group:
     """How a broadcast would come out."""
     parts: list[RenderableType] = []
+    if not seen.meant:
+        return Group(Text("Nobody would get it: no customer is meant now."))
     counts = plain_table("who", "count", right=("count",))
     counts.add_row("would get it", f"{seen.would_get:,}")
     for why, count in seen.waits.most_common():
@@ -115,7 +117,7 @@ def foreseen(seen: Preview, clock: Clock) -> Group:
     if seen.trial:
         arms = ", ".join(f"{arm} {count:,}" for arm, count in seen.trial.items())
         none = [arm for arm, count in seen.trial.items() if not count]
-        warning = f" Nobody would get {' and '.join(none)}: the share is too small." if none else ""
+        warning = f" Nobody would be tried with {' and '.join(none)}: the share is too small." if none else ""
         parts.append(Text(f"Tried first on: {arms}.{warning}", style="yellow" if warning else ""))
     if len(seen.waves) > 1:
         waves = plain_table("when", "customers", right=("customers",))
@@ -139,6 +141,8 @@ def worded(wordings: list[Wording]) -> Group:
         if one.segments is not None:
             many = f"{one.segments.count} segment{'s' * (one.segments.count != 1)}"
             parts.append(Text(f"{many} a text, {one.segments.encoding}"))
+            if one.warning is not None:
+                parts.append(Text(f"It {one.warning}.", style="yellow"))
         elif number == len(wordings) - 1 or wordings[number + 1].message.text != said.text:
             parts += [Text(said.text)]
     return Group(*parts)

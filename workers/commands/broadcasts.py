@@ -15,11 +15,11 @@ from activities.broadcasts.proofs import Preview, Wording
 from activities.intake.contacts import read_email, read_phone
 from activities.rendering import Templates
 from journeys import segments as segment_files
-from journeys.broadcast import LoadedBroadcast, load_all
+from journeys.broadcast_files import Folder, LoadedBroadcast, load_all
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.nearest import unknown_word
-from journeys.source import InvalidFile
+from journeys.source import InvalidFile, Problem
 from journeys.timing import require_aware
 from records.messages import broadcasts
 from records.messages.broadcasts import OPEN, BroadcastRow
@@ -43,7 +43,7 @@ def list_(as_json: AsJson = False) -> None:
         async with records() as engine, engine.connect() as db:
             return await broadcasts.listing(db)
 
-    found, files = run(look()), _loaded()
+    found, folder = run(look()), _folder()
     lines: list[dict[str, Any]] = [
         {"broadcast": one.name, "title": one.broadcast.title, "status": one.status, "starts_at": one.starts_at}
         for one in found
@@ -51,18 +51,20 @@ def list_(as_json: AsJson = False) -> None:
     known = {one.name for one in found}
     lines += [
         {"broadcast": one.name, "title": one.broadcast.title, "status": "file", "starts_at": None}
-        for one in files
+        for one in folder.broadcasts.values()
         if one.name not in known
     ]
     if as_json:
         print_lines(lines)
-        return
-    clock = Clock(settings())
-    shown = plain_table("broadcast", "title", "status", "starts")
-    for line in lines:
-        status = "not started" if line["status"] == "file" else line["status"]
-        shown.add_row(line["broadcast"], line["title"], status, clock(line["starts_at"]))
-    out.print(shown)
+    else:
+        clock = Clock(settings())
+        shown = plain_table("broadcast", "title", "status", "starts")
+        for line in lines:
+            status = "not started" if line["status"] == "file" else line["status"]
+            shown.add_row(line["broadcast"], line["title"], status, clock(line["starts_at"]))
+        out.print(shown)
+    if folder.problems:
+        raise _invalid(folder.problems)
 
 
 @app.command("preview")
@@ -218,28 +220,40 @@ def _said(row: BroadcastRow, as_json: bool) -> None:
     notice(f"{row.name} is {row.status}{starts}{won}. `waymark broadcasts show {row.name}` says how it stands.")
 
 
-def _loaded() -> list[LoadedBroadcast]:
+def _folder() -> Folder:
+    """The files of definitions/broadcasts; a message that cannot be written is a problem of the file that names it."""
     of = settings()
     fields = load_fields(of.definitions / "fields.yaml")
     named = {one.name for one in segment_files.load_all(of.definitions / "segments", fields)}
-    loaded = load_all(of.definitions / "broadcasts", fields, named)
+    folder = load_all(of.definitions / "broadcasts", fields, named)
     templates = Templates(of.templates, of.workspace_locale)
-    problems = [
-        one.source.problem(place, f"{message}: {found}")
-        for one in loaded
-        for message, place in one.places
-        for found in templates.problems(message, set(fields))
-    ]
-    if problems:
-        raise InvalidFile(problems)
-    return loaded
+    sound, problems = dict(folder.broadcasts), list(folder.problems)
+    for one in folder.broadcasts.values():
+        found = [
+            one.source.problem(place, f"{message}: {problem}")
+            for message, place in one.places
+            for problem in templates.problems(message, set(fields))
+        ]
+        if found:
+            problems += found
+            del sound[one.name]
+    return Folder(sound, problems)
 
 
 def _file(name: str) -> LoadedBroadcast:
-    known = {one.name: one for one in _loaded()}
-    if name not in known:
-        raise WaymarkError(
-            unknown_word(name, sorted(known), "is no broadcast of definitions/broadcasts"),
-            hint="Write definitions/broadcasts/NAME.yaml first.",
-        )
-    return known[name]
+    """A broadcast of the files. What is wrong with others is nothing to it."""
+    folder = _folder()
+    if name in folder.broadcasts:
+        return folder.broadcasts[name]
+    if folder.problems:
+        raise _invalid(folder.problems)
+    raise WaymarkError(
+        unknown_word(name, sorted(folder.broadcasts), "is no broadcast of definitions/broadcasts"),
+        hint="Write definitions/broadcasts/NAME.yaml first.",
+    )
+
+
+def _invalid(problems: list[Problem]) -> InvalidFile:
+    error = InvalidFile(problems)
+    error.hint = "Correct the file; `waymark broadcasts list` checks all of them."
+    return error
