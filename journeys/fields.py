@@ -31,23 +31,13 @@ TAKEN = {
 _RELATIVE = re.compile(r"^([+-]\d{1,5})d$")
 _DATE_FORMS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%Y%m%d", "%Y年%m月%d日")
 _YES = {
-    "yes",
-    "y",
-    "true",
-    "t",
-    "1",
-    "on",
-    "ja",
-    "oui",
-    "si",
-    "sí",
-    "是",
-    "subscribed",
-    "opted in",
-    "opt-in",
-    "granted",
-}
-_NO = {"no", "n", "false", "f", "0", "off", "nein", "non", "否", "unsubscribed", "opted out", "opt-out"}
+    "yes", "y", "true", "t", "1", "1.0", "on", "ja", "wahr", "oui", "vrai", "si", "sí", "verdadero", "vero", "sim",
+    "waar", "да", "是", "x", "✓", "✔", "☑", "subscribed", "opted in", "opt-in", "granted",
+}  # fmt: skip
+_NO = {
+    "no", "n", "false", "f", "0", "0.0", "off", "nein", "falsch", "non", "faux", "falso", "não", "nee", "onwaar", "нет",
+    "否", "✗", "✘", "☐", "unsubscribed", "opted out", "opt-out",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ worded to follow the field's name.
 from __future__ import annotations
 
 import re
-from datetime import datetime
+import unicodedata
+
+from journeys.fields import yes_or_no
 
 BLANKS = frozenset({
     "-", "--", "---", "–", "—", ".", "?", "/", "n/a", "#n/a", "#n/v", "#nv", "k.a.", "nil", "null", "(null)", "#null!",
@@ -15,46 +17,78 @@ BLANKS = frozenset({
     "无", "空",
 })  # fmt: skip
 """What people and programs write where they know nothing, in small letters."""
-_LONGEST_BLANK = max(map(len, BLANKS))
+UNKNOWN = BLANKS | {
+    "unknown", "unbekannt", "inconnu", "inconnue", "desconocido", "sconosciuto", "onbekend", "n.a.", "n.a", "n. a.",
+    "keine angabe", "k. a.", "k.a", "-/-", "not available", "not provided", "not applicable", "not specified", "tbd",
+    "tba", "missing", "未知", "不详", "暂无", "没有", "なし", "不明", "нет данных",
+}  # fmt: skip
+"""What says nothing, except in text of one's own."""
+NOBODY = UNKNOWN | {
+    "na", "no email", "noemail", "no e-mail", "no mail", "keine", "keine e-mail", "kein", "no phone", "nophone",
+    "aucun", "ninguno", "nessuno", "geen", "xxx",
+}  # fmt: skip
+"""What is written for a name that somebody does not have: it is nobody's, and joins nobody."""
+NO_NUMBER = NOBODY | {"0", "0.0", "+"}
+_LONGEST_BLANK = max(map(len, NOBODY))
 _NAMES = frozenset({"Null", "Nil", "Nan"})
 """Blanks that people are called, when they are written like names."""
-_INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"
+_INVISIBLE = (
+    "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad\u061c\u180e\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
 _EDGES = re.compile(f"^[\\s{_INVISIBLE}]+|[\\s{_INVISIBLE}]+$")
 _ANYWHERE = str.maketrans(
     dict.fromkeys(_INVISIBLE)
-    | dict.fromkeys("\u00a0\u202f\u2007\u3000", " ")
+    | dict.fromkeys(
+        "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "
+    )
     # Letters, figures and marks as Chinese and Japanese keyboards write them.
     | {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
 )
 _QUOTES = {"“": "”", "„": "“", "‘": "’", "‚": "‘", "«": "»", "»": "«", "「": "」", '"': '"', "'": "'", "`": "`"}
 _FORMULA = re.compile(r'^="(.*)"$', re.DOTALL)
+_TEXT_MARK = re.compile(r"^'(?=[=+\-@\d])")
+"""What spreadsheets put before text that looks like a number or a formula."""
 _EXPONENT = re.compile(r"^[+-]?\d+([.,]\d+)?[eE]\+?\d+$")
-_SERIAL = re.compile(r"^\d{5}([.,]\d+)?$")
-_NAMED_ADDRESS = re.compile(r"^[^<>]*<\s*([^<>\s]+)\s*>$")
+_FLOAT = re.compile(r"^(\d{1,15})\.0+$")
+_SCHEME = re.compile(r"^(?:mailto|smtp|e-?mail)\s*:\s*", re.IGNORECASE)
+_NAMED_ADDRESS = re.compile(r"^[^<>]*<\s*(?:mailto:)?([^<>\s]+)\s*>$", re.IGNORECASE)
+_REMARK = re.compile(r"\s+\([^()@]*\)$")
 _SEVERAL = re.compile(r"@[^@]*[,;|\s/]+[^@\s]+@")
-_DAY_FIRST = re.compile(r"^(\d{1,2})([./-])(\d{1,2})\2(\d{4})$")
-_YEAR_FIRST = re.compile(r"^(\d{4})([./-])(\d{1,2})\2(\d{1,2})$")
-_MIDNIGHT = re.compile(r"[T ]+0{1,2}:00(:00(\.0+)?)?( ?(Z|\+00:?00))?$", re.IGNORECASE)
-_WRITTEN_OUT = ("%d %b %Y", "%d %B %Y", "%b %d %Y", "%B %d %Y", "%d-%b-%Y", "%Y-%b-%d", "%Y %b %d", "%Y %B %d")
+_PAIRS = {"<": ">", "(": ")", "[": "]", '"': '"', "'": "'"}
+_SEVERAL_NUMBERS = re.compile(
+    r"\d{5}[\d\s().\-]*(?:[,;|\n]|:::|\b(?:or|und|and|oder)\b)\s*\+?[\d\s().\-]*\d{5}|\d{4}[\d\s().\-]*/\s*(?:\+|00)\s*\d"
+)
+_EXTENSION = re.compile(
+    r"\s*(?:durchwahl|dw|apparat|app|nebenstelle|nst|poste|int|interno|anexo|ramal|доб|转|轉|分机|分機|内線|内线)"
+    r"[.:\s]*\d{1,6}$",
+    re.IGNORECASE,
+)
+_WORDS_BEHIND = re.compile(r"(?<=\d)\s*[(\[]\s*[^\W\d][^\d()]*[)\]]$|(?<=\d)\s+[^\W\d]{3,}[^\d]*$")
+_UNASKED = {"never subscribed", "non subscribed", "not subscribed", "nonsubscribed", "pending", "not set", "not asked"}
+_WANTED = {"confirmed", "active", "single opt in", "double opt in", "opt in", "abonniert", "angemeldet"}
+_UNWANTED = {"cleaned", "bounced", "inactive", "opt out", "abgemeldet", "abbestellt", "complained", "suppressed"}
+_CURRENCY = re.compile(r"^(?:[€$£¥￥₹₽₩]|[A-Z]{3}|R\$|kr|zł|Fr)\.?\s*|\s*(?:[€$£¥￥₹₽₩]|[A-Z]{3}|kr|zł|Kč|Ft)\.?$")
 _GROUPED = re.compile(
     r"^-?\d{1,3}(?:(?:,\d{3})+\.\d+|(?:\.\d{3})+,\d+|(?:[ '’]\d{3})+(?:[.,]\d+)?|(?:,\d{3}){2,}|(?:\.\d{3}){2,})$"
 )
-_CURRENCY = re.compile(r"^(?:[€$£¥]|EUR|USD|GBP|CNY|RMB)\s*|\s*(?:[€$£¥]|EUR|USD|GBP|CNY|RMB)$")
+_DECIMAL_COMMA = re.compile(r"^-?\d+,(?:\d{1,2}|\d{4,})$")
 
 
-def tidy(cell: str, *, name: bool = False) -> str | None:
+def tidy(cell: str, *, nothing: frozenset[str] = BLANKS, name: bool = False) -> str | None:
     """The cell without what surrounds its value; None when it says nothing. Line breaks inside it stay.
 
-    `name`: it is what somebody is called, and people are called Null.
+    `nothing`: the words that say nothing here. `name`: it is what somebody is called, and people are called Null.
     """
     text = cell.strip()
     if not text.isascii():
-        text = _EDGES.sub("", text)
+        text = unicodedata.normalize("NFC", _EDGES.sub("", text))
     if text.startswith("=") and (formula := _FORMULA.match(text)):
         text = formula[1].replace('""', '"').strip()
     while len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
         text = text[1:-1].strip()
-    if len(text) <= _LONGEST_BLANK and text.lower() in BLANKS and not (name and text in _NAMES):
+    if text.startswith("'"):
+        text = _TEXT_MARK.sub("", text)
+    if len(text) <= _LONGEST_BLANK and text.lower() in nothing and not (name and text in _NAMES):
         return None
     return text or None
 
@@ -65,80 +99,69 @@ def tidy_key(text: str) -> str:
 
 
 def tidy_external_id(text: str) -> str:
-    """An identifier. Raises ValueError when Excel has rounded it."""
+    """An identifier; `17.0` is what programs make of the number 17. Raises ValueError when Excel has rounded it."""
     text = tidy_key(text)
     if _EXPONENT.match(text) and ("." in text or "," in text):
         raise ValueError(f"{text!r} is a number that Excel has rounded: format the column as text and export it again")
-    return text
+    return float_of[1] if (float_of := _FLOAT.match(text)) else text
 
 
 def tidy_email(text: str) -> str:
     """The address out of `mailto:`, `Name <a@b.c>` or with a dot behind. Raises ValueError when there are several."""
-    text = tidy_key(text)
-    if text[:7].lower() == "mailto:":
-        text = text[7:].partition("?")[0]
+    said = text = tidy_key(text)
+    if scheme := _SCHEME.match(text):
+        text = text[scheme.end() :].partition("?")[0]
     text = text.rstrip(",;. \t")
     if named := _NAMED_ADDRESS.match(text):
         text = named[1]
-        if text[:7].lower() == "mailto:":
-            text = text[7:]
-    text = text.strip(" <>\"'()[]").rstrip(",;.")
+    text = _REMARK.sub("", text)
+    while len(text) > 2 and _PAIRS.get(text[0]) == text[-1]:
+        text = text[1:-1].strip()
+    text = text.rstrip(",;.")
     if _SEVERAL.search(text):
-        raise ValueError(f"{text[:80]!r} holds several addresses: keep one")
-    return text
+        raise ValueError(f"{said[:80]!r} holds several addresses: keep one")
+    return re.sub(r"\s*@\s*", "@", text) if text.count("@") == 1 else text
 
 
 def tidy_phone(text: str) -> str:
-    """The number out of `tel:` or with a quote before it. Raises ValueError when Excel has rounded it."""
-    text = tidy_key(text)
+    """The number out of `tel:`, without words and an extension behind it. Raises ValueError when Excel has rounded it,
+    and when there are several."""
+    said = text = tidy_key(text)
     if text[:4].lower() == "tel:":
         text = text[4:].strip()
-    text = text.lstrip("'’`").rstrip(",;.")
+    text = text.lstrip("'’`=").rstrip(",;.")
     if _EXPONENT.match(text):
-        raise ValueError(f"{text!r} is a number that Excel has rounded: format the column as text and export it again")
-    if re.search(r"\d{5,}\s*[,;|]\s*\+?\d{5,}|\d{5,}\s*/\s*\+\d{5,}", text):
-        raise ValueError(f"{text[:80]!r} holds several numbers: keep one")
-    return text.removesuffix(".0") if re.fullmatch(r"\+?\d{7,15}\.0", text) else text
-
-
-def tidy_date(text: str) -> str:
-    """A day in a form that can be read in one way only, as `YYYY-MM-DD`; anything else as it is.
-
-    Raises ValueError when it is Excel's count of days.
-    """
-    text = _MIDNIGHT.sub("", text)
-    if match := _DAY_FIRST.match(text):
-        first, second, year = int(match[1]), int(match[3]), int(match[4])
-        # A day above 12 gives itself away; with dots the day is first everywhere.
-        if match[2] == "." or first > 12 or first == second:
-            return f"{year:04}-{second:02}-{first:02}"
-        return f"{year:04}-{first:02}-{second:02}" if second > 12 else text
-    if match := _YEAR_FIRST.match(text):
-        return f"{match[1]}-{int(match[3]):02}-{int(match[4]):02}"
-    if _SERIAL.match(text):
-        raise ValueError(f"{text!r} is Excel's count of days: format the column as a date and export it again")
-    if any(character.isalpha() for character in text):
-        words = re.sub(r"(?<=\d)(st|nd|rd|th)\b|[.,]", " ", text)
-        words = re.sub(r"\s+", " ", words).strip()
-        for form in _WRITTEN_OUT:
-            try:
-                return datetime.strptime(words, form).date().isoformat()  # noqa: DTZ007 (a day has no zone)
-            except ValueError:
-                continue
-    return text
+        raise ValueError(f"{said!r} is a number that Excel has rounded: format the column as text and export it again")
+    if _SEVERAL_NUMBERS.search(text):
+        raise ValueError(f"{said[:80]!r} holds several numbers: keep one")
+    text = _EXTENSION.sub("", _WORDS_BEHIND.sub("", text))
+    return text[:-2] if re.fullmatch(r"\+?\d{7,15}[.,]0", text) else text
 
 
 def tidy_number(text: str) -> str:
     """A number without its currency, and without grouping where that can be read in one way only."""
-    text = _CURRENCY.sub("", tidy_key(text))
-    if not _GROUPED.match(text):
-        return text
-    point = max(text.rfind("."), text.rfind(","))
-    whole = text if point < 0 or text.count(text[point]) > 1 else text[:point]
-    rest = "" if whole == text else text[point + 1 :]
+    text = tidy_key(text)
+    if text.startswith("(") and text.endswith(")"):
+        text = "-" + text[1:-1].strip()
+    bare = _CURRENCY.sub("", text.removesuffix(",-").removesuffix(",--").removesuffix(".-"))
+    if _DECIMAL_COMMA.match(bare):
+        return bare.replace(",", ".")
+    if not _GROUPED.match(bare):
+        if bare != text and re.fullmatch(r"-?\d{1,3}\.\d{3}", bare):
+            raise ValueError(f"{text!r} can be read in two ways: write it like 1234.5")
+        return bare
+    point = max(bare.rfind("."), bare.rfind(","))
+    whole = bare if point < 0 or bare.count(bare[point]) > 1 else bare[:point]
+    rest = "" if whole == bare else bare[point + 1 :]
     return re.sub(r"[^\d-]", "", whole) + (f".{rest}" if rest else "")
 
 
 def tidy_moment(text: str) -> str:
     """A moment, with `Z` for the words UTC and GMT."""
     return re.sub(r"\s*(UTC|GMT)$", "Z", text.replace("/", "-", 2) if re.match(r"^\d{4}/", text) else text)
+
+
+def tidy_consent(text: str) -> bool | None:
+    """Whether somebody wants to hear from us; None where nobody asked, or there is no answer yet. Raises ValueError."""
+    word = re.sub(r"[\s_-]+", " ", tidy_key(text)).strip().lower()
+    return None if word in _UNASKED else word in _WANTED or (word not in _UNWANTED and yes_or_no(text))

@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import date
-from difflib import get_close_matches
-from functools import cache
 from typing import Any
-from zoneinfo import available_timezones
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-from activities.intake.places import country_code, language_tag, near_country
-from activities.intake.shortcuts import plain_email, plain_phone
+from activities.intake.places import (
+    country_code,
+    is_language,
+    language_tag,
+    near_country,
+    near_zone,
+    one_language,
+    time_zone,
+)
+from activities.intake.shortcuts import is_filler, plain_email, plain_phone
 from journeys.fields import Fields, yes_or_no
 from journeys.nearest import unknown_word
 from records.people.contacts import Contact
@@ -26,23 +31,7 @@ COLUMNS = (
 )  # fmt: skip
 """The standard columns of an import, beside the declared fields."""
 
-ALIASES = {
-    "external_id": "id customer_id customerid contact_id user_id external externalid crm_id 编号 客户编号",
-    "email": "e_mail mail email_address e_mail_address mail_address emailaddress 邮箱 电子邮箱 电子邮件",
-    "phone": "mobile mobile_phone mobile_number phone_number telephone tel cell cellphone msisdn handy 手机 电话",
-    "first_name": "firstname given_name givenname forename vorname prenom 名 名字",
-    "last_name": "lastname surname family_name familyname nachname nom 姓 姓氏",
-    "country": "country_code land pays 国家",
-    "locale": "language lang sprache 语言",
-    "time_zone": "timezone tz zone zeitzone 时区",
-    "stage": "lifecycle_stage lifecycle status 阶段",
-    "tags": "tag labels label 标签",
-    "consent_email": "email_consent email_opt_in opt_in_email newsletter marketing_consent 邮件许可",
-    "consent_sms": "sms_consent sms_opt_in opt_in_sms 短信许可",
-}
-_BY_ALIAS = {alias: name for name, aliases in ALIASES.items() for alias in aliases.split()}
 _LOCALE = re.compile(r"^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-[A-Za-z0-9]{5,8})*$")
-_AREAS = {"Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
 SHORTEST_PHONE = 8
 """Characters of a number in E.164, the + included; shorter ones are services, not people."""
 LONGEST = {"external_id": 200, "first_name": 200, "last_name": 200, "stage": 60}
@@ -55,21 +44,6 @@ class InvalidContactError(ValueError):
     def __init__(self, problems: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{name} {problem}" for name, problem in problems.items()))
         self.problems = dict(problems)
-
-
-def column_name(header: str, fields: Fields) -> str | None:
-    """The column that a header means (`E-Mail` → `email`); None when it means none that is known."""
-    word = re.sub(r"[\W_]+", "_", header.strip().lower()).strip("_")
-    if word in COLUMNS or word in fields:
-        return word
-    titled = {re.sub(r"[\W_]+", "_", field.title.lower()).strip("_"): name for name, field in fields.items()}
-    return titled.get(word) or _BY_ALIAS.get(word)
-
-
-def nearest_column(header: str, fields: Fields) -> str | None:
-    """The known column that is written most like this one."""
-    word = re.sub(r"[\W_]+", "_", header.strip().lower()).strip("_")
-    return next(iter(get_close_matches(word, [*COLUMNS, *fields], n=1, cutoff=0.6)), None)
 
 
 def read_contact(
@@ -133,21 +107,34 @@ def read_email(text: str) -> str:
 
 def read_phone(text: str, country: str | None = None) -> str:
     """A phone number in E.164; without `+` it is one of `country` (ISO 3166-1 alpha-2). Raises ValueError."""
-    if text.startswith("00"):
-        text = "+" + text[2:]
+    said, text = text, f"+{text[2:]}" if text.startswith("00") else text
     if plain := plain_phone(text, country):
         return plain
     if not text.startswith("+") and country is None:
-        raise ValueError(f"{text!r} has no country: write it with + and the country's code, or fill in country")
+        raise ValueError(f"{said!r} has no country: write it with + and the country's code, or fill in country")
     try:
         number = phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:
-        raise ValueError(f"{text!r} is no phone number: write it like +49 30 901820") from None
+        raise ValueError(f"{said!r} is no phone number: write it like +49 30 901820") from None
+    if not text.startswith(("+", "0")) and (meant := _without_plus(text, country)) is not None:
+        number = meant
     found = str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
     # Whether a number is valid is a matter of tables that age; its length is enough to tell a slip.
-    if not phonenumbers.is_possible_number(number) or len(found) < SHORTEST_PHONE:
-        raise ValueError(f"{text!r} is no phone number{f' of {country}' if country else ''}: its length is wrong")
+    possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+    if not possible or len(found) < SHORTEST_PHONE:
+        raise ValueError(f"{said!r} is no phone number{f' of {country}' if country else ''}: its length is wrong")
+    if is_filler(str(number.national_number)) and not phonenumbers.is_valid_number(number):
+        raise ValueError(f"{said!r} is nobody's number: leave it out")
     return found
+
+
+def _without_plus(text: str, country: str | None) -> phonenumbers.PhoneNumber | None:
+    """The number when it begins with the code of its own country, from which the + was lost."""
+    digits = re.sub(r"\D", "", text)
+    if not digits.startswith(str(phonenumbers.country_code_for_region(country or "") or "+")):
+        return None
+    number = phonenumbers.parse(f"+{digits}")
+    return number if phonenumbers.is_valid_number(number) else None
 
 
 def read_country(text: str) -> str:
@@ -161,32 +148,32 @@ def read_country(text: str) -> str:
 
 
 def read_locale(text: str) -> str:
-    """A language tag (BCP 47) such as en or zh-CN; `zh_CN` and `German` are read too. Raises ValueError."""
+    """A language tag (BCP 47) such as en or zh-CN; `zh_CN`, `deu` and `German` are read too. Raises ValueError."""
     if named := language_tag(text):
         return named
     tag = text.strip().partition(".")[0].replace("_", "-")
-    if not _LOCALE.match(tag):
-        raise ValueError(f"{text!r} is no language tag (BCP 47): write it like en or zh-CN")
     language, *rest = tag.split("-")
+    language = one_language(language.lower())
+    if not _LOCALE.match(tag) or not is_language(language):
+        raise ValueError(f"{text!r} is no language tag (BCP 47): write it like en or zh-CN")
     spelled = [part.upper() if len(part) == 2 else part.title() if len(part) == 4 else part for part in rest]
-    return "-".join([language.lower(), *spelled])
+    return "-".join([language, *spelled])
 
 
 def read_time_zone(text: str) -> str:
-    """A time zone of the IANA database, such as Asia/Shanghai. Raises ValueError."""
-    zones = _zones()
-    word = re.sub(r"\s*/\s*", "/", text.strip()).replace(" ", "_").lower()
-    if word not in zones:
-        near = get_close_matches(word, zones, n=1)
-        meant = f"; did you mean {zones[near[0]]}?" if near else ": write it like Europe/Berlin"
-        raise ValueError(f"{text!r} is no time zone (IANA){meant}")
-    return zones[word]
+    """A time zone of the IANA database, such as Asia/Shanghai; its name in Windows and whole hours from UTC are read
+    too. Raises ValueError."""
+    if zone := time_zone(text):
+        return zone
+    near = near_zone(text)
+    meant = f"; did you mean {near}?" if near else ": write it like Europe/Berlin"
+    raise ValueError(f"{text!r} is no time zone (IANA){meant}")
 
 
 def read_tags(value: object) -> tuple[str, ...]:
     """Tags: a list, or text with commas, semicolons or bars between them. Raises ValueError."""
-    words = value if isinstance(value, list | tuple) else re.split(r"[,;|]", str(value))
-    tags = tuple(dict.fromkeys(str(word).strip() for word in words if str(word).strip()))
+    words = value if isinstance(value, list | tuple) else re.split(r"[,;|\n]|:::", str(value).strip("[]"))
+    tags = tuple(dict.fromkeys(tag for word in words if (tag := str(word).strip().strip("\"'").strip())))
     if wrong := next((tag for tag in tags if len(tag) > 60), None):
         raise ValueError(f"{wrong[:20]!r}... is longer than 60 characters")
     return tags
@@ -202,15 +189,3 @@ def plain_text(value: object, longest: int) -> str:
     if not text.isprintable() and any(ord(character) < 32 for character in text):
         raise ValueError("holds line breaks or control characters")
     return text
-
-
-@cache
-def _zones() -> dict[str, str]:
-    zones = {name.lower(): name for name in available_timezones()}
-    # A city that is in one zone only names it: Berlin.
-    cities: dict[str, set[str]] = {}
-    for name in zones.values():
-        area, _, city = name.rpartition("/")
-        if area in _AREAS:
-            cities.setdefault(city.lower(), set()).add(name)
-    return {city: next(iter(names)) for city, names in cities.items() if len(names) == 1} | zones

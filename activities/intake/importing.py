@@ -24,10 +24,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from activities.intake.chunks import chunks
 from activities.intake.contacts import COLUMNS, read_country
 from activities.intake.encodings import PIECE, UnreadableTable, survey
-from activities.intake.mapping import propose
+from activities.intake.mapping import names_somebody, propose
 from activities.intake.parsing import Parsed, Parser, Reading, parse, prepare
 from activities.intake.rejects import Rejection, Rejects
-from activities.intake.tabular import Form, detect_delimiter, read_records
+from activities.intake.tabular import Form, detect_delimiter, opening
 from journeys.errors import WaymarkError
 from journeys.fields import Fields
 from journeys.identities import DEFAULT, IdentityRules
@@ -106,8 +106,8 @@ class CustomerFile:
             raise UnreadableTable(
                 f"{path} is not text in {encoding}: {error}", hint="Leave --encoding out, or save it as CSV in UTF-8."
             ) from None
-        line, header = self._header(fields)
-        self.mapping = propose(header, fields, mapping or {}, f"{path}:{line}")
+        line, header, rows = self._header(fields, mapping or {})
+        self.mapping = propose(header, fields, mapping or {}, f"{path}:{line}", rows)
         self.header, self.columns, self.unknown = header, self.mapping.columns, self.mapping.unknown
         try:
             home = read_country(country) if country else None
@@ -139,17 +139,28 @@ class CustomerFile:
             "shared": {kind: sorted(values) for kind, values in sorted(rules.shared.items())},
         }
 
-    def _header(self, fields: Fields) -> tuple[int, list[str]]:
-        for chunk in chunks(self.path, self.form.encoding):
-            for record in read_records(chunk, self.form.delimiter, 0):
-                if record.error or any("@" in cell for cell in record.cells):
-                    raise UnreadableTable(
-                        f"{self.path}:{record.line}: this line is no header: "
-                        f"{record.error or 'it holds a mail address'}",
-                        hint="The first line names the columns: " + ", ".join([*COLUMNS, *fields]),
-                    )
-                return record.line, record.cells
-        raise UnreadableTable(f"{self.path} is empty.", hint="A CSV file begins with a line of column names.")
+    def _header(self, fields: Fields, said: Mapping[str, str]) -> tuple[int, list[str], list[list[str]]]:
+        """The line that names the columns, its cells, and some of the rows below it.
+
+        Titles may stand above it: it is the first that names a column by which somebody is known, else the first.
+        A list without it can be read where `said` tells columns by their numbers; then its line is 0.
+        """
+        found = opening(self.path, self.form)
+        if not found:
+            raise UnreadableTable(f"{self.path} is empty.", hint="A CSV file begins with a line of column names.")
+        plain = [record for record in found if not record.error and not any("@" in cell for cell in record.cells)]
+        head = next((record for record in plain if names_somebody(record.cells, fields)), found[0])
+        below = [record.cells for record in found if record.line > head.line]
+        if not head.error and not any("@" in cell for cell in head.cells):
+            return head.line, head.cells, below
+        if not head.error and said and all(column.strip().startswith("#") for column in said):
+            return 0, [said.get(f"#{at}", f"column {at}") for at in range(1, len(head.cells) + 1)], [head.cells, *below]
+        raise UnreadableTable(
+            f"{self.path}:{head.line}: this line is no header: {head.error or 'it holds a mail address'}",
+            hint="The first line names the columns: "
+            + ", ".join([*COLUMNS, *fields])
+            + ". Where no line does, say what they are: --map '#1=email'.",
+        )
 
 
 def _contact(page: Page, at: int) -> Contact:

@@ -14,7 +14,7 @@ from datetime import date
 from functools import partial
 from typing import Any, NamedTuple
 
-from activities.intake import cells
+from activities.intake import cells, days
 from activities.intake.chunks import Chunk
 from activities.intake.contacts import (
     COLUMNS,
@@ -27,10 +27,13 @@ from activities.intake.contacts import (
     read_tags,
     read_time_zone,
 )
+from activities.intake.headers import HALVES, OTHERS
+from activities.intake.names import split_name
 from activities.intake.rejects import Rejection
 from activities.intake.shortcuts import plain_email, plain_phone
 from activities.intake.tabular import Record, read_records
-from journeys.fields import Field, Fields, yes_or_no
+from journeys.fields import Field, Fields
+from journeys.identities import Key
 from records.intake.pages import Page, as_json, as_line
 from records.people.contacts import COLUMNS as STORED
 
@@ -76,8 +79,12 @@ class Parser:
         self._reading = reading
         self._width = len(reading.columns)
         self._named = reading.named
-        # A list that has no column for addresses is of people who are known by their ids, and by what they do.
-        self._addressed = bool({"email", "phone"} & set(reading.columns))
+        addressed = {"email", "phone"} & {*reading.columns}
+        self._nobody = (
+            {"email": "and phone are both missing: there is no external id either, nothing says who it is"}
+            if addressed
+            else {"external_id": "is missing: nothing else in this list says who it is"}
+        )
         known = [(at, name) for at, name in enumerate(reading.columns) if name]
         # The country comes first, because a phone number is read by it.
         self._plan = [self._column(at, name) for at, name in sorted(known, key=lambda one: one[1] != "country")]
@@ -85,7 +92,7 @@ class Parser:
 
     def parse(self, chunk: Chunk) -> Parsed:
         """The page of a chunk."""
-        page = Page([], [], [], [], [], [], [], [], [])
+        page = Page([], [], [], [], [], [], [], [], [], [])
         rejected: list[Rejection] = []
         rows = line = 0
         for record in read_records(chunk, self._reading.delimiter, self._width, self._named):
@@ -106,6 +113,7 @@ class Parser:
         properties: dict[str, Any] = {}
         consents: dict[str, bool] = {}
         tags: tuple[str, ...] = ()
+        others_said: list[tuple[str, Any]] = []
         problems: dict[str, str] | None = None
         country = self._reading.country
         for at, name, place, remembered, read in self._plan:
@@ -128,18 +136,16 @@ class Parser:
                     country = value
             elif name == "tags":
                 tags = value
+            elif name in OTHERS:
+                others_said.append((name, value))
             elif name in COLUMNS:
                 consents[name.removeprefix("consent_")] = value
             else:
                 properties[name] = value
+        further = _add(others_said, columns, consents) if others_said else ()
         external_id, email, phone, *others = columns
-        if not self._addressed:
-            if external_id is None and not (problems and "external_id" in problems):
-                problems = problems or {}
-                problems["external_id"] = "is missing: nothing else in this list says who it is"
-        elif email is None and phone is None and not (problems and ("email" in problems or "phone" in problems)):
-            problems = problems or {}
-            problems["email"] = "and phone are both missing: there is no address to reach this contact"
+        if external_id is None and email is None and phone is None and not problems:
+            problems = self._nobody
         if problems:
             names = sorted(problems, key=lambda name: self._order.get(name, -1))
             return Rejection(line, names[0], "; ".join(f"{name} {problems[name]}" for name in names), texts)
@@ -147,6 +153,7 @@ class Parser:
         page.external_ids.append(external_id)
         page.emails.append(email)
         page.phones.append(phone)
+        page.further.append(further)
         page.others.append(tuple(others))
         page.tags.append(tags)
         page.properties.append(properties)
@@ -160,10 +167,11 @@ class Parser:
         if name in _KEYS:
             return at, name, place, remembered, _KEYS[name]
         read = self._reader(name)
-        called = name in ("first_name", "last_name")
+        called = name in (*HALVES, "full_name")
+        nothing = cells.BLANKS if name in ("tags", "stage") or self._is_text(name) else cells.UNKNOWN
 
         def look(text: str, country: str | None) -> Any:
-            plain = cells.tidy(text, name=called)
+            plain = cells.tidy(text, nothing=nothing, name=called)
             value = None if plain is None else read(plain)
             if len(remembered) < _REMEMBERED and len(text) < 200:
                 remembered[text] = value
@@ -171,28 +179,59 @@ class Parser:
 
         return at, name, place, remembered, look
 
+    def _is_text(self, name: str) -> bool:
+        return name in self._reading.fields and self._reading.fields[name].type == "text"
+
     def _reader(self, name: str) -> Callable[[str], Any]:
         fields = self._reading.fields
         if name in fields:
             return partial(_property, fields[name], self._reading.relative_to)
-        if name.startswith("consent_"):
-            return yes_or_no
+        if name.startswith(("consent_", "unsubscribed_")):
+            return cells.tidy_consent
         if name == "tags":
             return read_tags
-        return _READERS.get(name) or partial(plain_text, longest=LONGEST.get(name, 320))
+        return _READERS.get(name) or partial(_one_line, longest=LONGEST.get(name, 320))
 
 
-_READERS: Mapping[str, Callable[[str], str]] = {
+def _add(
+    said: list[tuple[str, Any]], columns: list[str | None], consents: dict[str, bool]
+) -> tuple[Key, ...]:  # fmt: skip
+    """Lay what is no column of a contact on what is; returns the further addresses and numbers."""
+    further: list[Key] = []
+    for name, value in said:
+        if name == "full_name":
+            first, last = (_PLACES[half] for half in HALVES)
+            if columns[first] is None and columns[last] is None:
+                columns[first], columns[last] = value
+        elif name.startswith("unsubscribed_"):
+            if value:
+                consents[name.removeprefix("unsubscribed_")] = False
+        else:
+            kind = name.removeprefix("other_")
+            place = _PLACES[kind]
+            if columns[place] is None:
+                columns[place] = value
+            elif value != columns[place]:
+                further.append((kind, value))
+    return tuple(dict.fromkeys(further))
+
+
+def _one_line(text: str, longest: int) -> str:
+    return plain_text(" ".join(text.split()), longest)
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
     "country": lambda text: read_country(cells.tidy_key(text)),
     "locale": lambda text: read_locale(cells.tidy_key(text)),
     "time_zone": lambda text: read_time_zone(cells.tidy_key(text)),
+    "full_name": lambda text: split_name(plain_text(" ".join(text.split()), LONGEST["last_name"])),
 }
 
 
 def _email(text: str, country: str | None) -> str | None:
     if found := plain_email(text):
         return found
-    plain = cells.tidy(text)
+    plain = cells.tidy(text, nothing=cells.NOBODY)
     return None if plain is None else read_email(cells.tidy_email(plain))
 
 
@@ -200,28 +239,36 @@ def _phone(text: str, country: str | None) -> str | None:
     # Excel writes a number that it takes for a figure with a decimal place, which is no part of it.
     if not text.startswith("00") and not text.endswith(".0") and (found := plain_phone(text, country)):
         return found
-    plain = cells.tidy(text)
+    plain = cells.tidy(text, nothing=cells.NO_NUMBER)
     return None if plain is None else read_phone(cells.tidy_phone(plain), country)
 
 
 def _external_id(text: str, country: str | None) -> str | None:
     if len(text) <= LONGEST["external_id"] and _PLAIN_ID.fullmatch(text):
         return text
-    plain = cells.tidy(text)
+    plain = cells.tidy(text, nothing=cells.NOBODY)
     return None if plain is None else plain_text(cells.tidy_external_id(plain), LONGEST["external_id"])
 
 
-_KEYS = {"email": _email, "phone": _phone, "external_id": _external_id}
+_KEYS = {
+    "email": _email, "other_email": _email, "phone": _phone, "other_phone": _phone, "external_id": _external_id,
+}  # fmt: skip
 
 
 def _property(field: Field, relative_to: date | None, text: str) -> Any:
+    said = text
     if field.type == "date":
-        text = cells.tidy_date(text)
+        if text.lower() in days.NEVER:
+            return None
+        said = days.tidy_date(text)
     elif field.type == "number":
-        text = cells.tidy_number(text)
+        said = cells.tidy_number(text)
     elif field.type == "datetime":
-        text = cells.tidy_moment(text)
-    return field.read(text, relative_to=relative_to)
+        said = cells.tidy_moment(text)
+    try:
+        return field.read(said, relative_to=relative_to)
+    except ValueError as error:
+        raise ValueError(str(error).replace(repr(said), repr(text))) from None
 
 
 _parser: Parser | None = None

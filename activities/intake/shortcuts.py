@@ -80,9 +80,14 @@ def plain_phone(text: str, country: str | None) -> str | None:
         if plan.viable.fullmatch(national) or len(rest) not in plan.lengths:
             return None
         national = rest
-    if national.startswith("0") or len(national) not in plan.lengths:
+    if national.startswith("0") or len(national) not in plan.lengths or is_filler(national):
         return None
     return f"+{code}{national}" if len(code) + len(national) >= 7 else None
+
+
+def is_filler(national: str) -> bool:
+    """Whether a number is what people type where one is asked for: 9999999999, 1234567890. Some of these are real."""
+    return national.count(national[0]) == len(national) or national in "01234567890123456789"
 
 
 @lru_cache(maxsize=2_000)

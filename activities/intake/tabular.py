@@ -18,7 +18,8 @@ from activities.intake.chunks import LONGEST_LINE, MOST_LINES, Chunk, chunks
 from activities.intake.encodings import Survey, UnreadableTable, survey
 
 __all__ = [
-    "Form", "Record", "UnreadableTable", "detect_delimiter", "look_over", "read_records", "read_table", "records_of",
+    "Form", "Record", "UnreadableTable", "detect_delimiter", "look_over", "opening", "read_records", "read_table",
+    "records_of",
 ]  # fmt: skip
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -63,15 +64,38 @@ def look_over(path: Path, encoding: str | None = None) -> tuple[Survey, Form]:
 
 
 def detect_delimiter(path: Path, encoding: str) -> str:
-    """What stands between the cells: what the file says (`sep=;`), else the mark that cuts its first lines best."""
+    """What stands between the cells: what the file says (`sep=;`), else the mark that cuts its first lines best.
+
+    A line that no mark cuts, or only one that those below do not have, is a title above the table.
+    """
     first = next(chunks(path, encoding), None)
-    lines = [line for line in (first.text if first else "").split("\n", 50)[:50] if line.strip()][:2]
-    head, second = (*lines, "", "")[:2]
-    if match := _SEPARATOR.match(head):
+    lines = [line for line in (first.text if first else "").split("\n", 50)[:50] if line.strip()]
+    if match := _SEPARATOR.match(lines[0] if lines else ""):
         return match[1]
-    plain = re.sub(r'"[^"]*"', "", head)
-    best = max(DELIMITERS, key=lambda mark: (plain.count(mark), second.count(mark)))
-    return best if plain.count(best) else ","
+    plain = [re.sub(r'"[^"]*"', "", line) for line in lines]
+    for at, head in enumerate(plain):
+        below = plain[at + 1 :]
+        best = max(DELIMITERS, key=lambda mark: (head.count(mark), *(line.count(mark) for line in below[:1])))
+        if head.count(best) and (not below or any(line.count(best) for line in below)):
+            return best
+    return ","
+
+
+def opening(path: Path, form: Form, most: int = 20) -> list[Record]:
+    """The first records of a file, each as wide as it is; the line that names the delimiter is none."""
+    first = next(chunks(path, form.encoding), None)
+    if first is None:
+        return []
+    lines = _Lines(first.text.removesuffix("\n").split("\n"), first.line)
+    found: list[Record] = []
+    while len(found) < most and (taken := lines.next()) is not None:
+        number, text = taken
+        if not text.strip() or (number == 1 and _SEPARATOR.match(text)):
+            continue
+        record = _record(lines, number, text, form.delimiter, 0, 0)
+        if any(map(str.strip, record.cells)):
+            found.append(record)
+    return found
 
 
 def read_records(chunk: Chunk, delimiter: str, width: int, least: int = 0) -> Iterator[Record]:

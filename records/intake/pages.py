@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from journeys.identities import Key
 from records.copying import NOTHING, escaped, texts
 from records.intake.folding import NEW_STAGE, Said
 from records.people.contacts import COLUMNS
@@ -20,6 +21,8 @@ class Page(NamedTuple):
     external_ids: list[str | None]
     emails: list[str | None]
     phones: list[str | None]
+    further: list[tuple[Key, ...]]
+    """More addresses and numbers of the same contact."""
     others: list[tuple[str | None, ...]]
     """The values of `records.intake.folding.OTHERS`."""
     tags: list[tuple[str, ...]]

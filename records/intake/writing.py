@@ -77,7 +77,10 @@ class _Intake:
         plain, entangled = self._sort(names, owners)
         await self._read(owners)
         for at in entangled:
-            await self._lay(at, [(kind, value) for kind in KINDS if (value := names[kind][at]) is not None])
+            keys = [(kind, value) for kind in KINDS if (value := names[kind][at]) is not None]
+            await self._lay(
+                at, [*keys, *(key for key in page.further[at] if key not in keys and self.rules.joins(*key))]
+            )
         for one in self.people:
             if one.into is None:
                 settled = one.settle()
@@ -100,11 +103,17 @@ class _Intake:
         found: dict[Key, int] = {}
         for kind, stated in names.items():
             values = [value for value in stated if value is not None]
+            values += self._further(kind)
             if values:
                 rows = await self.db.execute(_OWNERS, {"kind": kind, "values": values})
                 found |= {(kind, value): customer_id for value, customer_id in rows}
         await self.db.execute(text("SET LOCAL enable_seqscan = on"))
         return found
+
+    def _further(self, kind: str) -> list[str]:
+        """The further names of this kind that rows give, where they join."""
+        said = [key for keys in self.page.further for key in keys if key[0] == kind]
+        return [value for _, value in said if self.rules.joins(kind, value)]
 
     def _sort(
         self, names: Mapping[str, list[str | None]], owners: Mapping[Key, int]
@@ -112,9 +121,11 @@ class _Intake:
         """The rows that are alone in naming somebody new, and all others."""
         count = len(self.page.lines)
         entangled = {at for at, row in enumerate(zip(*names.values(), strict=True)) if row == (None, None, None)}
+        entangled |= {at for at, keys in enumerate(self.page.further) if keys}
         for kind, values in names.items():
             said = Counter(value for value in values if value is not None)
             told = {value for owned, value in owners if owned == kind}
+            told.update(self._further(kind))
             if len(said) + values.count(None) < count:
                 told |= {value for value, times in said.items() if times > 1}
             if told:

@@ -21,7 +21,7 @@ RULES = IdentityRules(shared={"phone": frozenset({"+4930901820"}), "email": froz
 
 
 def page(contacts: list[Contact]) -> Page:
-    made = Page([], [], [], [], [], [], [], [], [])
+    made = Page([], [], [], [], [], [], [], [], [], [])
     for line, one in enumerate(contacts, 2):
         stated = one.columns()
         columns = [stated.get(name) for name in COLUMNS]
@@ -29,6 +29,7 @@ def page(contacts: list[Contact]) -> Page:
         made.external_ids.append(columns[0])
         made.emails.append(columns[1])
         made.phones.append(columns[2])
+        made.further.append(())
         made.others.append(tuple(columns[3:]))
         made.tags.append(tuple(one.stated_tags()))
         made.properties.append(one.stated_properties())

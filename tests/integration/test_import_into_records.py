@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.intake.importing import ImportReport, import_customers
 from journeys.fields import Field
+from journeys.identities import IdentityRules
 from records import tables
 from records.people import consents, customers, identities
 from records.people.customers import Customer
@@ -179,3 +180,38 @@ async def test_rejected_rows_are_written_to_a_file_that_can_be_corrected(
         [header, row] = csv.reader(file)
     assert header == ["line", "field", "reason", "email", "first_name"]
     assert row == ["2", "email", report.rejected.first[0].error, "broken", "李"]
+
+
+async def test_a_contact_with_several_addresses_is_one_person_with_all_of_them(
+    engine: AsyncEngine, tmp_path: Path
+) -> None:
+    path = tmp_path / "address-book.csv"
+    path.write_text(
+        "First Name,E-mail 1 - Value,E-mail 2 - Value,Phone 1 - Value,Phone 2 - Value\n"
+        "Ada,ada@acme.example,ada@home.example,+1 202 555 0143,+1 202 555 0144\n"
+        "Bo,,bo@acme.example,,\n"
+        "A.,ada@new.example,,+12025550144,\n"
+        "Bo,bo@acme.example,ada@home.example,,\n",
+        encoding="utf-8",
+    )
+    report = await take(engine, path)
+    assert (report.rows, figures(report), report.merged) == (4, (2, 1, 0, 0), 1)
+    [ada] = await everybody(engine)
+    assert (ada.email, ada.phone, ada.first_name) == ("ada@acme.example", "+12025550143", "Bo")
+    async with engine.connect() as db:
+        assert {one.value for one in await identities.of(db, ada.id)} == {
+            "ada@acme.example", "ada@home.example", "ada@new.example", "bo@acme.example", "+12025550143",
+            "+12025550144",
+        }  # fmt: skip
+    assert figures(await take(engine, path, at=NOW + timedelta(days=1))) == (0, 0, 4, 0)
+
+
+async def test_further_addresses_that_are_shared_join_nobody(engine: AsyncEngine, tmp_path: Path) -> None:
+    path = tmp_path / "colleagues.csv"
+    path.write_text(
+        "email,phone,Mobile\na@acme.example,+4930901820,+4915112345678\nb@acme.example,+4915112345679,+4930901820\n",
+        encoding="utf-8",
+    )
+    rules = IdentityRules(shared={"phone": frozenset({"+4930901820"})})
+    assert (await import_customers(engine, path, FIELDS, now=NOW, rules=rules)).created == 2
+    assert [one.phone for one in await everybody(engine)] == ["+4930901820", "+4915112345679"]

@@ -93,7 +93,7 @@ def test_an_unknown_column_is_told_with_the_nearest_known_one(folder: Path) -> N
 
 
 def test_a_slip_of_the_pen_in_a_header_is_understood_and_told(folder: Path) -> None:
-    table = opened(folder, "emial_address,renewal_dat,email2\na@acme.example,2026-03-01,\n")
+    table = opened(folder, "emial_address,renewal_dat,plan2\na@acme.example,2026-03-01,\n")
     assert table.columns == ["email", "renewal_date", None]
     assert table.mapping.guessed == {"emial_address": "email", "renewal_dat": "renewal_date"}
 
@@ -110,7 +110,7 @@ def test_a_slip_of_the_pen_in_a_header_is_understood_and_told(folder: Path) -> N
         (b"%PDF-1.7", "a PDF"),
         (b"a@acme.example,Ada\n", "is no header"),
         (b"first_name,plan\nAda,home\n", "no column is an email or a phone"),
-        (b"email,mail\na@acme.example,b@acme.example\n", "both mean email"),
+        (b"email,email\na@acme.example,b@acme.example\n", "both mean email"),
     ],
 )
 def test_a_file_that_is_no_table_of_customers_is_refused_whole(folder: Path, content: bytes, why: str) -> None:
@@ -183,8 +183,8 @@ def test_a_line_without_end_is_told_and_the_next_is_read(folder: Path) -> None:
 # What the values are
 
 
-def test_a_contact_without_any_address_is_rejected(folder: Path) -> None:
-    assert "no address" in reasons(folder, "email,phone,first_name", ",,Ada")[2]
+def test_a_contact_whom_nothing_names_is_rejected(folder: Path) -> None:
+    assert "nothing says who it is" in reasons(folder, "email,phone,first_name", ",,Ada")[2]
 
 
 def ids(folder: Path, content: str) -> list[str | None]:
@@ -194,7 +194,7 @@ def ids(folder: Path, content: str) -> list[str | None]:
 def test_in_a_list_without_addresses_ids_say_who_somebody_is(folder: Path) -> None:
     """Histories of orders name their customers by numbers, and by nothing else."""
     text = "CustomerID,Country\n00001,GB\n17850.0,DE\n,FR\n"
-    assert ids(folder, text) == ["00001", "17850.0"]
+    assert ids(folder, text) == ["00001", "17850"]
     assert [(one.line, one.field) for one in rejections(folder, text)] == [(4, "external_id")]
     assert ids(folder, "customer,first_name\n7,Ada\n") == ["7"]
 

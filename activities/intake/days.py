@@ -1,0 +1,70 @@
+"""Days as lists hold them: read where only one day can be meant."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from babel import Locale
+
+from activities.intake.places import plain
+
+NEVER = frozenset({"never", "nie", "0", "0000-00-00", "00.00.0000", "00/00/0000", "0000-00-00 00:00:00", "1900-01-00"})
+"""What programs write for no day."""
+_SERIAL = re.compile(r"^\d{5}([.,]\d+)?$")
+_TIME = re.compile(
+    r"(?<=[\d日])[T ,]+\d{1,2}[:.]\d{2}([:.]\d{2}([.,]\d+)?)?\s*([ap]\.?m\.?)?\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?$",
+    re.IGNORECASE,
+)
+"""A time of the day behind a day: the day is the one that was written."""
+_DAY_FIRST = re.compile(r"^(\d{1,2})([./-])\s?(\d{1,2})\2\s?(\d{4})\.?$")
+_YEAR_FIRST = re.compile(r"^(\d{4})([./-])\s?(\d{1,2})\2\s?(\d{1,2})\.?$")
+_SPOKEN = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "sv", "da", "nb", "cs")
+_BETWEEN = frozenset({"de", "of", "the", "del", "den", "er", "st", "nd", "rd", "th", "do"})
+
+
+def tidy_date(text: str) -> str:
+    """A day in a form that can be read in one way only, as `YYYY-MM-DD`; anything else as it is.
+
+    Raises ValueError when it is Excel's count of days.
+    """
+    text = _TIME.sub("", text)
+    if match := _DAY_FIRST.match(text):
+        first, second, year = int(match[1]), int(match[3]), int(match[4])
+        # A day above 12 gives itself away; with dots the day is first everywhere.
+        if match[2] == "." or first > 12 or first == second:
+            return f"{year:04}-{second:02}-{first:02}"
+        return f"{year:04}-{first:02}-{second:02}" if second > 12 else text
+    if match := _YEAR_FIRST.match(text):
+        return f"{match[1]}-{int(match[3]):02}-{int(match[4]):02}"
+    if _SERIAL.match(text):
+        raise ValueError(f"{text!r} is Excel's count of days: format the column as a date and export it again")
+    return _written_out(text) or text
+
+
+def _written_out(text: str) -> str | None:
+    """A day with the name of its month, in the languages of most lists."""
+    words = [word for word in re.findall(r"\d+|[^\W\d_]+", plain(text)) if word not in _BETWEEN]
+    months, days = _names()
+    figures = [word for word in words if word.isdigit()]
+    named = [months[word] for word in words if word in months]
+    rest = [word for word in words if not word.isdigit() and word not in months and word not in days]
+    if rest or len(named) != 1 or sorted(map(len, figures)) not in ([1, 4], [2, 4]):
+        return None
+    day, year = sorted(figures, key=len)
+    return f"{year}-{named[0]:02}-{int(day):02}"
+
+
+@cache
+def _names() -> tuple[dict[str, int], frozenset[str]]:
+    """The names of months, and of the days of the week."""
+    months: dict[str, int] = {}
+    days: set[str] = set()
+    for tongue in _SPOKEN:
+        locale = Locale.parse(tongue)
+        for form in ("format", "stand-alone"):
+            for width in ("wide", "abbreviated"):
+                months |= {plain(str(name)): number for number, name in locale.months[form][width].items()}
+                days |= {plain(str(name)) for name in locale.days[form][width].values()}
+    # A day of the week such as `mar` (Tuesday in French) does not stand with the month `mar`.
+    return {name: number for name, number in months.items() if not name.isdigit()}, frozenset(days - months.keys())
