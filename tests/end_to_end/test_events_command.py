@@ -79,6 +79,18 @@ def test_a_history_of_orders_is_tried_imported_and_imported_again(waymark: Termi
     assert "order.placed" in shown
 
 
+def test_mistakes_of_one_kind_are_told_once(waymark: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    rows = ",2026-01-01\n" * 3 + "".join(f"c{n},2026-01-01\n" for n in range(2, 4)) + "c1,never\n"
+    file.write_text("customer,at\n" + rows)
+    told = waymark("events", "import", str(file), "--event", "page.seen", "--dry-run").stderr
+    assert [line.partition("orders.csv:")[2] for line in told.splitlines() if "✗" in line] == [
+        "2: customer is missing: say to whom it happened (and 2 rows like it)",
+        "5: nobody goes by 'c2' (and 1 row like it)",
+        "7: at 'never' is no moment: write it like 2026-03-01T09:30:00+01:00",
+    ]
+
+
 def purchases() -> list[Order]:
     """A history as shops have it: numbers for customers, days without times, the same line twice, gifts for nothing."""
     chance = random.Random(7)

@@ -137,7 +137,6 @@ def test_a_past_score_is_by_the_rules_of_then(waymark: Run, database_url: str) -
     assert asked("--at", "2024-02-15", "--rules", "now") == (3, "1", "later")
     assert asked("--at", "2024-01-10") == (2, "1", "later")
     assert asked() == (3, "1", "then")
-    assert (
-        "By the rules of 2024-02-01 00:00 UTC (marie)."
-        in waymark("scores", "explain", "7", "--at", "2024-02-15").stderr
-    )
+    shown = waymark("scores", "explain", "7", "--at", "2024-02-15")
+    assert "ordered       3     +30   +30     +30  ████████" in shown.stdout
+    assert "By the rules of 2024-02-01 00:00 UTC (marie)." in shown.stderr

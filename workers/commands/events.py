@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -25,14 +24,13 @@ from activities.intake.incoming import read_amount, read_cell, read_moment, read
 from journeys.errors import WaymarkError
 from journeys.identities import load_identity
 from records.people import customers
+from workers.commands.event_views import show
 from workers.commands.files import DryRun, Encoding, Rejected
 from workers.commands.going_on import audience
-from workers.commands.shared import AsJson, err, notice, out, print_json, run, settings
+from workers.commands.shared import AsJson, err, notice, print_json, run, settings
 from workers.composition import compose
 
 AWAY = "Temporal does not answer now; journeys hear of it within a minute of its return."
-SHOWN = 20
-"""Rejected rows shown to a person; the file of rejected rows and --json have all."""
 
 Read = TypeVar("Read")
 app = typer.Typer()
@@ -107,7 +105,7 @@ def import_(
         }  # fmt: skip
         print_json({**shown, "dry_run": dry_run, **form, "rejects": str(written) if written else None})
     else:
-        _show(report, opened, written, dry_run=dry_run)
+        show(report, opened, written, dry_run=dry_run)
 
 
 async def _import(
@@ -172,36 +170,6 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         rate = task.completed / task.elapsed if task.elapsed else 0
         return Text(f"{rate:,.0f}/s", style="progress.data.speed")
-
-
-def _show(report: EventReport, file: EventFile, rejects: Path | None, *, dry_run: bool) -> None:
-    found = ", ".join(f"{column} → {meant}" for column, meant in file.columns.items() if meant != "-")
-    err.print(escape(f"Columns: {found}"), soft_wrap=True)
-    if file.date_form is not None:
-        notice(f"Days such as 03/04/2026 have the {'day' if file.date_form == 'dmy' else 'month'} first.")
-    for one in report.rejected[:SHOWN]:
-        said = f"{file.path.name}:{one['line']}: {one['error']}"
-        err.print(f"[red]✗[/] {escape(said)}", soft_wrap=True)
-    if report.rejected_rows > SHOWN:
-        notice(f"... and {report.rejected_rows - SHOWN:,} more.")
-    if report.resumed_at:
-        notice(f"The first {report.resumed_at:,} rows were stored by an earlier import that was cut off.")
-    would = "would be " if dry_run else ""
-    made = f", {report.created_customers:,} customers {would}created" if report.created_customers else ""
-    out.print(
-        f"{report.rows:,} rows: {report.stored:,} {would}stored, {report.duplicates:,} were there already, "
-        f"{report.rejected_rows:,} rejected{made}.",
-        soft_wrap=True,
-    )
-    if report.heard and dry_run:
-        notice(f"Journeys listen to {report.heard:,} of them: they may begin and go on. --history keeps them from it.")
-    elif report.heard:
-        left = "" if report.routed else " The workers carry on with the rest within a minute."
-        notice(
-            f"Journeys listen to {report.heard:,} of them: {report.began:,} runs began, {report.woken:,} woke.{left}"
-        )
-    if rejects is not None:
-        notice(f"The rejected rows are in {rejects}: correct them there and import that file.")
 
 
 @app.command("send")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import NamedTuple
 
 from rich.markup import escape
 
@@ -13,6 +14,8 @@ from records.people.customers import Customer
 from workers.commands.shared import Clock, notice, out, table
 
 LETTERS, FIGURES = "ABCD", "1234"
+BAR = 8
+"""Characters of the longest bar."""
 
 
 def _points(value: Decimal | int) -> str:
@@ -24,28 +27,29 @@ def show_card(who: Customer, card: Scorecard, clock: Clock, book: Rulebook | Non
     """The parts of a score, one a line, and by which rules."""
     name = who.external_id or who.email or str(who.id)
     grade = f", grade {card.grade}" if card.grade else ""
-    out.print(f"[bold]{escape(name)}[/]: {card.score} points{grade} at {clock(card.at)}")
+    points = "point" if abs(card.score) == 1 else "points"
+    out.print(f"[bold]{escape(name)}[/]: {card.score:,} {points}{grade} at {clock(card.at)}")
+    lines = _lines(card, clock)
+    most = max((abs(line.counts) for line in lines), default=Decimal(0)) or Decimal(1)
     numbers = ("events", "points", "left", "counts")
-    shown = table("", "rule", *numbers, "terms", right=numbers)
-    source = {"now": "", "kept": f"as of {clock(card.fit_at)}", "recomputed": "from present fields"}[card.fit_from]
-    for part in card.fit_parts:
-        shown.add_row(
-            "fit", escape(part.rule), "", _points(part.points), "", _points(part.points) if part.holds else "·", source
-        )
-    for one in card.engagement:
-        terms = [f"halves in {one.half_life:g} d" if one.half_life is not None else "never fades"]
-        terms += [f"cap {one.cap}"] if one.cap is not None else []
-        terms += [f"last {clock(one.last_at)[:10]}"] if one.last_at is not None else []
-        counts = _points(one.counts) if one.events else "·"
-        shown.add_row("engagement", f"{escape(one.rule)} ({escape(one.event)})", f"{one.events:,}", _points(one.points),
-                      _points(one.left), counts, ", ".join(terms))  # fmt: skip
-    for given in card.journey_parts:
-        where = f"{given.journey}: {given.step}" if given.journey else "by hand or sales"
-        left, when = _points(given.left), escape(f"{where}, {clock(given.at)}")
-        shown.add_row("journey", escape(given.because), "", _points(given.points), left, left, when)
+    shown = table("", *numbers, " ", "", right=numbers)
+    for part in ("fit", "engagement", "journeys"):
+        mine = [line for line in lines if line.part == part]
+        if mine:
+            shown.add_row(f"[bold]{part}[/]")
+        for one in mine:
+            shown.add_row(
+                f"  {escape(one.name)}", f"{one.events:,}" if one.events else "", _points(one.points),
+                _points(one.left), _points(one.counts), _bar(one.counts, most), escape(one.terms),
+            )  # fmt: skip
+    if lines:
+        out.print(shown)
+    idle = [part.rule for part in card.fit_parts if not part.holds]
+    idle += [one.rule for one in card.engagement if not one.events]
+    if idle:
+        notice(f"Nothing by {', '.join(idle)}.")
     if card.journey_entries > len(card.journey_parts):
-        shown.add_row("journey", f"{card.journey_entries - len(card.journey_parts):,} older", "", "", "", "", "")
-    out.print(shown)
+        notice(f"Journeys gave points {card.journey_entries:,} times; the last {len(card.journey_parts):,} are shown.")
     notice(
         f"fit {card.fit} + activity {_points(card.activity)} (journeys {_points(card.journeys)}), rounded: {card.score}"
     )
@@ -57,8 +61,44 @@ def show_card(who: Customer, card: Scorecard, clock: Clock, book: Rulebook | Non
         notice(f"By the rules of {clock(book.published_at)} ({book.published_by}).")
     if card.fit_from == "recomputed":
         notice("Of fit nothing was kept by these rules then: it is worked out from the fields as they are now.")
-    if card.stands != card.score:
+    if card.fit_from == "now" and card.stands != card.score:
         notice(f"The record says {card.stands}, worked out at {clock(card.scored_at)}; scores fade every night.")
+
+
+class _Line(NamedTuple):
+    """What one rule or entry brings."""
+
+    part: str
+    name: str
+    events: int
+    points: int
+    left: Decimal
+    counts: Decimal
+    terms: str
+
+
+def _lines(card: Scorecard, clock: Clock) -> list[_Line]:
+    since = {"now": "", "kept": f"since {clock(card.fit_at)[:10]}", "recomputed": "by fields of now"}[card.fit_from]
+    lines = [
+        _Line("fit", one.rule, 0, one.points, Decimal(one.points), Decimal(one.points), since)
+        for one in card.fit_parts
+        if one.holds
+    ]
+    for part in card.engagement:
+        terms = [f"½ in {part.half_life:g} d"] if part.half_life is not None else []
+        terms += [f"cap {part.cap}"] if part.cap is not None else []
+        if part.events:
+            said = ", ".join(terms)
+            lines.append(_Line("engagement", part.rule, part.events, part.points, part.left, part.counts, said))
+    for given in card.journey_parts:
+        where = f"{given.because} ({given.journey}: {given.step})" if given.journey else given.because
+        lines.append(_Line("journeys", where, 0, given.points, given.left, given.left, clock(given.at)[:10]))
+    return lines
+
+
+def _bar(counts: Decimal, most: Decimal) -> str:
+    """As long as what it counts; hollow for what it takes away."""
+    return ("█" if counts > 0 else "░") * max(round(BAR * abs(counts) / most), 1 if counts else 0)
 
 
 def show_preview(changes: Preview, threshold: int | None, *, same: bool) -> None:
