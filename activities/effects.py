@@ -14,7 +14,7 @@ from journeys.interpreter import Do
 from journeys.steps import AddTag, RemoveTag, Score, SetConsent, SetFields, Start, Task
 from records.audience import scores
 from records.events import StoredEvent
-from records.people import consents, customers
+from records.people import consents, tags, upserts
 from records.runs.enrolments import Enrolment
 from records.runs.entries import NotEnrolled
 from records.runs.standings import Standing
@@ -54,13 +54,13 @@ class Effects:
                 if change is not None:
                     return Caused(await self._handoff.consider(db, customer, change, points.because, now))
             case SetFields(set=values):
-                await customers.set_fields(db, customer, dict(values), because=because, enrolment_id=slot[0], now=now)
-            case AddTag(tag=tags):
-                for tag in tags:
-                    await customers.tag(db, customer, tag, because=because, enrolment_id=slot[0], now=now)
-            case RemoveTag(untag=tags):
-                for tag in tags:
-                    await customers.untag(db, customer, tag, because=because, enrolment_id=slot[0], now=now)
+                await upserts.set_fields(db, customer, dict(values), because=because, enrolment_id=slot[0], now=now)
+            case AddTag(tag=words):
+                for word in words:
+                    await tags.tag(db, customer, word, because=because, enrolment_id=slot[0], now=now)
+            case RemoveTag(untag=words):
+                for word in words:
+                    await tags.untag(db, customer, word, because=because, enrolment_id=slot[0], now=now)
             case SetConsent(consent=said):
                 source = f"{said.because} ({because})"
                 # A yes that is given again is evidence of its own; a no counts where none was asked for, too.

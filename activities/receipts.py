@@ -77,7 +77,7 @@ class Receipts:
         async with self._database.begin() as db:
             try:
                 customer = await customers.find(db, f"phone:{phone}")
-            except customers.UnknownCustomer:
+            except identities.UnknownCustomer:
                 log.warning("a text came from a number that no customer has; message %s", provider_id)
                 return
             if name != "sms.replied":

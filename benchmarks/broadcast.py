@@ -37,7 +37,7 @@ from journeys.broadcast import touch_key, workflow_id
 from journeys.broadcast_files import parse
 from journeys.sending import SendingRules
 from records.database import create_engine
-from records.people import customers
+from records.people import upserts
 from records.people.contacts import Contact
 from records.people.customers import Customer
 from workers import worker
@@ -209,7 +209,7 @@ async def audience(here: Ground, count: int) -> None:
                     email=f"c{number}@x.example", first_name=f"Ann{number}", last_name="Lee", locale="en",
                     tags=("reader",), consents={"email": True},
                 )  # fmt: skip
-                await customers.upsert(db, contact, now=datetime.now(UTC))
+                await upserts.upsert(db, contact, now=datetime.now(UTC))
     async with here.parts.engine.connect() as db:
         await (await db.execution_options(isolation_level="AUTOCOMMIT")).execute(text("ANALYZE"))
 

@@ -28,7 +28,7 @@ from benchmarks.usage import MB, Memory
 from console.documents import document
 from records.database import create_engine
 from records.migration import migrate
-from records.people import consents, customers, identities, merging
+from records.people import consents, customers, identities, merging, search
 from records.people.exporting import exported
 from records.people.timeline import timeline
 from workers.server.postgres import EmbeddedPostgres
@@ -110,7 +110,7 @@ async def measure(url: str, people: int, entries: int, with_duplicates: bool) ->
     print(f"{people:,} customers written in {time.perf_counter() - began:.0f} s", flush=True)
     async with engine.connect() as db:
         for sought in SEARCHES:
-            await median(f"search {sought!r}", lambda sought=sought: customers.list_page(db, search=sought))  # type: ignore[misc]
+            await median(f"search {sought!r}", lambda sought=sought: search.list_page(db, search=sought))  # type: ignore[misc]
         await median(f"show the newest 100 of {entries * 7 // 5:,} entries", lambda: show(db, "c-17", 101))
         await median("show all of them", lambda: show(db, "c-17", 100_000))
     began, many = time.perf_counter(), 0

@@ -26,7 +26,7 @@ from journeys.loading import parse
 from journeys.sending import SendingRules
 from records.database import create_engine
 from records.migration import migrate
-from records.people import customers
+from records.people import upserts
 from records.people.contacts import Contact
 from workers.composition import Composition, compose
 from workers.server.binary import find_binary
@@ -69,7 +69,7 @@ class Ground:
             async with self.parts.engine.begin() as db:
                 for _ in range(min(PAGE, count - len(made))):
                     contact = Contact(email=f"c{next(self._numbers)}@x.example", consents={"email": True})
-                    made.append((await customers.upsert(db, contact, now=datetime.now(UTC))).id)
+                    made.append((await upserts.upsert(db, contact, now=datetime.now(UTC))).id)
             told(len(made))
         return made
 

@@ -21,8 +21,8 @@ from console.problems import Problem, read_json
 from journeys.fields import read_datetime
 from journeys.sales import Outcome
 from records import reports
-from records.people import customers
-from records.people.customers import UnknownCustomer
+from records.people import customers, upserts
+from records.people.identities import UnknownCustomer
 from records.people.timeline import timeline
 from records.sales import assignments, tasks
 from records.sales.tasks import Status
@@ -80,7 +80,7 @@ class _Api:
         async with self.parts.database.begin() as db:
             if not contact.email and not contact.phone:
                 await self._must_be_known(db, contact.external_id)
-            done = await customers.upsert(
+            done = await upserts.upsert(
                 db, contact, now=datetime.now(UTC), source="API", rules=self.parts.identity,
                 regrant=request.query_params.get("regrant") == "true",
                 replace=request.query_params.get("replace") == "true",

@@ -16,7 +16,8 @@ from activities.intake.contacts import InvalidContactError
 from activities.links import BrokenLinkError
 from activities.steering import OrderRefused
 from journeys.errors import WaymarkError
-from records.people.customers import ConflictingIdentity, UnknownCustomer
+from records.people.identities import UnknownCustomer
+from records.people.upserts import ConflictingIdentity
 from records.runs.enrolments import UnknownRun
 from records.runs.versions import UnknownJourney
 from records.sales.tasks import TaskFinished, TaskTaken, UnknownTask

@@ -55,7 +55,7 @@ class _Public:
         try:
             link = self.parts.links.read_unsubscribe(request.path_params["token"])
             await self.parts.receipts.unsubscribed(link, datetime.now(UTC))
-        except (BrokenLinkError, customers.UnknownCustomer):
+        except (BrokenLinkError, identities.UnknownCustomer):
             return self._broken(request)
         language = await self._language(request, link)
         return HTMLResponse(pages.done(language, self.parts.workspace), headers=_PRIVATE)
@@ -82,7 +82,7 @@ class _Public:
         async with self.parts.database.connect() as db:
             try:
                 locale = (await customers.get(db, await identities.current(db, link.customer_id))).locale
-            except customers.UnknownCustomer:
+            except identities.UnknownCustomer:
                 locale = None
         return pages.language_of(locale, request.headers.get("accept-language"), self.parts.locale)
 

@@ -13,7 +13,7 @@ from typing import Any
 from journeys.broadcast import Broadcast
 from journeys.loading import unknown_fields
 from journeys.nearest import unknown_word
-from journeys.program import Location
+from journeys.places import Location
 from journeys.segments import missing
 from journeys.source import InvalidFile, Problem, Source
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from journeys.errors import WaymarkError
-from records.people import customers
+from records.people import search
 from records.runs import enrolments
 from workers.acting import Actors, Deed, Impossible
 from workers.composition import Composition
@@ -141,5 +141,5 @@ class Player:
 async def sample_ids(parts: Composition) -> dict[str, int]:
     """The customers by external id."""
     async with parts.engine.connect() as db:
-        everybody = await customers.list_page(db, limit=100_000)
+        everybody = await search.list_page(db, limit=100_000)
     return {one.external_id: one.id for one in everybody if one.external_id}

@@ -21,7 +21,7 @@ from journeys.zones import zone_of
 from records import events
 from records.audience.scores import ScoreChange
 from records.events import StoredEvent
-from records.people import customers
+from records.people import upserts
 from records.sales import tasks
 
 
@@ -50,7 +50,7 @@ class Handoff:
         for rule in self._sales.rules:
             crossed = rule.threshold is not None and change.crosses(rule.threshold)
             if crossed and await self._meant(db, customer_id, rule, now):
-                if not await customers.qualify(db, customer_id, now):
+                if not await upserts.qualify(db, customer_id, now):
                     return []
                 return await self._hand_over(db, self._sales, rule, customer_id, change, because, now)
         return []
@@ -121,7 +121,7 @@ class Handoff:
         task = await make(db, sales, rule, lead, wanted, now, self._default_zone)
         if rule.stage:
             stage = {"stage": rule.stage}
-            await customers.set_fields(db, customer_id, stage, because="qualified", enrolment_id=None, now=now)
+            await upserts.set_fields(db, customer_id, stage, because="qualified", enrolment_id=None, now=now)
         event = await events.store(
             db, customer_id=customer_id, name="score.qualified", occurred_at=now, received_at=now,
             key=f"score.qualified/{task}",

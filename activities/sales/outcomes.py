@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.sales import Effect, Sales, rule_of
 from records.audience import scores
-from records.people import customers
+from records.people import customers, tags, upserts
 from records.sales import assignments, tasks
 
 
@@ -24,9 +24,9 @@ async def affect(
             if change is not None:
                 await rearm(db, sales, customer_id, change.after)
     if effect.stage is not None:
-        await customers.set_fields(db, customer_id, {"stage": effect.stage}, because=because, now=now)
+        await upserts.set_fields(db, customer_id, {"stage": effect.stage}, because=because, now=now)
     for tag in effect.tag or []:
-        await customers.tag(db, customer_id, tag, because=because, now=now)
+        await tags.tag(db, customer_id, tag, because=because, now=now)
 
 
 async def rearm(db: AsyncConnection, sales: Sales, customer_id: int, score: int) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journeys.scoring import MILLION, Scoring, capped, contribution, whole
 from records.audience.scoring import countable, counted, meets
 from records.conditions import answers
-from records.people.customers import UnknownCustomer
+from records.people.identities import UnknownCustomer
 from records.tables import customers, enrolments, events, fits, score_entries
 
 SHOWN = 50

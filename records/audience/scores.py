@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from records.people.customers import UnknownCustomer
+from records.people.identities import UnknownCustomer
 from records.tables import customers, score_entries
 
 

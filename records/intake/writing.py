@@ -20,7 +20,7 @@ from journeys.identities import KINDS, IdentityRules, Key
 from records.copying import cell, copy, escaped
 from records.intake.folding import Person, Said, made
 from records.intake.pages import Done, Page, as_json, as_line
-from records.people import customers, merging
+from records.people import identities, merging, upserts
 from records.people.contacts import COLUMNS, IDENTIFIERS, Contact
 
 
@@ -178,7 +178,7 @@ class _Intake:
         """A row with nothing but shared keys."""
         stated, tags, properties, consents = said
         contact = Contact(**stated, tags=tags, properties=properties, consents=consents)
-        upserted = await customers.upsert(self.db, contact, now=self.now, source=self.source, rules=self.rules)
+        upserted = await upserts.upsert(self.db, contact, now=self.now, source=self.source, rules=self.rules)
         self._count(upserted.outcome, stood=bool(upserted.still_withdrawn))
 
     async def _join(self, kept: Person, gone: Person, keys: list[Key]) -> None:
@@ -190,7 +190,7 @@ class _Intake:
         because = "one contact has " + " and ".join(f"{kind} {value}" for kind, value in sorted(keys))
         try:
             await merging.merge(self.db, kept.id, gone.id, by=self.source, because=because, now=self.now)
-        except (merging.NotMerged, customers.UnknownCustomer) as error:
+        except (merging.NotMerged, identities.UnknownCustomer) as error:
             raise Overtaken from error
         gone.into = kept
         row = (await self.db.execute(_PEOPLE, {"ids": [kept.id]})).one()

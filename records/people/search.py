@@ -11,8 +11,10 @@ from typing import Any
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 from sqlalchemy import CTE, ColumnElement, and_, cast, literal_column, or_, select, union
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from records.tables import WORDS, customers, identities
+from records.people.customers import Customer
+from records.tables import WORDS, customers, identities, shown
 
 MOST_WORDS = 8
 LONGEST = 320
@@ -20,6 +22,20 @@ SHORTEST_NUMBER = 4
 """Digits from which a text is looked for among phone numbers."""
 _NUMBER = re.compile(r"[+\d][\d\s().\-/]*")
 _LAST = "\U0010ffff"
+
+
+async def list_page(
+    db: AsyncConnection, *, after: int = 0, limit: int = 50, search: str | None = None
+) -> list[Customer]:
+    """Customers in the order of their ids, those after the id `after`; `search` is the beginning of a word of the
+    name, of an external id, an address or a number."""
+    query = select(*shown(customers)).order_by(customers.c.id)
+    if search and search.strip():
+        sought = matching(search, after=after, limit=limit)
+        query = query.join(sought, sought.c.id == customers.c.id)
+    else:
+        query = query.where(customers.c.id > after).limit(limit)
+    return [Customer(**row._mapping) for row in await db.execute(query)]
 
 
 def matching(sought: str, *, after: int, limit: int) -> CTE:

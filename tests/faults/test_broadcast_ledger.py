@@ -18,7 +18,7 @@ from temporalio.client import Client
 from journeys.broadcast import touch_key, workflow_id
 from journeys.broadcast_files import parse
 from journeys.sending import SendingRules
-from records.people import customers
+from records.people import upserts
 from records.people.contacts import Contact
 from records.tables import touches
 from tests.faults.mortal_broadcaster import POINTS
@@ -55,7 +55,7 @@ async def test_nobody_gets_two_and_only_what_was_leaving_is_in_doubt_when_worker
     async with engine.begin() as db:
         for number in range(CONTACTS):
             contact = Contact(email=f"c{number}@customers.example", tags=("reader",), consents={"email": True})
-            await customers.upsert(db, contact, now=now)
+            await upserts.upsert(db, contact, now=now)
     settings = Settings(home=tmp_path / "home", secret="a secret for tests only")
     async with (
         mail_server() as (mailbox, smtp),

@@ -26,8 +26,8 @@ from activities.publishing import publish
 from activities.settling import Verdict, settle_by_hand
 from journeys.loading import parse
 from records.messages import touches
-from records.people import customers
-from records.people.customers import Contact
+from records.people import upserts
+from records.people.contacts import Contact
 from records.runs import enrolments
 from records.runs.enrolments import OPEN, Enrolment
 from tests.faults.mortal_worker import POINTS
@@ -104,7 +104,7 @@ async def test_nothing_is_lost_and_nothing_is_sent_twice_when_workers_are_killed
     async with engine.begin() as db:
         await publish(db, [parse(JOURNEY)], now=now, by="test")
         contacts = [Contact(email=f"c{n}@customers.example", consents={"email": True}) for n in range(CONTACTS)]
-        people = [(await customers.upsert(db, contact, now=now)).id for contact in contacts]
+        people = [(await upserts.upsert(db, contact, now=now)).id for contact in contacts]
     async with mail_server() as (mailbox, smtp):
         target = (client.service_client.config.target_host, client.namespace, database_url, smtp)
         with mortal_workers(2, *target, str(tmp_path), str(CHANCE), folder=tmp_path):

@@ -19,7 +19,7 @@ from journeys.errors import WaymarkError
 from journeys.sending import SendingRules
 from records.messages import addressees, broadcasts, claims, shards
 from records.messages.claims import Claim
-from records.people import customers, suppressions
+from records.people import suppressions, upserts
 from records.people.contacts import Contact
 from records.runs import holds
 from records.tables import touches
@@ -61,7 +61,7 @@ def proofs(parts: Composition) -> Proofs:
 async def reader(engine: AsyncEngine, name: str, **columns: Any) -> int:
     columns = {"email": f"{name}@x.example", "consents": {"email": True}, **columns}
     async with engine.begin() as db:
-        return (await customers.upsert(db, Contact(first_name=name, tags=("reader",), **columns), now=NOW)).id
+        return (await upserts.upsert(db, Contact(first_name=name, tags=("reader",), **columns), now=NOW)).id
 
 
 async def test_everybody_who_is_left_out_is_counted_with_the_reason(proofs: Proofs, engine: AsyncEngine) -> None:

@@ -16,8 +16,8 @@ from activities.rendering import Templates
 from journeys.fields import load_fields, parse_fields
 from journeys.loading import LoadedJourney, parse
 from journeys.saying import say
-from records.people import customers
-from records.people.customers import Contact
+from records.people import upserts
+from records.people.contacts import Contact
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -56,7 +56,7 @@ def journey(steps: str, head: str = HEAD) -> LoadedJourney:
 async def people(db: AsyncConnection, *contacts: dict[str, Any]) -> None:
     for number, contact in enumerate(contacts):
         one = Contact(external_id=f"c{number}", email=f"c{number}@post.example", **contact)
-        await customers.upsert(db, one, now=NOW)
+        await upserts.upsert(db, one, now=NOW)
 
 
 async def look(checker: Checker, engine: AsyncEngine, loaded: LoadedJourney, *contacts: dict[str, Any]) -> list[str]:
@@ -220,7 +220,7 @@ async def test_the_shipped_journeys_raise_no_alarm_among_the_contacts_of_the_sam
     async with engine.connect() as db:
         for row in table:
             if not isinstance(row, Rejection):
-                await customers.upsert(db, row.contact, now=NOW)
+                await upserts.upsert(db, row.contact, now=NOW)
         found = await checker.check_contacts(db, shipped, NOW)
         found += checker.check(shipped, await published_names(db))
     assert [str(one) for one in found] == []

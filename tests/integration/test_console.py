@@ -27,7 +27,7 @@ from journeys.fields import Field
 from journeys.loading import parse
 from records.messages import ledger
 from records.messages.ledger import Slot
-from records.people import consents, customers, timeline
+from records.people import consents, timeline, upserts
 from records.people.contacts import Contact
 from records.runs import enrolments, entries
 from records.sales import tasks
@@ -86,7 +86,7 @@ async def ada(engine: AsyncEngine) -> int:
         consents={"email": True, "sms": True},
     )  # fmt: skip
     async with engine.begin() as db:
-        return (await customers.upsert(db, contact, now=datetime.now(UTC))).id
+        return (await upserts.upsert(db, contact, now=datetime.now(UTC))).id
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from records import events
-from records.people import customers
+from records.people import upserts
 from records.people.contacts import Contact
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -65,13 +65,13 @@ async def people(engine: AsyncEngine) -> list[int]:
         Contact(phone="+8613812345678", first_name="小明", last_name="王"),
     ]  # fmt: skip
     async with engine.begin() as db:
-        return [(await customers.upsert(db, one, now=NOW)).id for one in contacts]
+        return [(await upserts.upsert(db, one, now=NOW)).id for one in contacts]
 
 
 async def test_customers_are_exported_one_a_line_with_all_their_names(engine: AsyncEngine, waymark: Terminal) -> None:
     await people(engine)
     async with engine.begin() as db:
-        await customers.upsert(db, Contact(external_id="c-9", email="anna@example.com"), now=NOW)
+        await upserts.upsert(db, Contact(external_id="c-9", email="anna@example.com"), now=NOW)
     first, _, last = await waymark.lines("customers", "export")
     wanted = {
         "external_ids": ["c-1", "c-9"], "email": "anna@example.com", "phone": "+4915112345678",

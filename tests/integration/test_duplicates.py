@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities import duplicates
 from activities.duplicates import propose
 from records import tables
-from records.people import customers, merging
+from records.people import merging, upserts
 from records.people.contacts import Contact
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -19,7 +19,7 @@ NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 async def written(engine: AsyncEngine, *people: Contact) -> list[int]:
     async with engine.begin() as db:
-        return [(await customers.upsert(db, one, now=NOW)).id for one in people]
+        return [(await upserts.upsert(db, one, now=NOW)).id for one in people]
 
 
 PAIR = (

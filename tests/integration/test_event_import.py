@@ -28,7 +28,7 @@ from activities.publishing import publish
 from journeys.identities import IdentityRules
 from journeys.loading import parse
 from records.intake.imports import AlreadyImporting
-from records.people import customers, merging
+from records.people import customers, merging, upserts
 from records.people.contacts import Contact
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
@@ -88,7 +88,7 @@ class Folder:
 async def folder(engine: AsyncEngine, tmp_path: Path) -> Folder:
     async with engine.begin() as db:
         ada = Contact(external_id="c1", email="ada@acme.example", phone="+12025550143")
-        await customers.upsert(db, ada, now=NOW)
+        await upserts.upsert(db, ada, now=NOW)
     return Folder(engine, tmp_path / "events.csv")
 
 
@@ -219,7 +219,7 @@ async def test_two_equal_orders_of_one_second_count_twice_and_the_same_file_agai
 
 async def test_a_file_stays_the_same_when_the_people_it_names_turn_out_to_be_one(folder: Folder) -> None:
     async with folder.engine.begin() as db:
-        other = await customers.upsert(db, Contact(external_id="c2", email="ada@home.example"), now=NOW)
+        other = await upserts.upsert(db, Contact(external_id="c2", email="ada@home.example"), now=NOW)
         kept = await customers.find(db, "c1")
     rows = (
         "customer,event,at\nc1,page.seen,2026-02-01\nc2,page.seen,2026-02-01\nada@home.example,page.seen,2026-02-02\n"

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from records.people import customers
+from records.people import upserts
 from records.people.contacts import Contact
 from records.runs import holds, orders, versions
 from records.runs.holds import EVERYTHING, Hold, Kind, Overdue
@@ -21,7 +21,7 @@ HOUR = timedelta(hours=1)
 
 
 async def customer(db: AsyncConnection, name: str) -> int:
-    return (await customers.upsert(db, Contact(external_id=name), now=NOW)).id
+    return (await upserts.upsert(db, Contact(external_id=name), now=NOW)).id
 
 
 async def run(db: AsyncConnection, name: str, journey: str = "welcome", status: str = "waiting", **at: Any) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from journeys.identities import IdentityRules
 from records.intake import writing
 from records.intake.pages import Page, as_json, as_line
-from records.people import customers
+from records.people import upserts
 from records.people.contacts import COLUMNS, IDENTIFIERS, Contact
 from records.tables import consents, identities
 from records.tables import customers as people
@@ -87,7 +87,7 @@ async def test_a_page_written_at_once_is_what_its_rows_are_one_by_one(
         one_by_one: dict[str, int] = {}
         for contacts in pages:
             for one in contacts:
-                done = await customers.upsert(db, one, now=NOW, source="list", rules=RULES)
+                done = await upserts.upsert(db, one, now=NOW, source="list", rules=RULES)
                 one_by_one[done.outcome] = one_by_one.get(done.outcome, 0) + 1
                 one_by_one["still_withdrawn"] = one_by_one.get("still_withdrawn", 0) + bool(done.still_withdrawn)
         wanted = await state(db)

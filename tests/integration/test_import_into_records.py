@@ -12,7 +12,7 @@ from activities.intake.importing import ImportReport, import_customers
 from journeys.fields import Field
 from journeys.identities import IdentityRules
 from records import tables
-from records.people import consents, customers, identities
+from records.people import consents, customers, identities, search, upserts
 from records.people.customers import Customer
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
@@ -37,7 +37,7 @@ async def take(engine: AsyncEngine, path: Path, *, at: datetime = NOW, dry_run: 
 
 async def everybody(engine: AsyncEngine) -> list[Customer]:
     async with engine.connect() as db:
-        return await customers.list_page(db)
+        return await search.list_page(db)
 
 
 def figures(report: ImportReport) -> tuple[int, int, int, int]:
@@ -94,7 +94,7 @@ async def test_what_contradicts_itself_far_apart_changes_nothing_either_unless_s
     assert await again(timedelta(days=1)) == (0, 0, 301, 0)
     assert await everybody(engine) == before
     async with engine.begin() as db:
-        await customers.set_fields(db, before[3].id, {"first_name": "Eve"}, because=None, now=NOW + timedelta(days=2))
+        await upserts.set_fields(db, before[3].id, {"first_name": "Eve"}, because=None, now=NOW + timedelta(days=2))
     assert await again(timedelta(days=3)) == (0, 3, 298, 0)
     async with engine.begin() as db:
         await db.execute(delete(tables.customers).where(tables.customers.c.id == before[5].id))

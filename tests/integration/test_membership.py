@@ -15,8 +15,8 @@ from records import events
 from records.audience import membership, segments
 from records.audience.membership import Evaluated
 from records.audience.segments import UnknownSegment
-from records.people import customers, tags
-from records.people.customers import Contact
+from records.people import tags, upserts
+from records.people.contacts import Contact
 
 NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -37,7 +37,7 @@ async def people(engine: AsyncEngine) -> list[int]:
             await segments.put(db, one.segment, one.title, {"segment": one.segment}, "1")
         return [
             (
-                await customers.upsert(
+                await upserts.upsert(
                     db, Contact(external_id=f"c-{number}", tags=("vip",) if number < 2 else ()), now=NOW
                 )
             ).id

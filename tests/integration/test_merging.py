@@ -14,7 +14,7 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from records import events, tables
-from records.people import consents, customers, identities, merging
+from records.people import consents, customers, identities, merging, search, upserts
 from records.people.contacts import Contact
 from records.people.identities import UnknownCustomer
 from records.people.merging import NotMerged
@@ -31,7 +31,7 @@ ACCOUNTS = {"merges", "orders"}
 
 async def person(db: AsyncConnection, name: str, **more: Any) -> int:
     contact = Contact(external_id=name, email=f"{name}@example.com", first_name=name, **more)
-    return (await customers.upsert(db, contact, now=NOW)).id
+    return (await upserts.upsert(db, contact, now=NOW)).id
 
 
 async def journeys(db: AsyncConnection, *names: str) -> None:
@@ -149,8 +149,8 @@ async def test_what_comes_after_the_merge_stays_with_the_one_who_was_kept(engine
     async with engine.begin() as db:
         kept, gone = await person(db, "a"), await person(db, "b", last_name="Li")
         number = await merging.merge(db, kept, gone, by="test", because=None, now=LATER)
-        await customers.upsert(db, Contact(external_id="b", email="new@example.com"), now=LATER)
-        await customers.set_fields(db, kept, {"last_name": "Wu"}, because="married", now=LATER)
+        await upserts.upsert(db, Contact(external_id="b", email="new@example.com"), now=LATER)
+        await upserts.set_fields(db, kept, {"last_name": "Wu"}, because="married", now=LATER)
         await merging.unmerge(db, number, by="test", now=LATER)
         assert (await customers.find(db, "new@example.com")).id == kept
         assert (await customers.find(db, "b@example.com")).id == gone
@@ -276,7 +276,7 @@ async def test_who_is_who_is_what_the_keys_connect(
         for external_id, mail, number in contacts:
             email, phone = mail and f"{mail}@example.com", number and f"+493012345{number}"
             contact = Contact(external_id=external_id, email=email, phone=phone)
-            await customers.upsert(db, contact, now=NOW)
+            await upserts.upsert(db, contact, now=NOW)
             keys = {
                 (kind, value)
                 for kind, value in (("external_id", external_id), ("email", email), ("phone", phone))
@@ -288,7 +288,7 @@ async def test_who_is_who_is_what_the_keys_connect(
         named: dict[int, set[tuple[str, str]]] = {}
         for key, who in found.items():
             named.setdefault(who, set()).add(key)
-        everybody = await customers.list_page(db)
+        everybody = await search.list_page(db)
         await db.rollback()
     assert sorted(map(sorted, named.values())) == sorted(map(sorted, people))
     assert {one.id for one in everybody} == named.keys()
@@ -363,7 +363,7 @@ async def test_two_who_merge_the_same_two_at_once_come_to_one_merge(engine: Asyn
     done = await asyncio.gather(merge(a, b), merge(b, a), merge(a, b))
     assert [type(one) for one in done].count(int) == 1
     async with engine.connect() as db:
-        assert len(await customers.list_page(db)) == 1
+        assert len(await search.list_page(db)) == 1
 
 
 async def until_somebody_waits(engine: AsyncEngine) -> None:
@@ -377,7 +377,7 @@ async def test_fields_of_whoever_was_changed_last_are_taken_when_asked_for(engin
     async with engine.begin() as db:
         kept = await person(db, "a", last_name="Old", properties={"plan": "pro", "size": 1})
         gone = await person(db, "b", last_name="New", properties={"plan": "free"})
-        await customers.set_fields(db, gone, {"stage": "customer"}, because=None, now=LATER)
+        await upserts.set_fields(db, gone, {"stage": "customer"}, because=None, now=LATER)
         before = await everything(db)
         number = await merging.merge(db, kept, gone, by="test", because=None, now=LATER, prefer_newer=True)
         one = await customers.get(db, kept)

@@ -22,8 +22,9 @@ from journeys.saying import say
 from records import tables
 from records.conditions import Of, answers, compile_condition, without_looking_up
 from records.database import _dumps, address
-from records.people import customers as people
-from records.people.customers import Contact, UnknownCustomer
+from records.people import upserts
+from records.people.contacts import Contact
+from records.people.identities import UnknownCustomer
 from workers.server.postgres import EmbeddedPostgres
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -349,7 +350,7 @@ def test_whoever_meets_a_condition_meets_what_the_rows_of_customers_say_of_it(da
 async def test_all_conditions_about_one_customer_are_answered_at_once(engine: AsyncEngine) -> None:
     wanted = [CONDITION.validate_python(one) for one in ({"country": "CN"}, {"not": {"country": "CN"}}, {"tag": "vip"})]
     async with engine.begin() as db:
-        ada = (await people.upsert(db, Contact(email="ada@example.com", tags=["vip"]), now=NOW)).id
+        ada = (await upserts.upsert(db, Contact(email="ada@example.com", tags=["vip"]), now=NOW)).id
         assert await answers(db, ada, wanted, NOW) == [False, True, True]
         assert await answers(db, ada, [], NOW) == []
         with pytest.raises(UnknownCustomer):
@@ -395,5 +396,5 @@ async def test_a_field_is_read_as_its_test_asks(
 ) -> None:
     condition = CONDITION.validate_python({"field": {"name": "plan", **test}})
     async with engine.begin() as db:
-        ada = (await people.upsert(db, Contact(email="ada@example.com", properties={"plan": value}), now=NOW)).id
+        ada = (await upserts.upsert(db, Contact(email="ada@example.com", properties={"plan": value}), now=NOW)).id
         assert await answers(db, ada, [condition], NOW) == [passes]

@@ -14,8 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from journeys.errors import WaymarkError
 from journeys.identities import parse_identity
 from records import events, tables
-from records.people import consents, customers, identities, suppressions
-from records.people.customers import ConflictingIdentity, Contact, UnknownCustomer
+from records.people import consents, customers, identities, search, suppressions, tags, upserts
+from records.people.contacts import Contact
+from records.people.identities import UnknownCustomer
+from records.people.upserts import ConflictingIdentity
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -23,10 +25,10 @@ LATER = NOW + timedelta(hours=1)
 
 async def test_a_contact_is_created_then_completed_then_unchanged(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
-        made = await customers.upsert(db, Contact(email=" Ada@Example.com ", tags=["vip", " "]), now=NOW)
+        made = await upserts.upsert(db, Contact(email=" Ada@Example.com ", tags=["vip", " "]), now=NOW)
         more = Contact(email="ada@example.com", first_name="Ada", properties={"plan": "pro", "blank": " "})
-        completed = await customers.upsert(db, more, now=LATER)
-        again = await customers.upsert(db, more, now=LATER)
+        completed = await upserts.upsert(db, more, now=LATER)
+        again = await upserts.upsert(db, more, now=LATER)
         ada = await customers.get(db, made.id)
     assert [made.outcome, completed.outcome, again.outcome] == ["created", "updated", "unchanged"]
     assert {made.id, completed.id, again.id} == {ada.id}
@@ -37,23 +39,23 @@ async def test_a_contact_is_created_then_completed_then_unchanged(engine: AsyncE
 async def test_a_contact_without_any_identifier_is_refused(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
         with pytest.raises(WaymarkError, match="nothing to know it by"):
-            await customers.upsert(db, Contact(email=" ", first_name="Nobody"), now=NOW)
+            await upserts.upsert(db, Contact(email=" ", first_name="Nobody"), now=NOW)
 
 
 async def test_a_contact_that_names_two_customers_shows_that_they_are_one(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
-        first = (await customers.upsert(db, Contact(external_id="A"), now=NOW)).id
-        await customers.upsert(db, Contact(email="b@example.com", first_name="Bea"), now=NOW)
-        done = await customers.upsert(db, Contact(external_id="A", email="b@example.com", stage="vip"), now=NOW)
+        first = (await upserts.upsert(db, Contact(external_id="A"), now=NOW)).id
+        await upserts.upsert(db, Contact(email="b@example.com", first_name="Bea"), now=NOW)
+        done = await upserts.upsert(db, Contact(external_id="A", email="b@example.com", stage="vip"), now=NOW)
         assert (done.id, done.outcome) == (first, "merged")
-        assert [(one.id, one.name, one.stage) for one in await customers.list_page(db)] == [(first, "Bea", "vip")]
+        assert [(one.id, one.name, one.stage) for one in await search.list_page(db)] == [(first, "Bea", "vip")]
 
 
 async def test_a_new_address_is_a_further_name_and_the_first_is_written_to(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
-        made = await customers.upsert(db, Contact(external_id="A", email="old@example.com"), now=NOW)
+        made = await upserts.upsert(db, Contact(external_id="A", email="old@example.com"), now=NOW)
         more = Contact(external_id="A", email="new@example.com")
-        outcomes = [(await customers.upsert(db, more, now=LATER)).outcome for _ in range(2)]
+        outcomes = [(await upserts.upsert(db, more, now=LATER)).outcome for _ in range(2)]
         found = [await customers.find(db, one) for one in ("new@example.com", "old@example.com")]
         assert [(one.id, one.email) for one in found] == [(made.id, "old@example.com")] * 2
         assert outcomes == ["updated", "unchanged"]
@@ -63,20 +65,20 @@ async def test_a_new_address_is_a_further_name_and_the_first_is_written_to(engin
 
 async def test_a_contact_may_say_where_to_write_to_from_now_on(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
-        await customers.upsert(db, Contact(external_id="A", email="old@example.com"), now=NOW)
+        await upserts.upsert(db, Contact(external_id="A", email="old@example.com"), now=NOW)
         moved = Contact(external_id="A", email="new@example.com")
-        outcomes = [(await customers.upsert(db, moved, now=LATER, replace=True)).outcome for _ in range(2)]
+        outcomes = [(await upserts.upsert(db, moved, now=LATER, replace=True)).outcome for _ in range(2)]
         assert outcomes == ["updated", "unchanged"]
         assert (await customers.find(db, "old@example.com")).email == "new@example.com"
 
 
 async def test_a_replaced_address_stays_a_name_and_a_cleared_one_is_free(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
-        ada = (await customers.upsert(db, Contact(external_id="A", email="old@example.com"), now=NOW)).id
-        await customers.set_fields(db, ada, {"email": "new@example.com"}, because="moved", now=LATER)
+        ada = (await upserts.upsert(db, Contact(external_id="A", email="old@example.com"), now=NOW)).id
+        await upserts.set_fields(db, ada, {"email": "new@example.com"}, because="moved", now=LATER)
         assert (await customers.find(db, "old@example.com")).email == "new@example.com"
-        await customers.set_fields(db, ada, {"email": None}, because="left", now=LATER)
-        other = await customers.upsert(db, Contact(email="new@example.com"), now=LATER)
+        await upserts.set_fields(db, ada, {"email": None}, because="left", now=LATER)
+        other = await upserts.upsert(db, Contact(email="new@example.com"), now=LATER)
         assert (other.outcome, other.id != ada) == ("created", True)
 
 
@@ -87,8 +89,8 @@ async def test_a_shared_key_stands_on_many_customers_and_joins_none(engine: Asyn
     async with engine.begin() as db:
         for name in ("a", "b"):
             contact = Contact(email=f"{name}@example.com", phone="+4930901820")
-            assert (await customers.upsert(db, contact, now=NOW, rules=SHARED)).outcome == "created"
-        assert [one.phone for one in await customers.list_page(db)] == ["+4930901820"] * 2
+            assert (await upserts.upsert(db, contact, now=NOW, rules=SHARED)).outcome == "created"
+        assert [one.phone for one in await search.list_page(db)] == ["+4930901820"] * 2
         with pytest.raises(UnknownCustomer, match="several customers"):
             await customers.find(db, "+49 30 901820")
 
@@ -96,7 +98,7 @@ async def test_a_shared_key_stands_on_many_customers_and_joins_none(engine: Asyn
 async def test_whoever_is_known_by_a_shared_key_only_is_written_once(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
         people = [Contact(email="info@acme.example", first_name=name) for name in ("Ann", "Bob", "Ann")]
-        done = [await customers.upsert(db, one, now=NOW, rules=SHARED) for one in people]
+        done = [await upserts.upsert(db, one, now=NOW, rules=SHARED) for one in people]
     assert [one.outcome for one in done] == ["created", "created", "unchanged"]
     assert done[0].id == done[2].id
 
@@ -106,13 +108,13 @@ async def test_a_kind_that_does_not_join_is_no_name(engine: AsyncEngine) -> None
     async with engine.begin() as db:
         for name in ("a", "b"):
             contact = Contact(email=f"{name}@example.com", phone="+4930123456")
-            assert (await customers.upsert(db, contact, now=NOW, rules=rules)).outcome == "created"
+            assert (await upserts.upsert(db, contact, now=NOW, rules=rules)).outcome == "created"
 
 
 async def test_the_same_contact_written_by_many_at_once_becomes_one_customer(engine: AsyncEngine) -> None:
-    async def write() -> customers.Upserted:
+    async def write() -> upserts.Upserted:
         async with engine.begin() as db:
-            return await customers.upsert(db, Contact(email="ada@example.com"), now=NOW)
+            return await upserts.upsert(db, Contact(email="ada@example.com"), now=NOW)
 
     written = await asyncio.gather(*(write() for _ in range(8)))
     assert len({one.id for one in written}) == 1
@@ -128,9 +130,9 @@ async def test_contacts_with_crossing_keys_written_at_once_become_one_person(eng
             try:
                 async with engine.begin() as db:
                     contact = Contact(external_id=external_id, email=f"{address}@example.com")
-                    await customers.upsert(db, contact, now=NOW)
+                    await upserts.upsert(db, contact, now=NOW)
                     twin = Contact(external_id=address, email=f"{address}@example.com")
-                    await customers.upsert(db, twin, now=NOW)
+                    await upserts.upsert(db, twin, now=NOW)
             except OperationalError:
                 assert attempt < 19
             else:
@@ -138,7 +140,7 @@ async def test_contacts_with_crossing_keys_written_at_once_become_one_person(eng
 
     await asyncio.gather(*(write(*pair) for pair in pairs))
     async with engine.connect() as db:
-        (person,) = await customers.list_page(db)
+        (person,) = await search.list_page(db)
         names = {(one.kind, one.value) for one in await identities.of(db, person.id)}
     mails = {("email", f"{one}@example.com") for one in "abcd"}
     assert names == mails | {("external_id", one) for one in "abcd"}
@@ -147,15 +149,15 @@ async def test_contacts_with_crossing_keys_written_at_once_become_one_person(eng
 async def test_a_list_does_not_undo_a_withdrawn_consent_unless_the_person_asked_again(engine: AsyncEngine) -> None:
     contact = Contact(email="ada@example.com", consents={"email": True})
     async with engine.begin() as db:
-        ada = (await customers.upsert(db, contact, now=NOW)).id
+        ada = (await upserts.upsert(db, contact, now=NOW)).id
         assert await consents.granted(db, ada, "email")
         await consents.record(db, ada, "email", granted=False, source="unsubscribe link", at=LATER)
 
-        imported = await customers.upsert(db, contact, now=LATER)
+        imported = await upserts.upsert(db, contact, now=LATER)
         assert (imported.outcome, imported.still_withdrawn) == ("unchanged", ("email",))
         assert not await consents.granted(db, ada, "email")
 
-        asked = await customers.upsert(db, contact, now=LATER, source="sign-up form", regrant=True)
+        asked = await upserts.upsert(db, contact, now=LATER, source="sign-up form", regrant=True)
         assert asked.outcome == "updated"
         assert await consents.granted(db, ada, "email")
         assert [entry.granted for entry in await consents.history(db, ada)] == [True, False, True]
@@ -163,13 +165,13 @@ async def test_a_list_does_not_undo_a_withdrawn_consent_unless_the_person_asked_
 
 async def test_no_entry_is_no_consent(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
-        ada = (await customers.upsert(db, Contact(email="ada@example.com"), now=NOW)).id
+        ada = (await upserts.upsert(db, Contact(email="ada@example.com"), now=NOW)).id
         assert not await consents.granted(db, ada, "sms")
 
 
 async def test_consents_are_never_changed_and_go_only_with_their_customer(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
-        await customers.upsert(db, Contact(email="ada@example.com", consents={"email": True}), now=NOW)
+        await upserts.upsert(db, Contact(email="ada@example.com", consents={"email": True}), now=NOW)
     for forbidden in ("UPDATE consents SET granted = false", "DELETE FROM consents"):
         with pytest.raises(IntegrityError, match="never changed"):
             async with engine.begin() as db:
@@ -185,7 +187,7 @@ async def test_consents_are_never_changed_and_go_only_with_their_customer(engine
 async def test_a_customer_is_found_by_every_name(engine: AsyncEngine, reference: str) -> None:
     async with engine.begin() as db:
         contact = Contact(external_id="A-7", email="ada@example.com", phone="+442079460000")
-        ada = (await customers.upsert(db, contact, now=NOW)).id
+        ada = (await upserts.upsert(db, contact, now=NOW)).id
         assert (await customers.find(db, reference.format(id=ada))).id == ada
 
 
@@ -199,8 +201,8 @@ async def test_an_unknown_reference_is_an_error_with_a_hint(engine: AsyncEngine,
 
 async def test_a_number_that_means_two_customers_must_say_which(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
-        first = (await customers.upsert(db, Contact(email="a@example.com"), now=NOW)).id
-        second = (await customers.upsert(db, Contact(external_id=str(first)), now=NOW)).id
+        first = (await upserts.upsert(db, Contact(email="a@example.com"), now=NOW)).id
+        second = (await upserts.upsert(db, Contact(external_id=str(first)), now=NOW)).id
         with pytest.raises(UnknownCustomer, match="and another name") as unclear:
             await customers.find(db, str(first))
         assert f"id:{first}" in (unclear.value.hint or "")
@@ -211,22 +213,22 @@ async def test_a_number_that_means_two_customers_must_say_which(engine: AsyncEng
 async def test_pages_follow_one_another_and_search_takes_signs_as_they_are(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
         for n in range(5):
-            await customers.upsert(db, Contact(email=f"p{n}@example.com", first_name="100%", last_name="Li"), now=NOW)
-        first = await customers.list_page(db, limit=3)
-        second = await customers.list_page(db, after=first[-1].id, limit=3)
+            await upserts.upsert(db, Contact(email=f"p{n}@example.com", first_name="100%", last_name="Li"), now=NOW)
+        first = await search.list_page(db, limit=3)
+        second = await search.list_page(db, after=first[-1].id, limit=3)
         assert [one.email for one in first + second] == [f"p{n}@example.com" for n in range(5)]
-        assert len(await customers.list_page(db, search="100% l")) == 5
-        assert [one.email for one in await customers.list_page(db, search="P3@")] == ["p3@example.com"]
-        assert await customers.list_page(db, search="_") == []
+        assert len(await search.list_page(db, search="100% l")) == 5
+        assert [one.email for one in await search.list_page(db, search="P3@")] == ["p3@example.com"]
+        assert await search.list_page(db, search="_") == []
 
 
 async def test_a_changed_field_keeps_what_it_was_and_why(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
-        ada = (await customers.upsert(db, Contact(email="a@example.com", properties={"seats": 3}), now=NOW)).id
+        ada = (await upserts.upsert(db, Contact(email="a@example.com", properties={"seats": 3}), now=NOW)).id
         wanted = {"stage": "nurturing", "seats": Decimal(5), "since": NOW.date(), "country": "gb"}
-        changed = await customers.set_fields(db, ada, wanted, because="asked", now=LATER)
-        assert await customers.set_fields(db, ada, wanted, because="asked", now=LATER) == []
-        cleared = await customers.set_fields(db, ada, {"seats": None, "country": None}, because=None, now=LATER)
+        changed = await upserts.set_fields(db, ada, wanted, because="asked", now=LATER)
+        assert await upserts.set_fields(db, ada, wanted, because="asked", now=LATER) == []
+        cleared = await upserts.set_fields(db, ada, {"seats": None, "country": None}, because=None, now=LATER)
         customer = await customers.get(db, ada)
         kept = (await db.execute(select(tables.changes).order_by(tables.changes.c.id))).all()
     assert sorted(changed) == ["country", "seats", "since", "stage"]
@@ -243,35 +245,35 @@ async def test_a_changed_field_keeps_what_it_was_and_why(engine: AsyncEngine) ->
 @pytest.mark.parametrize("values", [{"score": 5}, {"stage": " "}, {"tags": []}, {"id": 9}])
 async def test_what_is_not_a_plain_field_is_not_set(engine: AsyncEngine, values: dict[str, object]) -> None:
     async with engine.begin() as db:
-        ada = (await customers.upsert(db, Contact(email="a@example.com"), now=NOW)).id
+        ada = (await upserts.upsert(db, Contact(email="a@example.com"), now=NOW)).id
         with pytest.raises(WaymarkError):
-            await customers.set_fields(db, ada, values, because=None, now=NOW)
+            await upserts.set_fields(db, ada, values, because=None, now=NOW)
 
 
 async def test_an_identifier_of_somebody_else_is_not_taken(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
-        await customers.upsert(db, Contact(email="a@example.com"), now=NOW)
-        other = (await customers.upsert(db, Contact(email="b@example.com"), now=NOW)).id
+        await upserts.upsert(db, Contact(email="a@example.com"), now=NOW)
+        other = (await upserts.upsert(db, Contact(email="b@example.com"), now=NOW)).id
     with pytest.raises(ConflictingIdentity):
         async with engine.begin() as db:
-            await customers.set_fields(db, other, {"email": "A@example.com"}, because=None, now=NOW)
+            await upserts.set_fields(db, other, {"email": "A@example.com"}, because=None, now=NOW)
 
 
 async def test_a_tag_is_added_once_and_taken_away_once(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
-        ada = (await customers.upsert(db, Contact(email="a@example.com"), now=NOW)).id
-        assert await customers.tag(db, ada, "vip", because="large order", now=NOW)
-        assert not await customers.tag(db, ada, "vip", because="large order", now=NOW)
+        ada = (await upserts.upsert(db, Contact(email="a@example.com"), now=NOW)).id
+        assert await tags.tag(db, ada, "vip", because="large order", now=NOW)
+        assert not await tags.tag(db, ada, "vip", because="large order", now=NOW)
         assert (await customers.get(db, ada)).tags == ["vip"]
-        assert await customers.untag(db, ada, "vip", because=None, now=NOW)
-        assert not await customers.untag(db, ada, "vip", because=None, now=NOW)
+        assert await tags.untag(db, ada, "vip", because=None, now=NOW)
+        assert not await tags.untag(db, ada, "vip", because=None, now=NOW)
         kept = (await db.execute(select(tables.changes.c.kind, tables.changes.c.because))).all()
     assert [tuple(row) for row in kept] == [("tag", "large order"), ("untag", None)]
 
 
 async def test_an_event_with_a_known_key_is_stored_once(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
-        ada = (await customers.upsert(db, Contact(email="a@example.com"), now=NOW)).id
+        ada = (await upserts.upsert(db, Contact(email="a@example.com"), now=NOW)).id
 
     async def store(key: str | None) -> events.StoredEvent | None:
         async with engine.begin() as db:
@@ -287,7 +289,7 @@ async def test_an_event_with_a_known_key_is_stored_once(engine: AsyncEngine) -> 
 
 async def test_events_wait_until_they_are_routed(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
-        ada = (await customers.upsert(db, Contact(email="a@example.com"), now=NOW)).id
+        ada = (await upserts.upsert(db, Contact(email="a@example.com"), now=NOW)).id
         for minute in range(3):
             at = NOW + timedelta(minutes=minute)
             await events.store(db, customer_id=ada, name="page.seen", occurred_at=at, received_at=at)
@@ -316,6 +318,6 @@ async def test_a_time_without_a_zone_is_refused(engine: AsyncEngine) -> None:
     naive = NOW.replace(tzinfo=None)
     async with engine.begin() as db:
         with pytest.raises(StatementError, match="without a zone"):
-            await customers.upsert(db, Contact(email="a@example.com"), now=naive)
+            await upserts.upsert(db, Contact(email="a@example.com"), now=naive)
         with pytest.raises(ValueError, match="without a zone"):
-            await customers.upsert(db, Contact(email="a@example.com", properties={"seen": naive}), now=NOW)
+            await upserts.upsert(db, Contact(email="a@example.com", properties={"seen": naive}), now=NOW)

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from records import events, reports, tables
 from records.audience import scores
 from records.messages import touches
-from records.people import consents, customers
-from records.people.customers import Contact
+from records.people import consents, customers, identities, tags, upserts
+from records.people.contacts import Contact
 from records.people.timeline import timeline
 from records.runs import versions
 from records.sales import tasks
@@ -31,7 +31,7 @@ async def _journey(db: AsyncConnection, name: str = "welcome") -> None:
 
 
 async def _customer(db: AsyncConnection, email: str = "ada@example.com") -> int:
-    return (await customers.upsert(db, Contact(email=email), now=NOW)).id
+    return (await upserts.upsert(db, Contact(email=email), now=NOW)).id
 
 
 async def _add(db: AsyncConnection, table: Any, **values: Any) -> int:
@@ -61,8 +61,8 @@ async def _life(db: AsyncConnection) -> int:
     click = {"name": "email.clicked", "touch_id": touch}
     await events.store(db, customer_id=ada, occurred_at=at(10), received_at=at(11), **click)  # type: ignore[arg-type]
     await scores.add(db, ada, 10, "engaged", at(10), run, "score-10", 1)
-    await customers.set_fields(db, ada, {"stage": "warm"}, because="engaged", enrolment_id=run, now=at(10))
-    await customers.tag(db, ada, "vip", because=None, now=at(10))
+    await upserts.set_fields(db, ada, {"stage": "warm"}, because="engaged", enrolment_id=run, now=at(10))
+    await tags.tag(db, ada, "vip", because=None, now=at(10))
     task = await tasks.create(db, customer_id=ada, queue="sales", title="Call Ada", now=at(20), enrolment_id=run)
     await tasks.finish(db, task or 0, "lena", "won", "signed", at(40))
     return ada
@@ -104,7 +104,7 @@ async def _ask(db: AsyncConnection, question: str) -> None:
         case "timeline":
             await timeline(db, 1)
         case "find":
-            with contextlib.suppress(customers.UnknownCustomer):
+            with contextlib.suppress(identities.UnknownCustomer):
                 await customers.find(db, "12345")
         case "receipts":
             await touches.by_provider_id(db, "SM1")

@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from journeys.errors import WaymarkError
 from records.audience import scores
-from records.people import customers
-from records.people.customers import Contact, UnknownCustomer
+from records.people import customers, upserts
+from records.people.contacts import Contact
+from records.people.identities import UnknownCustomer
 from records.runs import versions
 from records.runs.versions import UnknownJourney
 from records.sales import tasks
@@ -38,7 +39,7 @@ async def _publish(engine: AsyncEngine, digest: str) -> int:
 
 async def _customer(engine: AsyncEngine) -> int:
     async with engine.begin() as db:
-        return (await customers.upsert(db, Contact(email="ada@example.com", first_name="Ada"), now=NOW)).id
+        return (await upserts.upsert(db, Contact(email="ada@example.com", first_name="Ada"), now=NOW)).id
 
 
 async def _enrolment(engine: AsyncEngine, customer_id: int) -> int:
@@ -55,7 +56,7 @@ async def _enrolment(engine: AsyncEngine, customer_id: int) -> int:
 
 async def _task(engine: AsyncEngine, **values: object) -> int:
     async with engine.begin() as db:
-        customer = (await customers.upsert(db, Contact(email="ada@example.com", first_name="Ada"), now=NOW)).id
+        customer = (await upserts.upsert(db, Contact(email="ada@example.com", first_name="Ada"), now=NOW)).id
         wanted = {"queue": "sales", "title": "Call Ada", **values}
         made = await tasks.create(db, customer_id=customer, now=NOW, **wanted)  # type: ignore[arg-type]
     assert made is not None

@@ -28,8 +28,8 @@ from journeys.sales import Sales
 from journeys.salestask import Look
 from journeys.source import Source
 from records.audience import scores
-from records.people import customers
-from records.people.customers import Contact
+from records.people import customers, upserts
+from records.people.contacts import Contact
 from records.people.timeline import timeline
 from records.sales import assignments, notices, pipeline, tasks
 from records.sales.tasks import Task, TaskFinished, TaskTaken
@@ -58,7 +58,7 @@ def team(assign: str = "assign: round_robin") -> Sales:
 async def lead(engine: AsyncEngine, name: str, country: str | None = "CN") -> int:
     async with engine.begin() as db:
         contact = Contact(email=f"{name}@customers.example", first_name=name, country=country)
-        return (await customers.upsert(db, contact, now=NOW)).id
+        return (await upserts.upsert(db, contact, now=NOW)).id
 
 
 async def earn(engine: AsyncEngine, rules: Sales, customer: int, points: int = 65, now: datetime = NOW) -> list[Any]:

@@ -19,7 +19,7 @@ from records.audience import rulebooks, scores, scoring
 from records.audience.rescoring import GradeMove, preview
 from records.audience.scorecards import scorecard
 from records.database import _dumps, address
-from records.people.customers import UnknownCustomer
+from records.people.identities import UnknownCustomer
 from workers.server.postgres import EmbeddedPostgres
 
 NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)

@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from records.messages import ledger
-from records.people import customers
+from records.people import customers, search, upserts
 from records.people.contacts import Contact
 from records.people.search import matching
 from records.people.timeline import timeline
@@ -38,17 +38,17 @@ PEOPLE = [
 ])  # fmt: skip
 async def test_whom_a_text_finds(engine: AsyncEngine, sought: str, found: str) -> None:
     async with engine.begin() as db:
-        ids = [(await customers.upsert(db, one, now=NOW)).id for one in PEOPLE]
-        page = await customers.list_page(db, search=sought)
+        ids = [(await upserts.upsert(db, one, now=NOW)).id for one in PEOPLE]
+        page = await search.list_page(db, search=sought)
     assert [ids.index(one.id) for one in page] == [int(one) for one in found]
 
 
 async def test_pages_of_what_was_found_follow_one_another(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
         for n in range(7):
-            await customers.upsert(db, Contact(email=f"p{n}@example.com", first_name="Ann"), now=NOW)
+            await upserts.upsert(db, Contact(email=f"p{n}@example.com", first_name="Ann"), now=NOW)
         pages, after = [], 0
-        while page := await customers.list_page(db, search="ann", after=after, limit=3):
+        while page := await search.list_page(db, search="ann", after=after, limit=3):
             after = page[-1].id
             pages.append([one.email for one in page])
     assert [len(page) for page in pages] == [3, 3, 1]
@@ -90,7 +90,7 @@ async def test_no_question_about_a_person_reads_a_whole_table(filled: AsyncEngin
         before = {name: await _scans(db, name) for name in big}
         sought = [f"c-{MANY}", "p17@example.com", "0151 10000017", "+49 151 10000018", "abc", "no such name", "id:5"]
         for one in sought[:-1]:
-            await customers.list_page(db, search=one)
+            await search.list_page(db, search=one)
         for one in ("c-77", f"id:{who}", "p5@example.com", "+49 151 10000044"):
             await customers.find(db, one)
         entries = await timeline(db, who, limit=100)
@@ -108,7 +108,7 @@ async def _scans(db: AsyncConnection, table: str) -> int:
 
 async def test_the_search_takes_the_first_it_finds(filled: AsyncEngine) -> None:
     async with filled.connect() as db:
-        page = await customers.list_page(db, search="c-", limit=5, after=3)
+        page = await search.list_page(db, search="c-", limit=5, after=3)
         ids = (await db.execute(select(matching("c-", after=3, limit=5)))).scalars().all()
     assert [one.id for one in page] == list(ids)
     assert len(ids) == 5

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.publishing import publish
 from journeys.loading import parse
 from records.audience import segments
-from records.people import customers
+from records.people import upserts
 from records.people.contacts import Contact
 from tests.unit.test_command_errors import waymark
 
@@ -35,7 +35,7 @@ async def ask(engine: AsyncEngine, database_url: str, tmp_path: Path) -> Ask:
     async with engine.begin() as db:
         for number in range(6):
             contact = Contact(external_id=f"c-{number}", tags=("vip",) if number < 2 else ())
-            await customers.upsert(db, contact, now=datetime.now(UTC))
+            await upserts.upsert(db, contact, now=datetime.now(UTC))
     for name, content in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)

@@ -9,7 +9,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from records import tables
-from records.people import customers
+from records.people import upserts
 from records.people.contacts import Contact
 from records.runs import moves, versions
 
@@ -24,7 +24,7 @@ async def publish(db: AsyncConnection, digest: str) -> None:
 
 async def run(db: AsyncConnection, name: str, *path: str, version: int = 1, **values: Any) -> None:
     """A run that took the steps of `path`, each `step/kind`."""
-    customer = (await customers.upsert(db, Contact(external_id=name), now=NOW)).id
+    customer = (await upserts.upsert(db, Contact(external_id=name), now=NOW)).id
     row = {
         "customer_id": customer, "journey": "welcome", "version": version, "entry": 1, "source": "api", "workflow": "w",
         "enrolled_at": NOW, "begins_at": NOW, **values,

@@ -11,7 +11,7 @@ from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from records import reports, tables
-from records.people import customers
+from records.people import upserts
 from records.people.contacts import Contact
 from records.runs import holds, moves, orders, versions
 from records.runs.versions import UnknownJourney
@@ -28,7 +28,7 @@ async def publish(db: AsyncConnection, digest: str, name: str = "welcome") -> in
 
 
 async def run(db: AsyncConnection, name: str, version: int = 1, step: str | None = "wait", **values: Any) -> int:
-    customer = (await customers.upsert(db, Contact(external_id=name), now=NOW)).id
+    customer = (await upserts.upsert(db, Contact(external_id=name), now=NOW)).id
     row = {
         "customer_id": customer, "journey": "welcome", "version": version, "entry": 1, "source": "api",
         "step": step, "workflow": "w",

@@ -28,8 +28,9 @@ from records import events
 from records.events import StoredEvent
 from records.messages import touches
 from records.messages.touches import Touch
-from records.people import customers
-from records.people.customers import Contact, Customer
+from records.people import customers, upserts
+from records.people.contacts import Contact
+from records.people.customers import Customer
 from records.runs import enrolments, paths
 from records.runs.enrolments import Enrolment
 from records.runs.paths import PathStep
@@ -85,7 +86,7 @@ class Stage:
             first_name=name, email=address, consents=columns.pop("consents", {"email": True, "sms": True}), **columns
         )
         async with self.engine.begin() as db:
-            return (await customers.upsert(db, contact, now=self.start)).id
+            return (await upserts.upsert(db, contact, now=self.start)).id
 
     async def enrol(self, customer: int, journey: str) -> Enrolment:
         """Enter the customer by hand at the start, and let the run come to rest."""

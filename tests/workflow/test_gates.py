@@ -15,7 +15,7 @@ from temporalio.client import Client
 from journeys.sending import SendingRules
 from journeys.spreading import held_out
 from records import reports
-from records.people import customers, suppressions
+from records.people import suppressions, upserts
 from tests.workflow.stage import Stage, staged
 
 DAY = timedelta(days=1)
@@ -71,7 +71,7 @@ async def test_who_moves_while_a_message_waits_gets_it_in_the_window_of_the_new_
         ann = await stage.customer("Ann", time_zone="Asia/Tokyo")
         await stage.enrol(ann, "greets")
         async with stage.engine.begin() as db:
-            await customers.set_fields(db, ann, {"time_zone": "Europe/Lisbon"}, because="moved", now=MONDAY)
+            await upserts.set_fields(db, ann, {"time_zone": "Europe/Lisbon"}, because="moved", now=MONDAY)
         await stage.pass_time(ann, 2 * DAY)
         assert await sent(stage, ann) == [("Mon 16:00:00", "sent", None)]
 

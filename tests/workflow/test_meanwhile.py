@@ -16,7 +16,7 @@ from temporalio.testing import TimeSkipper
 from activities.channels.channel import Message, Receipt, TryLater
 from journeys.instruction import Event
 from records import tables
-from records.people import consents, customers, suppressions
+from records.people import consents, suppressions, upserts
 from records.runs import holds, versions
 from records.runs.enrolments import Enrolment
 from tests.workflow.stage import ROOT, Stage, staged
@@ -198,7 +198,7 @@ async def test_a_contact_with_a_new_address_gets_the_next_message_there(stage: S
     await stage.event(ann, "customer.signed_up", NONE)
     async with stage.engine.begin() as db:
         moved = {"email": "ann@elsewhere.example"}
-        await customers.set_fields(db, ann, moved, because="she wrote to us", now=stage.start + DAY)
+        await upserts.set_fields(db, ann, moved, because="she wrote to us", now=stage.start + DAY)
     await stage.pass_time(ann, 3 * DAY)
     assert post.addresses == ["ann@customers.example", "ann@elsewhere.example"]
 

@@ -16,7 +16,7 @@ from journeys.instruction import QUEUE
 from journeys.scoring import Scoring
 from records import tables
 from records.audience import rulebooks, scores, scoring
-from records.people import customers
+from records.people import upserts
 from tests.workflow.stage import Stage
 from workers import schedules
 
@@ -150,7 +150,7 @@ async def test_scores_fade_by_night_and_a_rise_of_fit_hands_over(stage: Stage) -
     await store(stage, bob, "email.opened")
     await rescore(stage, order(rules=rules))
     async with stage.engine.begin() as db:
-        await customers.set_fields(db, ann, {"plan": "office"}, because="test", enrolment_id=None, now=stage.start)
+        await upserts.set_fields(db, ann, {"plan": "office"}, because="test", enrolment_id=None, now=stage.start)
     later = datetime.now(UTC) + 40 * DAY
     done = await stage.parts.scoring.rescore_all(later)
     assert done.changed == 2

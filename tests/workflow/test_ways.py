@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from records.people import customers
+from records.people import tags, upserts
 from tests.workflow.stage import Stage
 
 DAY = timedelta(days=1)
@@ -138,9 +138,9 @@ async def test_a_branch_reads_score_tags_fields_events_and_clicks_as_they_stand_
     for customer in people.values():
         await stage.enrol(customer, "branches")
     async with stage.engine.begin() as db:
-        await customers.tag(db, people["Tag"], "vip", because="test", now=stage.start)
+        await tags.tag(db, people["Tag"], "vip", because="test", now=stage.start)
         values = {"plan": "team"}
-        await customers.set_fields(db, people["Field"], values, because="test", now=stage.start)
+        await upserts.set_fields(db, people["Field"], values, because="test", now=stage.start)
     await stage.store(people["Buyer"], "order.placed", NONE)
     await stage.store(people["Buyer"], "order.placed", DAY / 2)
     await stage.store(people["Once"], "order.placed", DAY / 2)

@@ -15,6 +15,7 @@ from records.people.consents import Consent
 from records.people.customers import Customer
 from records.people.identities import Identity
 from records.people.merging import Merge
+from records.people.search import list_page
 from records.people.timeline import TimelineEntry, timeline
 from workers.commands.shared import (
     AsJson,
@@ -87,7 +88,7 @@ def search(
 def _page(search: str | None, after: int, limit: int) -> list[Customer]:
     async def page() -> list[Customer]:
         async with records() as engine, engine.connect() as db:
-            return await customers.list_page(db, after=after, limit=limit, search=search)
+            return await list_page(db, after=after, limit=limit, search=search)
 
     return run(page())
 

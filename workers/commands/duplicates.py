@@ -8,7 +8,8 @@ from rich.markup import escape
 
 from activities.duplicates import Proposal, propose
 from records.people import customers
-from records.people.customers import Customer, UnknownCustomer
+from records.people.customers import Customer
+from records.people.identities import UnknownCustomer
 from workers.commands.shared import AsJson, notice, out, print_lines, records, run, table
 
 app = typer.Typer()
