@@ -9,18 +9,20 @@ and wherever: only a bundle can be in doubt, nobody gets two, and a pause acts b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.audience import Router
 from activities.broadcasts import pace as pacing
-from activities.broadcasts.admission import Admission, Admitted
+from activities.broadcasts.admission import Admission
 from activities.broadcasts.dispatching import dispatching
 from activities.broadcasts.errand import Errand, Slot, Stop, concerns_all, heed
 from activities.broadcasts.logbook import Logbook
@@ -33,7 +35,7 @@ from activities.composing import Composer
 from activities.discretion import discreet
 from activities.pulse import Pulse
 from activities.rendering import Unrenderable
-from journeys.broadcast import Broadcast, touch_key
+from journeys.broadcast import Broadcast
 from journeys.broadcasting import Leg, LegDone
 from records.messages import addressees, broadcasts, claims, shards
 from records.messages.addressees import Addressee
@@ -80,6 +82,7 @@ class Broadcasting:
             async with self._database.begin() as db:
                 row = await broadcasts.get(db, leg.broadcast)
                 mine = await shards.take_over(db, row.id, leg.shard, leg.shards, leg.number)
+                await broadcasts.note(db, row.id, {f"shard {leg.shard}": {"state": "going"}})
             if mine.doubtful:
                 log.warning("broadcast %s: of %s messages nobody knows whether they went", row.name, mine.doubtful)
             of = row.broadcast
@@ -88,10 +91,26 @@ class Broadcasting:
                     leg, row, of, dispatch, Pace(self._database, leg, of, self._per_second), mine.epoch, mine.cursor,
                     began, asyncio.get_running_loop().time(),
                 )  # fmt: skip
-                done = await self._protected(errand, pulse)
-            async with self._database.begin() as db:
-                await broadcasts.note(db, row.id, {f"shard {leg.shard}": _told(leg, done, errand.now)})
+                try:
+                    done = await self._protected(errand, pulse)
+                except Exception as error:
+                    await self._complain(errand, error)
+                    raise
+            await self._tell(errand, done)
         return self._in_server_time(done)
+
+    async def _tell(self, errand: Errand, done: LegDone) -> None:
+        """Let people see how a way ended."""
+        async with self._database.begin() as db:
+            await broadcasts.note(db, errand.row.id, {f"shard {errand.leg.shard}": _told(errand, done)})
+
+    async def _complain(self, errand: Errand, error: Exception) -> None:
+        """Let people see that an error keeps the broadcast, which is tried again by the server."""
+        if isinstance(error, ApplicationError):
+            return
+        because = f"an error that is tried again ({type(error).__name__}); the worker's log has the details"
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            await self._tell(errand, errand.done("away", because))
 
     async def _protected(self, errand: Errand, pulse: Pulse) -> LegDone:
         """The work. Where somebody loses patience with it, what has begun to leave is first written down."""
@@ -128,11 +147,11 @@ class Broadcasting:
         await self._wait(errand, wait)
         now = errand.now
         async with self._database.begin() as db:
-            page = await addressees.page(db, of, after=errand.cursor, limit=pace.page, **_which(errand))
+            page = await addressees.page(db, of, after=errand.cursor, limit=pace.page, **errand.whom)
             if self._admission.gates.counting and not of.transactional:
                 await claims.one_at_a_time(db, [one.id for one in page])
             judged = await self._admission.judge(db, of, page, now)
-            slots = [_slot(errand, one) for one in judged if one.until is None]
+            slots = [errand.slot(one) for one in judged if one.until is None]
             free = await claims.claim(db, leg.broadcast, of, [_claim(of, slot) for slot in slots], now)
             # The claims stand only where the shard is still ours.
             heed(await shards.standing(db, leg.broadcast, leg.shard, errand.epoch, channel=of.channel))
@@ -147,7 +166,7 @@ class Broadcasting:
 
     async def _look(self, errand: Errand, limit: int) -> list[Addressee]:
         async with self._database.connect() as db:
-            return await addressees.page(db, errand.of, after=errand.cursor, limit=limit, **_which(errand))
+            return await addressees.page(db, errand.of, after=errand.cursor, limit=limit, **errand.whom)
 
     async def _send(self, errand: Errand, going: list[Slot], pulse: Pulse) -> bool:
         """Send what is claimed of a page, bundle by bundle, for whose first there is room. False when the page has
@@ -207,24 +226,6 @@ class Broadcasting:
         return LegDone(done.state, done.because, self._calendar.to_server(done.again), done.sent)
 
 
-def _which(errand: Errand) -> dict[str, Any]:
-    """Whom a leg means; see `addressees`."""
-    leg = errand.leg
-    return {
-        "since": errand.row.started_at or errand.now,
-        "part": "trial" if leg.part == "trial" else "all",
-        "zones": None if leg.zones is None else [(zone, country) for zone, country in leg.zones],
-        "besides": leg.broadcast,
-        "shard": (leg.shard, leg.shards),
-    }
-
-
-def _slot(errand: Errand, one: Admitted) -> Slot:
-    of = errand.of
-    arm = of.arm(one.to.id) if errand.leg.part == "trial" else errand.row.winner if of.ab is not None else None
-    return Slot(one, arm, touch_key(errand.row.id, one.to.id))
-
-
 def _claim(of: Broadcast, slot: Slot) -> Claim:
     address, because = slot.to.to.recipient.address, slot.to.because
     status: Any = "claimed" if because is None else "skipped"
@@ -243,7 +244,7 @@ def _written(errand: Errand, slot: Slot, now: datetime) -> Letter | Message | Re
         return Refused(str(error))
 
 
-def _told(leg: Leg, done: LegDone, now: datetime) -> Mapping[str, Any]:
+def _told(errand: Errand, done: LegDone) -> Mapping[str, Any]:
     again = done.again.isoformat() if done.again else None
-    way = {"way": leg.number, "shards": leg.shards, "ended": now.isoformat()}
+    way = {"way": errand.leg.number, "shards": errand.leg.shards, "ended": errand.now.isoformat()}
     return {"state": done.state, "because": done.because, "again": again, **way}

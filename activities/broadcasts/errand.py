@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -14,7 +15,7 @@ from activities.broadcasts.dispatching import Dispatch
 from activities.broadcasts.pace import Pace
 from activities.channels.channel import Away, Outcome, Receipt, Refused, TryLater, Unknown
 from activities.delivery import next_try
-from journeys.broadcast import Broadcast
+from journeys.broadcast import Broadcast, touch_key
 from journeys.broadcasting import Leg, LegDone, State
 from records.messages.broadcasts import BroadcastRow
 from records.messages.claims import Settlement
@@ -68,6 +69,24 @@ class Errand:
     put_off: int = 0
     sent: int = 0
     halted: bool = False
+
+    @property
+    def whom(self) -> dict[str, Any]:
+        """Whom the leg means; see `addressees`."""
+        leg = self.leg
+        return {
+            "since": self.row.started_at or self.now,
+            "part": "trial" if leg.part == "trial" else "all",
+            "zones": None if leg.zones is None else [(zone, country) for zone, country in leg.zones],
+            "besides": leg.broadcast,
+            "shard": (leg.shard, leg.shards),
+        }
+
+    def slot(self, one: Admitted) -> Slot:
+        """The place of somebody's message in the ledger."""
+        of = self.of
+        arm = of.arm(one.to.id) if self.leg.part == "trial" else self.row.winner if of.ab is not None else None
+        return Slot(one, arm, touch_key(self.row.id, one.to.id))
 
     def heed(self) -> None:
         """Raises `Stop` where this worker is to stop."""

@@ -152,9 +152,14 @@ class Proofs:
             raise WaymarkError(str(error)) from error
         if of.channel != "sms":
             return Wording(arm, message, None)
-        size = len(message.text)
-        warning = f"has {size:,} characters; providers take {LONGEST:,} at most" if size > LONGEST else None
-        return Wording(arm, message, segments(message.text), warning)
+        size, parts = len(message.text), segments(message.text)
+        rules = self._admission.gates.rules.channels
+        most, warning = rules["sms"].most_segments if "sms" in rules else None, None
+        if size > LONGEST:
+            warning = f"has {size:,} characters; providers take {LONGEST:,} at most"
+        elif most is not None and parts.count > most:
+            warning = f"takes {parts.count} segments; definitions/sending.yaml allows {most}"
+        return Wording(arm, message, parts, warning)
 
 
 async def _condition(db: AsyncConnection, of: Broadcast) -> Condition:

@@ -78,9 +78,9 @@ async def recent(db: AsyncConnection, ids: Sequence[int], since: datetime) -> di
 
 async def one_at_a_time(db: AsyncConnection, ids: Sequence[int]) -> None:
     """Let nobody else claim a message to these customers until the transaction ends; as `ledger.one_at_a_time`."""
-    customer = func.unnest(_array(sorted(ids), BigInteger)).column_valued("customer")
-    key = func.hashtextextended(func.concat("caps/", customer), 0)
-    await db.execute(select(func.count(func.pg_advisory_xact_lock(key))).select_from(customer))
+    wanted = _rows("wanted", customer=(BigInteger, sorted(ids)))
+    key = func.hashtextextended(func.concat("caps/", wanted.c.customer), 0)
+    await db.execute(select(func.count(func.pg_advisory_xact_lock(key))).select_from(wanted))
 
 
 async def claim(db: AsyncConnection, broadcast: int, of: Broadcast, claims: Sequence[Claim], at: datetime) -> set[int]:

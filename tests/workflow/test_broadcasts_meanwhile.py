@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -11,9 +12,11 @@ import pytest
 from sqlalchemy import delete, select
 
 from activities.broadcasts import pace
+from activities.broadcasts.broadcast_report import report
 from journeys import segments as segment_files
 from journeys.broadcast_files import parse
-from records.messages import paces
+from journeys.sending import SendingRules
+from records.messages import claims, paces
 from records.people import consents, merging, tags
 from records.tables import customers
 from records.tables import paces as rows
@@ -95,6 +98,40 @@ async def test_two_broadcasts_share_the_throttle_of_their_channel(stage: Stage) 
     assert after - before >= timedelta(seconds=16 / 20)
 
 
+async def test_two_broadcasts_together_send_nobody_more_than_a_cap_allows(stage: Stage) -> None:
+    capped = {"channels": {"email": {"at_most": {"count": 1, "per": "1w"}}}}
+    stage.parts.proofs._admission.gates.rules = SendingRules.model_validate(capped)
+    people = await readers(stage, *(f"P{number}" for number in range(30)))
+    both = [(await start(stage, SPRING.replace("spring", name)))[1] for name in ("spring", "summer")]
+    assert [await outcome(handle) for handle in both] == ["finished", "finished"]
+    assert len({str(mail["To"]) for mail in stage.mailbox.messages}) == len(stage.mailbox.messages) == 30
+    ledger = await touches_of(stage, *people)
+    assert Counter((one.status, one.because) for one in ledger) == {
+        ("sent", None): 30, ("skipped", "capped: 1 mail within 1 week"): 30,
+    }  # fmt: skip
+
+
+async def test_an_error_that_keeps_it_is_shown_until_it_is_over(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    await readers(stage, "Ann")
+
+    async def fails(*_: object) -> set[int]:
+        raise ValueError("nobody's business")
+
+    async def standing() -> list[str]:
+        async with stage.engine.connect() as db:
+            return (await report(db, "spring", datetime.now(UTC))).standing
+
+    with monkeypatch.context() as broken:
+        broken.setattr(claims, "claim", fails)
+        _, handle = await start(stage, SPRING)
+        async with asyncio.timeout(30):
+            while not (told := await standing()):
+                await asyncio.sleep(0.02)
+    assert told == ["an error that is tried again (ValueError); the worker's log has the details"]
+    assert await outcome(handle) == "finished"
+    assert (await standing(), names(stage)) == ([], ["Ann"])
+
+
 async def test_places_at_a_pace_are_taken_one_after_another_and_given_back(stage: Stage) -> None:
     slow, slower = {"one": 1 / 3600}, {"one": 1 / 3600, "other": 1 / 7200}
     async with stage.engine.begin() as db:
@@ -143,7 +180,7 @@ async def test_what_a_crash_left_without_a_workflow_is_started_by_the_sweep(stag
     async def dies(row: object) -> bool:
         raise RuntimeError("killed")
 
-    studio._launch = dies  # type: ignore[method-assign, assignment]
+    studio._launch = dies  # type: ignore[method-assign]
     with pytest.raises(RuntimeError):
         await start(stage, SPRING)
     studio._launch = whole  # type: ignore[method-assign]
