@@ -90,13 +90,21 @@ class WorkWeek:
         """The first working day after a day."""
         return next(self._days(day + timedelta(days=1), 1), day + timedelta(days=1))
 
+    def at_work(self, moment: datetime) -> datetime:
+        """The moment itself while they work, else when they begin next."""
+        for day in self._days(self.today(moment), 1):
+            opens, closes = self._wall(day, self.begins), self._wall(day, self.ends)
+            if moment < closes:
+                return max(moment, opens)
+        return moment
+
     def after(self, moment: datetime, span: Span) -> datetime:
         """The moment (UTC) that lies so much of their time after `moment`; working time begins when they work."""
         moment = require_aware(moment)
         if span.elapsed is not None:
             return add(moment, span.elapsed, self.zone)
         if span.unit == "day":
-            start = self._at_work(moment)
+            start = self.at_work(moment)
             day, wall = self.today(start), start.astimezone(self.zone).time()
             for _ in range(span.count):
                 day = self.next_day(day)
@@ -128,14 +136,6 @@ class WorkWeek:
                     return closes - left
                 left -= closes - opens
         return moment - left
-
-    def _at_work(self, moment: datetime) -> datetime:
-        """The moment itself while they work, else when they begin next."""
-        for day in self._days(self.today(moment), 1):
-            opens, closes = self._wall(day, self.begins), self._wall(day, self.ends)
-            if moment < closes:
-                return max(moment, opens)
-        return moment
 
     def _days(self, day: date, step: int) -> Iterator[date]:
         """Working days from a day on, itself included, forwards or backwards."""

@@ -42,6 +42,7 @@ from activities.sales.office import Office
 from activities.sales.promises import Promises
 from activities.sales.salesmail import SalesMails
 from activities.sales.selling import Selling
+from activities.sales.sweeping import SalesSweeping
 from activities.scoring import Scoring
 from activities.sweeping import Sweeping
 from activities.turns import Turns
@@ -208,7 +209,7 @@ async def compose(
                 entering.enter_scheduled,
                 Timetable(engine, client, programs, zone).keep,
                 promises.keep,
-                promises.sweep,
+                SalesSweeping(office, router, handoff, promises).sweep,
                 SalesDays(client, team, zone).keep,
                 planning.plan,
                 planning.plan_rest,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,10 +16,14 @@ from records.sales import assignments
 
 
 def present(sales: Sales, queue: str, now: datetime, default_zone: str) -> tuple[Rep, ...]:
-    """Those who work on the queue and are not away on the day that it is for them."""
-    return tuple(
-        rep for rep in sales.working_on(queue) if not rep.is_away(sales.week(rep, default_zone).today(now))
-    )  # fmt: skip
+    """Those who work on the queue and are not away on the day on which they would begin: what comes on a Friday night
+    is for who is there on Monday."""
+
+    def begins(rep: Rep) -> date:
+        week = replace(sales.week(rep, default_zone), away=())
+        return week.today(week.at_work(now))
+
+    return tuple(rep for rep in sales.working_on(queue) if not rep.is_away(begins(rep)))
 
 
 async def pick(

@@ -112,7 +112,8 @@ class Desk:
         return task
 
     async def reassign(self, task_id: int, to: str, because: str | None, now: datetime) -> Task:
-        """Give the task to somebody else, who has yet to claim it. Raises UnknownTask, TaskFinished, WaymarkError."""
+        """Give the task to somebody else, who gets a mail and has yet to claim it. Raises UnknownTask, TaskFinished,
+        WaymarkError."""
         to = self._known(to)
         async with self._database.begin() as db:
             await self._open(db, task_id)
@@ -120,7 +121,8 @@ class Desk:
                 db, task_id, assigned_to=to, assigned_at=now, status="open", claimed_by=None, claimed_at=None,
                 reminded_at=None,
             )  # fmt: skip
-            await assignments.note(db, task_id, "reassigned", rep=to, because=because or "by hand", at=now)
+            entry = await assignments.note(db, task_id, "reassigned", rep=to, because=because or "by hand", at=now)
+            await self._promises.mail(db, "reassigned", task, self._office.team.person(to), str(entry), now)
         await self._promises.wake(task)
         return task
 

@@ -37,7 +37,6 @@ from records.sales import assignments, notices, tasks
 from records.sales.tasks import OPEN, Task, UnknownTask
 
 log = logging.getLogger(__name__)
-PAGE = 200
 BEGINNINGS = ("score.qualified", "task.created")
 """The events that tell of a new task, by the score or by a map."""
 LOOK_FOR_SOMEBODY = timedelta(hours=4)
@@ -74,16 +73,6 @@ class Promises:
             return Outlook(
                 outlook.status, outlook.next, self._calendar.to_server(outlook.until), outlook.mail, outlook.ended
             )
-
-    @activity.defn(name="sweep_tasks")
-    async def sweep(self, now: datetime) -> int:
-        """Start the workflows of tasks that a crash left without one; returns how many."""
-        settled = self._calendar.from_server(now) - timedelta(seconds=10)
-        async with self._database.connect() as db:
-            left = await tasks.unlaunched(db, limit=PAGE, before=settled)
-        for task in left:
-            await self.launch(task)
-        return len(left)
 
     async def launch_for(self, stored: Iterable[StoredEvent]) -> None:
         """Start the workflows of the tasks that these events tell of. What Temporal cannot take now is left to the
@@ -128,7 +117,7 @@ class Promises:
     async def _look(self, db: AsyncConnection, task: Task, now: datetime, caused: list[StoredEvent]) -> Outlook:
         rule = rule_of(self._sales, task.rule)
         while task.status in OPEN and rule is not None and self._sales is not None:
-            if task.status == "open" and task.assigned_to is None:
+            if task.status == "open" and self._is_nobodys(task):
                 task = await self._find_somebody(db, self._sales, rule, task, now)
             week = self._office.week_of(task)
             items = agenda(task, rule, week, others=await self._others(db, self._sales, task, now))
@@ -147,12 +136,18 @@ class Promises:
         moments: list[tuple[datetime, str]] = [(item.at, item.what)] if item is not None else []
         if mail is not None:
             moments.append((mail, "mail"))
-        if task.status == "open" and task.assigned_to is None and self._sales is not None and self._sales.reps:
+        if task.status == "open" and self._is_nobodys(task) and self._office.team.reps:
             moments.append((now + LOOK_FOR_SOMEBODY, "assign"))
         if ended is not None or not moments:
             return Outlook(task.status, "nothing", ended=ended)
         until, what = min(moments)
         return Outlook(task.status, what, until)
+
+    def _is_nobodys(self, task: Task) -> bool:
+        """Whether nobody has the task: who no longer stands in the file sells no more."""
+        if task.assigned_to is None:
+            return True
+        return bool(self._office.team.reps) and self._office.team.person(task.assigned_to) is None
 
     async def _others(self, db: AsyncConnection, sales: Sales, task: Task, now: datetime) -> bool:
         """Whether anybody who is there has not had the task yet."""
@@ -166,8 +161,13 @@ class Promises:
         choice = await assigning.pick(db, sales, rule, task.queue, customer, now, self._zone)
         if choice.rep is None:
             return task
-        await assignments.note(db, task.id, "assigned", rep=choice.rep.name, because=choice.because, at=now)
-        return await tasks.change(db, task.id, assigned_to=choice.rep.name, assigned_at=now)
+        if task.assigned_to is None:
+            await assignments.note(db, task.id, "assigned", rep=choice.rep.name, because=choice.because, at=now)
+        else:
+            because = f"{task.assigned_to} sells no more"
+            entry = await assignments.note(db, task.id, "reassigned", rep=choice.rep.name, because=because, at=now)
+            await self.mail(db, "reassigned", task, choice.rep, str(entry), now)
+        return await tasks.change(db, task.id, assigned_to=choice.rep.name, assigned_at=now, reminded_at=None)
 
     async def _do(
         self,
@@ -186,7 +186,7 @@ class Promises:
             case "reassign":
                 return await self._reassign(db, sales, rule, task, now)
             case "escalate":
-                await self._mail(db, "escalation", task, sales.manager, f"{task.due_at}", now)
+                await self.mail(db, "escalation", task, sales.manager, f"{task.due_at}", now)
                 name = sales.manager.name if sales.manager is not None else None
                 await assignments.note(db, task.id, "escalated", rep=name, because="overdue", at=now)
                 return await tasks.change(db, task.id, escalated_at=now)
@@ -197,7 +197,7 @@ class Promises:
         """Who has the task is told; a reminder of what was due already would be none."""
         rep = sales.rep(task.claimed_by or task.assigned_to)
         if rep is not None and task.due_at is not None and now < task.due_at:
-            await self._mail(db, "reminder", task, rep, f"{rep.name}/{task.due_at}", now)
+            await self.mail(db, "reminder", task, rep, f"{rep.name}/{task.due_at}", now)
             await assignments.note(db, task.id, "reminded", rep=rep.name, at=now)
         return await tasks.change(db, task.id, reminded_at=now)
 
@@ -211,7 +211,7 @@ class Promises:
         assert choice.rep is not None
         because = f"{task.assigned_to or 'nobody'} did not claim it in time"
         entry = await assignments.note(db, task.id, "reassigned", rep=choice.rep.name, because=because, at=now)
-        await self._mail(db, "reassigned", task, choice.rep, str(entry), now)
+        await self.mail(db, "reassigned", task, choice.rep, str(entry), now)
         return await tasks.change(db, task.id, assigned_to=choice.rep.name, assigned_at=now)
 
     async def _expire(
@@ -228,10 +228,11 @@ class Promises:
         caused += [event] if event is not None else []
         return expired
 
-    async def _mail(
+    async def mail(
         self, db: AsyncConnection, kind: notices.Kind, task: Task, to: Person | None, which: str, now: datetime
     ) -> None:
-        if to is not None:
+        """Decide on a mail about a task that is kept, once for each `which`; its workflow sends it."""
+        if to is not None and task.rule is not None:
             await notices.plan(
                 db, key=f"{kind}/{task.id}/{which}", kind=kind, recipient=to.name, address=to.email, now=now,
                 task=task.id,

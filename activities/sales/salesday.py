@@ -80,7 +80,7 @@ def person_of(sales: Sales | None, rep: str | None, known: Sequence[str] = ()) -
     """
     if rep is None:
         return sales.manager if sales is not None else None
-    found = sales.rep(rep) if sales is not None else None
+    found = next((one for one in sales.reps if one.name.casefold() == rep.casefold()), None) if sales else None
     if found is None and rep not in known:
         names = sorted({*known, *(one.name for one in (sales.reps if sales is not None else ()))})
         raise WaymarkError(unknown_word(rep, names, "is no rep"), hint="They stand in definitions/handoff.yaml.")
@@ -90,13 +90,16 @@ def person_of(sales: Sales | None, rep: str | None, known: Sequence[str] = ()) -
 async def read_day(
     db: AsyncConnection, sales: Sales | None, rep: str | None, day: date, now: datetime, default_zone: str
 ) -> Day:
-    """How a day went, as far as `now`: of one rep, or of all of sales.
+    """How a day went, as far as `now`: of one rep, or of all of sales. What deals come to is known of today alone: how
+    they stood on a day that is over, nobody wrote down.
 
     Raises:
         WaymarkError: there is no such rep.
     """
     team = sales or NOBODY
-    week = team.week(person_of(sales, rep, await salesdays.sellers(db)), default_zone)
+    person = person_of(sales, rep, await salesdays.sellers(db))
+    rep = person.name if rep is not None and person is not None else rep
+    week = team.week(person, default_zone)
     since, until = _bounds(day, week)
     upcoming = week.next_day(day)
     as_of, soon = min(now, until), _bounds(upcoming, week)[1]
@@ -113,7 +116,7 @@ async def read_day(
         done=[one for one in lines if one.outcome is not None and within(one.ended_at)],
         overdue=[one for one in lines if one.is_open(as_of) and one.due_at is not None and one.due_at < as_of],
         due_next=[one for one in lines if one.is_open(as_of) and one.due_at is not None and as_of <= one.due_at < soon],
-        pipeline=await pipeline.by_stage(db, chances, rep),
+        pipeline=await pipeline.by_stage(db, chances, rep) if now < until else [],
         whole=None if rep is not None else await _whole(db, team, lines, since, until, as_of, chances),
     )  # fmt: skip
 
@@ -136,7 +139,7 @@ async def _whole(
         await salesdays.why_unassigned(db, [one.id for one in nobodys]),
         [one for one in lines if one.id in escalated],
         [one for one in lines if one.id in expired],
-        await pipeline.forecast(db, chances),
+        await pipeline.forecast(db, chances) if as_of < until else [],
     )
 
 

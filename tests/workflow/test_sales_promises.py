@@ -290,13 +290,16 @@ async def test_a_task_that_a_crash_left_without_a_workflow_gets_one_from_the_swe
     sales.parts.audience.router.afterwards = None
     customer = await sales.customer("Bea")
     promises = sales.parts.promises
+    [sweep] = [
+        one for one in sales.parts.activities["waymark"] if one.__name__ == "sweep" and "Sales" in one.__qualname__
+    ]
     async with sales.engine.begin() as db:
         task = await tasks.create(
             db, customer_id=customer, queue="sales", title="Call", now=MONDAY, rule="qualified", due_at=DUE
         )
     assert task is not None
     later = datetime.now(UTC) + timedelta(hours=1)
-    assert [await promises.sweep(later), await promises.sweep(later)] == [1, 0]
+    assert [await sweep(later), await sweep(later)] == [1, 0]
     await promises.launch(task)
     assert (await rests(sales, task)) is not None
     assert (await read(sales, task))[0].assigned_to == "Mei"
