@@ -22,7 +22,8 @@ from journeys.identities import load_identity
 from records import reports
 from workers import running
 from workers.commands.importing import show as show_import
-from workers.commands.shared import err, notice, out, settings
+from workers.commands.shared import settings
+from workers.commands.terminal import err, notice, out
 from workers.composition import Composition, compose
 from workers.content import shipped
 from workers.display import Progress as Starting

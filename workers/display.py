@@ -6,7 +6,7 @@ import time
 
 from rich.status import Status
 
-from workers.commands.shared import err, notice
+from workers.commands.terminal import err, notice
 from workers.running import Running
 
 

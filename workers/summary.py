@@ -21,7 +21,7 @@ from records.runs import enrolments
 from records.sales import tasks
 from records.sales.tasks import Task
 from workers.commands.customers import portrait, print_timeline
-from workers.commands.shared import Clock, out, table
+from workers.commands.terminal import Clock, out, table
 from workers.composition import Composition
 from workers.settings import Settings
 

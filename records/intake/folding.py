@@ -1,7 +1,7 @@
 """A person as a page of an import finds and leaves it: rows are laid on it one after the other, as if each was written.
 
 Of what the rows of one person say, the last word counts, also of rows that turn out to be the same person only later:
-so the same page again changes nothing. Whom rows name, and what becomes of consents, is what `customers.upsert`
+so the same page again changes nothing. Whom rows name, and what becomes of consents, is what `upserts.upsert`
 makes of them row by row; tests/integration/test_import_as_rows.py holds the two against each other.
 """
 

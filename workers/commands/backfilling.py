@@ -17,7 +17,8 @@ from journeys.fields import load_fields
 from journeys.loading import LoadedJourney
 from journeys.segments import load_all, named_in
 from journeys.timing import Duration, add
-from workers.commands.shared import err, notice, settings
+from workers.commands.shared import settings
+from workers.commands.terminal import err, notice
 from workers.composition import compose
 from workers.settings import Settings
 

@@ -13,8 +13,8 @@ from activities.broadcasts.broadcast_report import Report
 from activities.broadcasts.proofs import Preview, Wording
 from records.messages.broadcasts import OPEN
 from records.messages.outcomes import ArmResult
-from workers.commands.shared import Clock
-from workers.commands.shared import table as plain_table
+from workers.commands.terminal import Clock
+from workers.commands.terminal import table as plain_table
 
 BAR = 40
 LIKELY = 0.95

@@ -25,8 +25,9 @@ from records.messages import broadcasts
 from records.messages.broadcasts import OPEN, BroadcastRow
 from records.people import customers
 from workers.commands.broadcast_views import drawn, foreseen, worded
-from workers.commands.shared import AsJson, Clock, notice, out, person, print_json, print_lines, records, run, settings
-from workers.commands.shared import table as plain_table
+from workers.commands.shared import AsJson, person, records, run, settings
+from workers.commands.terminal import Clock, notice, out, print_json, print_lines
+from workers.commands.terminal import table as plain_table
 from workers.composition import compose
 
 app = typer.Typer()

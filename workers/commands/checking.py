@@ -27,7 +27,8 @@ from journeys.source import InvalidFile
 from records import migration
 from workers import temporal, versioning
 from workers.commands.maps import checked
-from workers.commands.shared import AsJson, out, print_lines, run, settings
+from workers.commands.shared import AsJson, run, settings
+from workers.commands.terminal import out, print_lines
 from workers.composition import build_channels
 from workers.databases import away, database_url
 from workers.running import resolve

@@ -17,19 +17,8 @@ from records.people.identities import Identity
 from records.people.merging import Merge
 from records.people.search import list_page
 from records.people.timeline import TimelineEntry, timeline
-from workers.commands.shared import (
-    AsJson,
-    Clock,
-    Limit,
-    notice,
-    out,
-    print_json,
-    print_lines,
-    records,
-    run,
-    settings,
-    table,
-)
+from workers.commands.shared import AsJson, Limit, records, run, settings
+from workers.commands.terminal import Clock, notice, out, print_json, print_lines, table
 
 app = typer.Typer()
 Reference = Annotated[str, typer.Argument(help="Id, external id, email or phone.", metavar="CUSTOMER")]

@@ -15,8 +15,9 @@ from journeys.fields import read_datetime
 from journeys.sales import Outcome
 from journeys.timing import Duration, add, at_wall_time, parse_time_of_day
 from records.sales.tasks import Task
-from workers.commands.shared import AsJson, Clock, notice, person, print_json, run, settings
+from workers.commands.shared import AsJson, person, run, settings
 from workers.commands.tasks import Number, deal, one_of
+from workers.commands.terminal import Clock, notice, print_json
 from workers.composition import compose
 
 app = typer.Typer()

@@ -15,7 +15,8 @@ from records.runs import moves
 from records.runs.moves import Traffic
 from records.runs.versions import PublishedJourney
 from workers.commands.journeys import published
-from workers.commands.shared import notice, out, records, run, settings
+from workers.commands.shared import records, run, settings
+from workers.commands.terminal import notice, out
 
 app = typer.Typer()
 

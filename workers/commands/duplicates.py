@@ -10,7 +10,8 @@ from activities.duplicates import Proposal, propose
 from records.people import customers
 from records.people.customers import Customer
 from records.people.identities import UnknownCustomer
-from workers.commands.shared import AsJson, notice, out, print_lines, records, run, table
+from workers.commands.shared import AsJson, records, run
+from workers.commands.terminal import notice, out, print_lines, table
 
 app = typer.Typer()
 

@@ -9,7 +9,8 @@ from journeys.errors import WaymarkError
 from records.people import customers
 from workers.commands.events import AWAY
 from workers.commands.going_on import audience
-from workers.commands.shared import AsJson, notice, print_lines, run
+from workers.commands.shared import AsJson, run
+from workers.commands.terminal import notice, print_lines
 
 app = typer.Typer()
 

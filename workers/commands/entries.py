@@ -18,7 +18,8 @@ from journeys.due import zone_of_schedule
 from journeys.errors import WaymarkError
 from journeys.saying import say, say_with
 from records.runs import occasions, versions
-from workers.commands.shared import AsJson, notice, out, print_lines, records, run, settings, table
+from workers.commands.shared import AsJson, records, run, settings
+from workers.commands.terminal import notice, out, print_lines, table
 
 app = typer.Typer()
 

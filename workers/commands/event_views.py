@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from activities.intake.event_files import EventFile
 from activities.intake.event_report import EventReport
-from workers.commands.shared import err, notice, out
+from workers.commands.terminal import err, notice, out
 
 SHOWN = 20
 """Kinds of mistakes shown; the file of rejected rows and --json have every row."""

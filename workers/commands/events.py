@@ -27,7 +27,8 @@ from records.people import customers
 from workers.commands.event_views import show
 from workers.commands.files import DryRun, Encoding, Rejected
 from workers.commands.going_on import audience
-from workers.commands.shared import AsJson, err, notice, print_json, run, settings
+from workers.commands.shared import AsJson, run, settings
+from workers.commands.terminal import err, notice, print_json
 from workers.composition import compose
 
 AWAY = "Temporal does not answer now; journeys hear of it within a minute of its return."

@@ -12,8 +12,9 @@ from records.messages.touches import Touch
 from records.runs.holds import Hold
 from records.runs.orders import Order
 from workers import running, temporal
-from workers.commands.shared import AsJson, out, print_json, records, run, settings
+from workers.commands.shared import AsJson, records, run, settings
 from workers.commands.standing import Number, plain_run
+from workers.commands.terminal import out, print_json
 from workers.settings import Settings
 
 app = typer.Typer()

@@ -12,7 +12,8 @@ import typer
 from console.documents import document
 from journeys.fields import load_fields
 from records.people.exporting import FIELDS, STANDING, exported
-from workers.commands.shared import AsJson, print_lines, records, run, settings
+from workers.commands.shared import AsJson, records, run, settings
+from workers.commands.terminal import print_lines
 
 app = typer.Typer()
 

@@ -6,7 +6,7 @@ from sqlalchemy.exc import DBAPIError
 
 from journeys.errors import WaymarkError
 from workers.commands.options import options
-from workers.commands.shared import err
+from workers.commands.terminal import err
 from workers.databases import away
 
 

@@ -14,21 +14,9 @@ from journeys.errors import WaymarkError
 from records.runs import holds as records_of_holds
 from records.runs.holds import Hold
 from workers.commands.going_on import audience
-from workers.commands.shared import (
-    AsJson,
-    Clock,
-    err,
-    notice,
-    out,
-    person,
-    print_json,
-    print_lines,
-    records,
-    run,
-    settings,
-    table,
-)
+from workers.commands.shared import AsJson, person, records, run, settings
 from workers.commands.standing import Because
+from workers.commands.terminal import Clock, err, notice, out, print_json, print_lines, table
 
 app = typer.Typer()
 

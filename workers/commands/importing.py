@@ -18,7 +18,8 @@ from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.identities import load_identity
 from workers.commands.files import DryRun, Encoding, Rejected
-from workers.commands.shared import AsJson, err, notice, out, records, run, settings
+from workers.commands.shared import AsJson, records, run, settings
+from workers.commands.terminal import err, notice, out
 
 app = typer.Typer()
 

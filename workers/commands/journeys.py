@@ -11,7 +11,8 @@ from records import reports
 from records.reports import JourneySummary
 from records.runs import versions
 from records.runs.versions import PublishedJourney
-from workers.commands.shared import AsJson, Clock, notice, out, print_json, print_lines, records, run, settings, table
+from workers.commands.shared import AsJson, records, run, settings
+from workers.commands.terminal import Clock, notice, out, print_json, print_lines, table
 
 app = typer.Typer()
 Name = Annotated[str, typer.Argument(help="A published journey's name.", metavar="JOURNEY")]

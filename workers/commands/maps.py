@@ -16,7 +16,8 @@ from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.loading import LoadedJourney
 from journeys.source import InvalidFile
-from workers.commands.shared import AsJson, err, notice, print_json, records, run, settings
+from workers.commands.shared import AsJson, records, run, settings
+from workers.commands.terminal import err, notice, print_json
 from workers.running import resolve
 from workers.settings import Settings
 

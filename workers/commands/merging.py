@@ -14,8 +14,9 @@ from activities.merging import Merging
 from journeys.errors import WaymarkError
 from records.people import customers, merging
 from records.people.customers import Customer
-from workers.commands.shared import AsJson, notice, out, person, print_json, run, settings
+from workers.commands.shared import AsJson, person, run, settings
 from workers.commands.standing import Because
+from workers.commands.terminal import notice, out, print_json
 from workers.composition import compose
 
 app = typer.Typer()

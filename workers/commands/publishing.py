@@ -19,20 +19,9 @@ from workers.commands.backfilling import Since, bring_segments, count_waiting, l
 from workers.commands.going_on import audience
 from workers.commands.journeys import Name
 from workers.commands.maps import Files, checked
-from workers.commands.shared import (
-    AsJson,
-    err,
-    notice,
-    out,
-    person,
-    print_json,
-    print_lines,
-    records,
-    run,
-    settings,
-    table,
-)
+from workers.commands.shared import AsJson, person, records, run, settings
 from workers.commands.standing import Because
+from workers.commands.terminal import err, notice, out, print_json, print_lines, table
 
 app = typer.Typer()
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]

@@ -25,7 +25,8 @@ from journeys.fields import load_fields, read_datetime
 from journeys.loading import LoadedJourney
 from journeys.nearest import unknown_word
 from journeys.source import InvalidFile, Problem
-from workers.commands.shared import AsJson, err, notice, out, print_lines, settings, table
+from workers.commands.shared import AsJson, settings
+from workers.commands.terminal import err, notice, out, print_lines, table
 from workers.display import Stopping
 from workers.rehearsal.happenings import Reject, open_happenings
 from workers.rehearsal.rehearsing import Plan, Progress, Report

@@ -12,7 +12,8 @@ from temporalio.client import Client, WorkflowExecution
 
 from journeys.workflow import SHAPE
 from workers import histories, temporal
-from workers.commands.shared import AsJson, err, notice, out, print_lines, run, settings
+from workers.commands.shared import AsJson, run, settings
+from workers.commands.terminal import err, notice, out, print_lines
 from workers.content import shipped
 from workers.histories import Kept, Replayed
 from workers.temporal import TemporalAwayError

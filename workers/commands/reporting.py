@@ -9,7 +9,8 @@ from records import reports
 from records.reports import Credit, JourneySummary
 from records.runs import versions
 from workers.commands.journeys import Name
-from workers.commands.shared import AsJson, notice, out, print_json, records, run, table
+from workers.commands.shared import AsJson, records, run
+from workers.commands.terminal import notice, out, print_json, table
 
 app = typer.Typer()
 

@@ -9,7 +9,8 @@ import typer
 from workers import demo as showing
 from workers import serving, temporal
 from workers.child import until_told_to_stop
-from workers.commands.shared import Home, notice, run, settings
+from workers.commands.shared import Home, run, settings
+from workers.commands.terminal import notice
 from workers.display import Progress, Stopping, show_addresses
 from workers.fleet import Fleet
 from workers.running import resolve

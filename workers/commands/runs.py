@@ -12,20 +12,9 @@ from records.people import customers
 from records.runs import enrolments, paths
 from records.runs.enrolments import Enrolment, Status
 from records.runs.paths import PathStep
-from workers.commands.shared import (
-    AsJson,
-    Clock,
-    Limit,
-    notice,
-    out,
-    print_json,
-    print_lines,
-    records,
-    run,
-    settings,
-    table,
-)
+from workers.commands.shared import AsJson, Limit, records, run, settings
 from workers.commands.standing import Number, plain_run, state_of
+from workers.commands.terminal import Clock, notice, out, print_json, print_lines, table
 
 app = typer.Typer()
 STUCK = ("retrying", "held", "paused", "quiet", "capped")

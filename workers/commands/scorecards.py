@@ -11,7 +11,7 @@ from records.audience.rescoring import Preview
 from records.audience.rulebooks import Rulebook
 from records.audience.scorecards import Scorecard
 from records.people.customers import Customer
-from workers.commands.shared import Clock, notice, out, table
+from workers.commands.terminal import Clock, notice, out, table
 
 LETTERS, FIGURES = "ABCD", "1234"
 BAR = 8

@@ -30,7 +30,8 @@ from records.audience.scorecards import Scorecard, scorecard
 from records.people import customers
 from records.people.customers import Customer
 from workers.commands.scorecards import show_card, show_preview
-from workers.commands.shared import AsJson, Clock, err, notice, person, print_json, records, run, settings
+from workers.commands.shared import AsJson, person, records, run, settings
+from workers.commands.terminal import Clock, err, notice, print_json
 from workers.composition import compose
 
 app = typer.Typer()

@@ -19,19 +19,8 @@ from records.audience.membership import Evaluated
 from records.audience.previews import Preview
 from records.audience.segments import Member, SegmentRow
 from workers.commands.events import AWAY
-from workers.commands.shared import (
-    AsJson,
-    Clock,
-    Limit,
-    notice,
-    out,
-    print_json,
-    print_lines,
-    records,
-    run,
-    settings,
-    table,
-)
+from workers.commands.shared import AsJson, Limit, records, run, settings
+from workers.commands.terminal import Clock, notice, out, print_json, print_lines, table
 from workers.commands.worth import valuing
 from workers.composition import compose
 

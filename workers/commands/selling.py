@@ -20,7 +20,8 @@ from records.sales import pipeline
 from records.sales.days import Line
 from records.sales.pipeline import Month
 from workers.commands.amounts import money
-from workers.commands.shared import AsJson, Clock, notice, out, print_json, print_lines, records, run, settings, table
+from workers.commands.shared import AsJson, records, run, settings
+from workers.commands.terminal import Clock, notice, out, print_json, print_lines, table
 from workers.settings import Settings
 
 app = typer.Typer()

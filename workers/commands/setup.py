@@ -10,7 +10,8 @@ import typer
 from journeys.errors import WaymarkError
 from records import migration, revisions
 from workers import temporal
-from workers.commands.shared import AsJson, notice, print_json, run, settings
+from workers.commands.shared import AsJson, run, settings
+from workers.commands.terminal import notice, print_json
 from workers.content import shipped
 from workers.databases import database_url
 from workers.running import resolve

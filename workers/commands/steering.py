@@ -10,8 +10,9 @@ from activities.settling import Verdict, settle_by_hand
 from activities.steering import Kind, Steered, Steering
 from journeys.errors import WaymarkError
 from workers.commands.going_on import audience
-from workers.commands.shared import AsJson, Clock, notice, person, print_json, run, settings
+from workers.commands.shared import AsJson, person, run, settings
 from workers.commands.standing import Because, Number, plain_run, state_of
+from workers.commands.terminal import Clock, notice, print_json
 
 app = typer.Typer()
 

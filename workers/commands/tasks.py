@@ -14,7 +14,8 @@ from records.sales.assignments import Step
 from records.sales.notices import Notice
 from records.sales.tasks import Status, Task
 from workers.commands.amounts import money
-from workers.commands.shared import AsJson, Clock, Limit, out, print_json, print_lines, records, run, settings, table
+from workers.commands.shared import AsJson, Limit, records, run, settings
+from workers.commands.terminal import Clock, out, print_json, print_lines, table
 
 app = typer.Typer()
 Number = Annotated[int, typer.Argument(help="The task's number.", metavar="TASK")]

@@ -27,7 +27,8 @@ from journeys.timing import at_wall_time
 from records.audience import lifecycle, values
 from records.audience.lifecycle import Moved
 from records.audience.values import Rfm
-from workers.commands.shared import AsJson, Clock, Limit, notice, out, print_json, records, run, settings, table
+from workers.commands.shared import AsJson, Limit, records, run, settings
+from workers.commands.terminal import Clock, notice, out, print_json, table
 
 app = typer.Typer()
 
