@@ -16,7 +16,6 @@ from journeys.instruction import Event
 from records.people import merging
 from records.people.merging import Merge
 from records.runs import enrolments
-from records.runs.enrolments import OPEN
 
 Result = TypeVar("Result")
 TRIES = 5
@@ -55,7 +54,9 @@ class Merging:
         done = await self._written(
             lambda db: merging.merge(db, kept_id, gone_id, by=by, because=because, now=now, prefer_newer=prefer_newer)
         )
-        await self.follow_up(kept_id, f"merge/{done}", now)
+        if await self.follow_up(kept_id, f"merge/{done}", now):
+            async with self._database.begin() as db:
+                await merging.mark_told(db, [done], now)
         return done
 
     async def unmerge(self, merge_id: int, *, by: str, now: datetime) -> Merge:
@@ -65,21 +66,21 @@ class Merging:
             await self.follow_up(one, f"unmerge/{done.id}", now)
         return done
 
-    async def follow_up(self, customer_id: int, key: str, now: datetime) -> None:
+    async def follow_up(self, customer_id: int, key: str, now: datetime) -> bool:
         """Let the open runs of a customer look again, as what happened to the other one is theirs now.
 
-        Where Temporal does not answer, those that have an order are woken by the sweep, and the others look at their
-        next turn.
+        False where Temporal does not answer: after a merge, the sweep wakes them.
         """
         await self._afterwards(customer_id, now)
         async with self._database.connect() as db:
-            runs = await enrolments.listing(db, customer_id=customer_id, limit=1000)
+            runs = await enrolments.of_customers(db, [customer_id])
         try:
             for run in runs:
-                if run.status in OPEN and run.turn:
-                    await self._router.wake(run, Event(f"{key}/{run.id}", "merge", now))
+                await self._router.wake(run, Event(f"{key}/{run.id}", "merge", now))
         except (RPCError, RuntimeError) as error:
             log.warning("the runs of customer %s wait for Temporal: %s", customer_id, away(error))
+            return False
+        return True
 
     async def _written(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         for left in range(TRIES - 1, -1, -1):

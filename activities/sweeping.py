@@ -14,6 +14,7 @@ from activities.discretion import discreet
 from activities.pulse import Pulse
 from journeys.instruction import Event
 from records import events
+from records.people import merging
 from records.runs import enrolments, orders
 
 PAGE = 200
@@ -56,6 +57,7 @@ class Sweeping:
                 async with self._database.begin() as db:
                     await orders.free_strays(db, self._settled())
                 taken_up, launched, routed, told = await self._broadcasts(self._settled()), 0, 0, 0
+                taken_up += await self._merged()
                 while True:
                     settled = self._settled()
                     runs, launched = await self._launch(settled, launched)
@@ -81,6 +83,21 @@ class Sweeping:
         if stored:
             await self._router.route_page(stored, settled)
         return len(stored), stored[-1].id if stored else after
+
+    async def _merged(self) -> int:
+        """Let runs look again whose customer turned out to be somebody else, too: what happened to both is theirs."""
+        settled, after, done = self._settled(), 0, 0
+        while True:
+            async with self._database.connect() as db:
+                merges = await merging.untold(db, limit=PAGE, before=settled, after=after)
+                runs = await enrolments.of_customers(db, {one.kept_id for one in merges})
+            if not merges:
+                return done
+            for run in runs:
+                await self._router.wake(run, Event(f"merged/{merges[-1].id}/{run.id}", "merge", settled))
+            async with self._database.begin() as db:
+                await merging.mark_told(db, [one.id for one in merges], settled)
+            after, done = merges[-1].id, done + len(merges)
 
     async def _tell(self, settled: datetime, after: int) -> tuple[int, int]:
         async with self._database.connect() as db:

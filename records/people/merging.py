@@ -6,6 +6,7 @@ merge keeps what undoing needs. What comes after the merge belongs to the one wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from journeys.errors import WaymarkError
 from records.people import filling, reconciling
 from records.people.filling import Before
 from records.people.identities import UnknownCustomer
+from records.runs.enrolments import OPEN
 from records.tables import (
     changes,
     consents,
@@ -61,7 +63,7 @@ class Merge:
     undone_by: str | None
 
 
-_SHOWN = [column for column in merges.c if column.name != "before"]
+_SHOWN = [column for column in merges.c if column.name not in ("before", "told_at")]
 
 
 async def merge(
@@ -103,10 +105,25 @@ async def merge(
     before["identities"] = sorted([row.kind, row.value] for row in names)
     await db.execute(delete(customers).where(customers.c.id == gone_id))
     before |= await filling.fill(db, kept, gone, now, prefer_newer=prefer_newer)
+    runs = select(enrolments.c.id).where(enrolments.c.customer_id == kept_id, enrolments.c.status.in_(OPEN))
+    waiting = (await db.execute(select(runs.exists()))).scalar_one()
     written = insert(merges).values(
-        kept_id=kept_id, gone_id=gone_id, at=now, by=by, because=because, before=before
+        kept_id=kept_id, gone_id=gone_id, at=now, by=by, because=because, before=before,
+        told_at=None if waiting else now,
     )  # fmt: skip
     return int((await db.execute(written.returning(merges.c.id))).scalar_one())
+
+
+async def untold(db: AsyncConnection, *, limit: int, before: datetime, after: int = 0) -> list[Merge]:
+    """Merges up to a moment of which the runs of whoever was kept have not heard, by number above `after`."""
+    waiting = (merges.c.told_at.is_(None), merges.c.at <= before, merges.c.id > after)
+    rows = await db.execute(select(*_SHOWN).where(*waiting).order_by(merges.c.id).limit(limit))
+    return [Merge(**row._mapping) for row in rows]
+
+
+async def mark_told(db: AsyncConnection, merge_ids: Sequence[int], now: datetime) -> None:
+    """Note that the runs have heard of these merges."""
+    await db.execute(update(merges).where(merges.c.id.in_(list(merge_ids))).values(told_at=now))
 
 
 async def unmerge(db: AsyncConnection, merge_id: int, *, by: str, now: datetime) -> Merge:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -85,6 +85,13 @@ async def listing(
         doubtful = select(touches.c.enrolment_id).where(touches.c.status == "uncertain")
         query = query.where(enrolments.c.id.in_(doubtful))
     return [Enrolment(**row._mapping) for row in await db.execute(query)]
+
+
+async def of_customers(db: AsyncConnection, customer_ids: Collection[int]) -> list[Enrolment]:
+    """The open runs of these customers that have begun."""
+    c = enrolments.c
+    mine = (c.customer_id.in_(list(customer_ids)), c.status.in_(OPEN), c.turn > 0)
+    return [Enrolment(**row._mapping) for row in await db.execute(select(enrolments).where(*mine).order_by(c.id))]
 
 
 async def concerned(db: AsyncConnection, customer_id: int, event: str) -> list[Enrolment]:

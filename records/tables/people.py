@@ -94,8 +94,10 @@ merges = Table(
     json("before"),
     Column("undone_at", Instant),
     Column("undone_by", Text),
+    Column("told_at", Instant),
     Index(None, "kept_id"),
     Index(None, "gone_id"),
+    Index("ix_merges_told_at", "id", postgresql_where=text("told_at IS NULL")),
 )
 
 imports = Table(

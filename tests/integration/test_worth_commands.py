@@ -138,5 +138,5 @@ def test_a_past_score_is_by_the_rules_of_then(waymark: Run, database_url: str) -
     assert asked("--at", "2024-01-10") == (2, "1", "later")
     assert asked() == (3, "1", "then")
     shown = waymark("scores", "explain", "7", "--at", "2024-02-15")
-    assert "ordered 3 +30 +30 +30 ████████".split() in [line.split() for line in shown.stdout.splitlines()]
+    assert ["ordered", "3", "+30", "+30", "+30", "████████"] in [line.split() for line in shown.stdout.splitlines()]
     assert "By the rules of 2024-02-01 00:00 UTC (marie)." in shown.stderr

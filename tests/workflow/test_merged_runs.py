@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from activities.links import Unsubscribe
 from activities.merging import Merging
 from activities.receipts import Receipts
+from activities.sweeping import Sweeping
 from records.people import consents, suppressions
+from records.people import merging as records
 from records.runs import paths
 from tests.workflow.stage import Stage
 
@@ -63,6 +67,24 @@ async def test_an_event_of_the_one_person_ends_the_run_of_the_other(stage: Stage
     await merged(stage, ann, anna, DAY)
     await stage.event(ann, "order.placed", 2 * DAY)
     assert (await stage.run(run.id)).outcome == "bought"
+
+
+async def test_a_run_hears_of_a_merge_that_a_list_has_shown(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import writes many merges and waits for no run; the sweep lets those look again that are under way."""
+    await stage.publish(LETTERS)
+    ann, anna, bob, bo = [await stage.customer(name) for name in ("Ann", "Anna", "Bob", "Bo")]
+    run = await stage.enrol(ann, "letters")
+    await stage.store(anna, "order.placed", DAY)
+    async with stage.engine.begin() as db:
+        await records.merge(db, ann, anna, by="import of list.csv", because=None, now=stage.start + DAY)
+        await records.merge(db, bob, bo, by="import of list.csv", because=None, now=stage.start + DAY)
+        assert [one.kept_id for one in await records.untold(db, limit=9, before=stage.start + DAY)] == [ann]
+    monkeypatch.setattr(Sweeping, "_settled", lambda _: stage.start + DAY)
+    await stage.parts.sweeping.sweep()
+    await stage.time.moved([run])
+    assert (await stage.run(run.id)).outcome == "bought"
+    async with stage.engine.connect() as db:
+        assert await records.untold(db, limit=9, before=stage.start + DAY) == []
 
 
 async def test_of_two_runs_in_one_journey_the_newer_leaves_and_undoing_gives_the_rest_back(stage: Stage) -> None:

@@ -39,11 +39,14 @@ CREATE TABLE merges (
     before JSONB DEFAULT '{}'::jsonb NOT NULL,
     undone_at timestamptz,
     undone_by TEXT,
+    told_at timestamptz,
     CONSTRAINT pk_merges PRIMARY KEY (id),
     CONSTRAINT fk_merges_kept_id FOREIGN KEY(kept_id) REFERENCES customers (id) ON DELETE CASCADE
 );
 CREATE INDEX ix_merges_kept_id ON merges (kept_id);
 CREATE INDEX ix_merges_gone_id ON merges (gone_id);
+-- Merges of which open runs have not heard yet.
+CREATE INDEX ix_merges_told_at ON merges (id) WHERE told_at IS NULL;
 
 -- The words of names, told apart as the search does: PostgreSQL would take Anna.Li for the name of a machine.
 CREATE INDEX ix_customers_words ON customers USING gin (to_tsvector('simple',
