@@ -102,7 +102,8 @@ class Membership:
             done = []
             for one in wanted:
                 async with self._database.begin() as db:
-                    done.append(await (membership.evaluate if whole else membership.catch_up)(db, one, now))
+                    meaning = await membership.hold(db, one.segment)  # it may have been published anew since
+                    done.append(await (membership.evaluate if whole else membership.catch_up)(db, meaning, now))
                 told(done[-1], len(done), len(wanted))
             await self._tell_everybody(now, pulse)
         return done

@@ -313,24 +313,21 @@ def _happened(test: form.EventTest, now: datetime, of: Of) -> ColumnElement[bool
 
 
 def _often(count: int, counted: Sequence[ColumnElement[bool]], of: Of) -> ColumnElement[bool]:
-    """Whether such events happened so often: seen at the first, counted up to the last that matters, or counted for
-    everybody at once."""
-    if count == 1:
-        return _there(of, events, *counted)
-    if of is Of.ALL:
-        groups = select(events.c.customer_id).where(*counted).group_by(events.c.customer_id)
-        found = groups.having(func.count() >= count).subquery()
-        return exists().where(found.c.customer_id == customers.c.id)
-    mine = events.c.customer_id == customers.c.id
-    some = select(literal(1)).select_from(events).where(mine, *counted).correlate(customers).limit(count).subquery()
-    return select(func.count()).select_from(some).correlate(customers).scalar_subquery() >= count
+    """Whether such events happened so often: looked up to the last that matters, or counted for everybody at once."""
+    if of is not Of.ALL or count == 1:
+        return _there(of, events, *counted, nth=count)
+    groups = select(events.c.customer_id).where(*counted).group_by(events.c.customer_id)
+    found = groups.having(func.count() >= count).subquery()
+    return exists().where(found.c.customer_id == customers.c.id)
 
 
-def _there(of: Of, table: Table, *tests: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Whether a customer has such a row."""
+def _there(of: Of, table: Table, *tests: ColumnElement[bool], nth: int = 1) -> ColumnElement[bool]:
+    """Whether a customer has such a row, or so many."""
     rows = select(literal(1)).select_from(table).where(table.c.customer_id == customers.c.id, *tests)
     # The server would rather read all such rows once than look up a few thousand. An offset keeps it from that.
-    return (rows.offset(literal_column("0")) if of is Of.FEW else rows).correlate(customers).exists()
+    if of is Of.FEW or nth > 1:
+        rows = rows.offset(literal_column(str(nth - 1)))
+    return rows.correlate(customers).exists()
 
 
 def received(event: str, message: str) -> list[ColumnElement[bool]]:

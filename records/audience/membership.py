@@ -9,41 +9,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
-    Column,
-    ColumnElement,
-    MetaData,
     Select,
     SelectBase,
-    Table,
     Text,
     cast,
-    delete,
     func,
     literal,
     or_,
     select,
     text,
     union_all,
-    update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql import insert as insert_unless_there
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.conditions import Condition, InSegment
-from journeys.definition import ENTERED, LEFT
 from journeys.segments import Segment
-from records.audience import feed
+from records.audience import feed, moving
 from records.audience.feed import Mark
-from records.audience.planning import create_as
 from records.audience.segments import UnknownSegment
 from records.conditions import Of, compile_condition, needs_looking_up, without_looking_up
-from records.tables import Transaction, customers, events, segment_members, segments
+from records.tables import customers, segment_members, segments
 
 FEW = 20_000
 """So many customers whose answer could have changed are asked one by one; when they are more, everybody is asked."""
@@ -53,8 +42,6 @@ WHOLE_EVERY = timedelta(days=1)
 """How often all customers are asked, in case somebody wrote to the records past the triggers that note it."""
 MEMORY = "64MB"
 """For each part of a plan that goes through everybody: customers by the hundred thousand are held in it."""
-
-_moves = Table("segment_moves", MetaData(), Column("customer_id", BigInteger), Column("enters", Boolean))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +54,15 @@ class Evaluated:
     asked: int | None = field(default=None, compare=False)
 
 
+async def hold(db: AsyncConnection, name: str) -> Segment:
+    """What a segment in force means, which stays so until the transaction ends. Raises `UnknownSegment`."""
+    mine = select(segments.c.definition).where(segments.c.name == name).with_for_update(key_share=True)
+    found = (await db.execute(mine)).scalar_one_or_none()
+    if found is None:
+        raise UnknownSegment(f"The segment {name!r} is not in force any more.")
+    return Segment.model_validate(found)
+
+
 async def evaluate(
     db: AsyncConnection, segment: Segment, now: datetime, customer_ids: Sequence[int] | None = None
 ) -> Evaluated:
@@ -74,85 +70,82 @@ async def evaluate(
 
     The events `segment.entered` and `segment.left` are stored with it, for the router to take up.
     """
-    await _lock(db, segment.segment)
+    mark, _, _ = await _marks(db, segment.segment, now)
     if customer_ids is not None:
-        these = select(func.unnest(_array(customer_ids)).label("customer_id"))
+        these = select(func.unnest(literal(list(customer_ids), ARRAY(BigInteger))).label("customer_id"))
         asked = await _ask(db, segment, these, now, FEW)
         return asked if asked is not None else await _ask_all(db, segment, now)
-    mark, _, _ = await _marks(db, segment.segment, now)
     done = await _ask_all(db, segment, now)
-    await _keep(db, segment.segment, mark, whole=True)
+    await moving.keep(db, segment.segment, mark)
     return done
 
 
 async def catch_up(db: AsyncConnection, segment: Segment, now: datetime) -> Evaluated:
     """Bring the members up to `now` by asking those whose answer could have changed since the last time: all, when the
     segment means something else since, when they are many, and once a day."""
-    # Should the machine lose this it loses all of it, and the next evaluation finds the same. What is done because of
-    # it is written later, and kept only together with it.
-    await db.execute(select(func.set_config("synchronous_commit", "off", True)))
-    await _lock(db, segment.segment)
-    mark, last, whole_at = await _marks(db, segment.segment, now)
+    mark, last, whole_at = await _marks(db, segment.segment, now, lossy=True)
     done = None
     if last is not None and whole_at is not None and abs(now - whole_at) < WHOLE_EVERY and last.reaches(mark):
-        done = await _ask(db, segment, feed.changed(segment.where, last, now), now, FEW)
-    whole = done is None
+        done = await _ask(db, segment, feed.changed(segment.where, last, now), now, FEW, mark)
     if done is None:
         done = await _ask_all(db, segment, now)
-    await _keep(db, segment.segment, mark, whole=whole)
+        await moving.keep(db, segment.segment, mark)
     return done
 
 
 async def empty(db: AsyncConnection, segment: str, now: datetime) -> int:
     """Let everybody out of a segment, with their events; returns how many that were."""
-    await _lock(db, segment)
-    return await _leave(db, segment, select(customers.c.id), now)
+    await _marks(db, segment, now)
+    return await moving.let_all_out(db, segment, now)
 
 
-async def _lock(db: AsyncConnection, segment: str) -> None:
-    await db.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"segment/{segment}"})
+async def _marks(
+    db: AsyncConnection, segment: str, now: datetime, *, lossy: bool = False
+) -> tuple[Mark, Mark | None, datetime | None]:
+    """How far this evaluation looks, how far the last one looked, and when all customers were asked. No other one
+    begins before this one has ended.
 
-
-async def _marks(db: AsyncConnection, segment: str, now: datetime) -> tuple[Mark, Mark | None, datetime | None]:
-    """How far this evaluation looks, how far the last one looked, and when all customers were asked."""
+    What a `lossy` one did may be lost with the machine, but then all of it, and the next one finds the same. What is
+    done because of it is written later, and kept only together with it.
+    """
     c = segments.c
-    query = select(feed.SEEN, feed.SERVER, cast(c.seen, Text), c.seen_on, c.seen_at, c.evaluated_at)
-    row = (await db.execute(query.where(c.name == segment))).one_or_none()
+    hasty = [func.set_config("synchronous_commit", "off", True)] if lossy else []
+    query = select(feed.SEEN, feed.SERVER, cast(c.seen, Text), c.seen_on, c.seen_at, c.evaluated_at, *hasty)
+    row = (await db.execute(query.where(c.name == segment).with_for_update(key_share=True))).one_or_none()
     if row is None:
         raise UnknownSegment(f"The segment {segment!r} is not in force any more.")
-    seen, server, last_seen, last_server, last_at, whole_at = row
+    seen, server, last_seen, last_server, last_at, whole_at = row[:6]
     last = Mark(int(last_seen), last_server, last_at) if last_seen is not None else None
     return Mark(int(seen), server, now), last, whole_at
 
 
-async def _keep(db: AsyncConnection, segment: str, mark: Mark, *, whole: bool) -> None:
-    """Note how far this evaluation has looked."""
-    seen = {"seen": cast(str(mark.seen), Transaction()), "seen_on": mark.server, "seen_at": mark.at}
-    asked = {"evaluated_at": mark.at} if whole else {}
-    await db.execute(update(segments).where(segments.c.name == segment).values(**seen, **asked))
-
-
-async def _ask(db: AsyncConnection, segment: Segment, who: SelectBase, now: datetime, most: int) -> Evaluated | None:
-    """Ask these customers one by one; None when they are too many for that."""
-    some = select(who.subquery().c.customer_id).limit(most + 1).cte("some")
-    count = select(func.count()).select_from(some).scalar_subquery()
-    each = select(some.c.customer_id).distinct().subquery()
+async def _ask(
+    db: AsyncConnection, segment: Segment, who: SelectBase, now: datetime, most: int, mark: Mark | None = None
+) -> Evaluated | None:
+    """Ask these customers one by one, and let in and out; None, and nothing is done, when they are too many for that.
+    The `mark` is noted with it."""
+    some = who.subquery()
+    first = select(some.c.customer_id).limit(most + 1).subquery()
+    # In their order: neighbours stand on the same pages.
+    counted = select(first.c.customer_id, func.count().label("times")).group_by(first.c.customer_id)
+    each = counted.order_by(first.c.customer_id).cte("each")
+    times = select(func.coalesce(func.sum(each.c.times), 0)).scalar_subquery()
     member = compile_condition(InSegment(segment=[segment.segment]), now, of=Of.FEW)
     meets = compile_condition(segment.where, now, of=Of.FEW)
-    moving = (
+    wrong = (
         select(customers.c.id, member.label("member"))
         .join_from(each, customers, customers.c.id == each.c.customer_id)
-        .where(count <= most, member != meets)
-        .subquery()
+        .where(times <= most, member != meets)
+        .with_for_update(read=True, key_share=True, of=customers)  # nobody erases them meanwhile
+        .cte("wrong")
     )
-    ids = func.array_agg(moving.c.id)
-    people = select(func.count(some.c.customer_id.distinct())).scalar_subquery()
-    found = select(count > most, people, ids.filter(~moving.c.member), ids.filter(moving.c.member)).select_from(moving)
+    people = select(func.count()).select_from(each).scalar_subquery()
+    ids = func.array_agg(aggregate_order_by(wrong.c.id, wrong.c.id))
+    found = select(times > most, people, ids.filter(~wrong.c.member), ids.filter(wrong.c.member)).select_from(wrong)
     too_many, asked, coming, going = (await db.execute(found)).one()
     if too_many:
         return None
-    entered = await _enter(db, segment.segment, select(func.unnest(_array(coming))), now) if coming else 0
-    left = await _leave(db, segment.segment, select(func.unnest(_array(going))), now) if going else 0
+    entered, left = await moving.let(db, segment.segment, now, coming=coming or [], going=going or [], mark=mark)
     return Evaluated(segment.segment, entered, left, asked)
 
 
@@ -171,11 +164,7 @@ async def _ask_all(db: AsyncConnection, segment: Segment, now: datetime) -> Eval
         .select_from(meets.join(members, meets.c.id == members.c.customer_id, full=True))
         .where(or_(meets.c.id.is_(None), members.c.customer_id.is_(None)))
     )
-    await db.execute(create_as(_moves, moves))
-    entered = await _enter(db, segment.segment, select(_moves.c.customer_id).where(_moves.c.enters), now)
-    left = await _leave(db, segment.segment, select(_moves.c.customer_id).where(~_moves.c.enters), now)
-    await db.execute(text("DROP TABLE segment_moves"))
-    return Evaluated(segment.segment, entered, left)
+    return Evaluated(segment.segment, *await moving.let_found(db, segment.segment, now, moves))
 
 
 def question(where: Condition, now: datetime) -> Select[tuple[int]]:
@@ -190,47 +179,6 @@ def _few(segment: Segment, now: datetime) -> SelectBase | None:
         return None
     members = select(segment_members.c.customer_id).where(segment_members.c.segment == segment.segment)
     return union_all(members, select(customers.c.id).where(compile_condition(sure, now, exact=False)))
-
-
-def _array(ids: Sequence[int]) -> ColumnElement[list[int]]:
-    return literal(list(ids), ARRAY(BigInteger))
-
-
-async def _enter(db: AsyncConnection, segment: str, who: Select[Any], now: datetime) -> int:
-    since = literal(now, segment_members.c.since.type)
-    coming = select(literal(segment, Text), customers.c.id, since).where(customers.c.id.in_(who))
-    columns = ["segment", "customer_id", "since"]
-    came = (
-        insert_unless_there(segment_members).from_select(columns, coming).on_conflict_do_nothing()
-        .returning(segment_members.c.customer_id, segment_members.c.since).cte("came")
-    )  # fmt: skip
-    return await _tell(db, segment, ENTERED, came, now)
-
-
-async def _leave(db: AsyncConnection, segment: str, who: Select[Any], now: datetime) -> int:
-    went = (
-        delete(segment_members)
-        .where(segment_members.c.segment == segment, segment_members.c.customer_id.in_(who))
-        .returning(segment_members.c.customer_id, segment_members.c.since)
-        .cte("went")
-    )
-    return await _tell(db, segment, LEFT, went, now)
-
-
-async def _tell(db: AsyncConnection, segment: str, event: str, who: Any, now: datetime) -> int:
-    """Store one event for each, under a key of the membership's own; returns how many memberships changed."""
-    word = event.removeprefix("segment.")
-    since = func.to_char(func.timezone("UTC", who.c.since), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-    key = func.concat_ws("/", literal("segment"), literal(segment), who.c.customer_id, literal(word), since)
-    told = select(
-        who.c.customer_id, literal(event), literal(now, events.c.occurred_at.type),
-        literal(now, events.c.received_at.type), key, func.jsonb_build_object(literal("segment"), literal(segment)),
-    )  # fmt: skip
-    columns = ["customer_id", "name", "occurred_at", "received_at", "key", "properties"]
-    statement = insert_unless_there(events).from_select(columns, told).on_conflict_do_nothing(index_elements=["key"])
-    stored = statement.cte("stored")
-    changed = select(func.count()).select_from(who).add_cte(stored)
-    return int((await db.execute(changed)).scalar_one())
 
 
 async def differing(db: AsyncConnection, wanted: Sequence[Segment], customer_id: int, now: datetime) -> list[str]:

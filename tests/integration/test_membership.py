@@ -166,6 +166,22 @@ async def test_a_segment_whose_meaning_changes_is_put_once(engine: AsyncEngine, 
         assert (await segments.listing(db))[1].evaluated_at is None
 
 
+async def test_a_segment_that_is_published_during_an_evaluation_is_worked_out_anew(
+    engine: AsyncEngine, people: list[int]
+) -> None:
+    meant = {"segment": "vips", "title": "Vips", "where": {"tag": "vip"}}
+    async with engine.begin() as db:
+        await segments.put(db, "vips", "Vips", meant, "2")
+    async with engine.connect() as other:
+        async with engine.begin() as db:
+            meaning = await membership.hold(db, "vips")
+            publication = asyncio.create_task(segments.put(other, "vips", "Vips", {}, "3"))
+            assert await membership.catch_up(db, meaning, NOW) == Evaluated("vips", 2, 0)
+        assert await publication
+        await other.commit()
+        assert (await segments.listing(other))[1].evaluated_at is None
+
+
 async def test_a_hundred_thousand_customers_are_evaluated_by_a_few_statements(engine: AsyncEngine) -> None:
     async with engine.begin() as db:
         await segments.put(db, "vips", "Vips", {"segment": "vips"}, "1")

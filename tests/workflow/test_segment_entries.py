@@ -8,7 +8,7 @@ import pytest
 
 from activities import membership
 from activities.membership import PublishedSegment, SegmentInUse
-from journeys.segments import LoadedSegment, arranged, parse
+from journeys.segments import LoadedSegment, Segment, arranged, parse
 from records.audience import segments
 from records.audience.membership import Evaluated
 from records.audience.segments import UnknownSegment
@@ -135,6 +135,24 @@ async def test_a_segment_whose_file_is_gone_is_removed_and_its_members_leave_it(
     ]  # fmt: skip
     await stage.time.moved([run])
     assert (await stage.run(run.id)).outcome == "no_longer"
+
+
+async def test_a_segment_that_is_published_anew_in_between_is_worked_out_as_it_is_then(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = stage.parts.membership
+    ann, bob = await stage.customer("Ann", tags=("vip",)), await stage.customer("Bob", tags=("gold",))
+    before = loaded(VIPS)
+    await part.publish(loaded(VIPS.replace("vip}", "gold}")), stage.start)
+
+    async def read_before(_: object) -> list[Segment]:
+        return [one.segment for one in before]
+
+    monkeypatch.setattr(part, "_in_force", read_before)
+    assert await evaluate(stage) == [Evaluated("vips", 1, 0)]
+    assert (await evaluate(stage, DAY / 2))[0].asked == 0
+    async with stage.engine.connect() as db:
+        assert [one.customer_id for one in await segments.members(db, "vips")] == [bob] != [ann]
 
 
 async def test_some_segments_are_evaluated_together_with_those_that_they_name(stage: Stage) -> None:
