@@ -6,13 +6,7 @@ down: it follows from the file, which is read again from its beginning when an i
 
 from __future__ import annotations
 
-import asyncio
-import multiprocessing
-import os
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -21,27 +15,24 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from activities.intake.chunks import chunks
+from activities.intake.chunks import Chunk, chunks
 from activities.intake.contacts import COLUMNS, read_country
 from activities.intake.encodings import PIECE, UnreadableTable, survey
 from activities.intake.mapping import names_somebody, propose
-from activities.intake.parsing import Parsed, Parser, Reading, parse, prepare
+from activities.intake.parsers import Draw, Making, Pages, Ready
+from activities.intake.parsing import Parser, Reading
 from activities.intake.rejects import Rejection, Rejects
 from activities.intake.tabular import Form, detect_delimiter, opening
-from journeys.errors import WaymarkError
 from journeys.fields import Fields
 from journeys.identities import DEFAULT, IdentityRules
 from records.intake import imports, queue, writing
+from records.intake.drafts import Sheet
 from records.intake.imports import Job
 from records.intake.pages import Done, Page
+from records.intake.writing import Outlook
 from records.people.contacts import Contact
 
 __all__ = ["CustomerFile", "ImportReport", "Rejection", "Rejects", "Row", "import_customers"]
-
-SMALL = 2 * PIECE
-"""Bytes up to which a file is parsed in this process: starting others takes a second."""
-_IN_FLIGHT = 2
-"""Pages a process has ready or under way."""
 
 
 class Row(NamedTuple):
@@ -126,6 +117,10 @@ class CustomerFile:
             found += parsed.rejected
             found.sort(key=lambda one: one.line)
             yield from found
+
+    def pages(self, making: Making, page_bytes: int, draw: Draw) -> Pages:
+        """Its pages, ready to be written."""
+        return Pages(making, chunks(self.path, self.form.encoding, page_bytes), self.survey.size, draw)
 
     def options(self, rules: IdentityRules) -> dict[str, Any]:
         """What decides, beside the content, what an import of this file does."""
@@ -214,7 +209,7 @@ async def import_customers(
             async with db.begin():
                 settled = await imports.settled(db, file.survey.digest, file.options(rules))
             if settled is not None:
-                await _read_again(file, page_bytes, report, settled, progress)
+                await _read_again(file, Making(file.reading, rules, now, ""), page_bytes, report, settled, progress)
                 return report
             async with db.begin():
                 job = await imports.begin(
@@ -223,9 +218,10 @@ async def import_customers(
                 )  # fmt: skip
             report.count(Done(**{name: job.report[name] for name in report.figures() if name in job.report}))
             report.resumed_after = job.rows_done
-        pages = await stack.enter_async_context(_Pages(file, page_bytes))
-        async for parsed in pages:
-            await _take(db, job, parsed, report, rules, now, f"import of {path.name}")
+        making = Making(file.reading, rules, now, f"import of {path.name}")
+        taking = _Taking(db, job, making, report)
+        async for parsed in await stack.enter_async_context(file.pages(making, page_bytes, taking.draw)):
+            await taking.take(parsed)
             report.share = min(1.0, parsed.end / file.survey.size)
             progress(report)
         if job is not None:
@@ -236,6 +232,7 @@ async def import_customers(
 
 async def _read_again(
     file: CustomerFile,
+    making: Making,
     page_bytes: int,
     report: ImportReport,
     settled: Mapping[str, Any],
@@ -243,42 +240,72 @@ async def _read_again(
 ) -> None:
     """Report a file that is in the records as it says: its rows are read, and none is written."""
     report.still_withdrawn = settled["still_withdrawn"]
-    async with _Pages(file, page_bytes) as pages:
+    async with file.pages(making, page_bytes, _undrawn) as pages:
         async for parsed in pages:
             for rejection in parsed.rejected:
                 report.rejected.add(rejection)
             report.rows += parsed.rows
-            report.unchanged += len(parsed.page.lines)
+            report.unchanged += parsed.sheet.rows
             report.share = min(1.0, parsed.end / file.survey.size)
             progress(report)
 
 
-async def _take(
-    db: AsyncConnection,
-    job: Job | None,
-    parsed: Parsed,
-    report: ImportReport,
-    rules: IdentityRules,
-    now: datetime,
-    source: str,
-) -> None:
-    for rejection in parsed.rejected:
-        report.rejected.add(rejection)
-    report.rows += parsed.rows
-    done_before = job.rows_done if job is not None else 0
-    if not parsed.rows or report.rows <= done_before:
-        return
-    # The rows of this page that an earlier import had written, if it was cut into other pages.
-    page = parsed.page.after(job.report["line"]) if job is not None and job.report else parsed.page
+async def _undrawn(chunk: Chunk) -> int:
+    """Numbers for rows that nobody will write."""
+    return 0
 
-    async def write() -> Done:
-        done = await writing.write(db, page, rules, now=now, source=source) if page.lines else Done()
-        if job is not None:
-            sums = {name: figure + getattr(done, name) for name, figure in report.figures().items()}
-            await imports.reach(db, job, report.rows, {**sums, "line": parsed.line})
+
+@dataclass
+class _Taking:
+    """An import under way; without a job it is a dry run, in the transaction that is open."""
+
+    db: AsyncConnection
+    job: Job | None
+    making: Making
+    report: ImportReport
+    outlook: Outlook = field(default_factory=Outlook)
+
+    async def draw(self, chunk: Chunk) -> int:
+        """The first number for the rows of a chunk; 0 where none or few of them will be new customers."""
+        lines = chunk.data.count(b"\n") + 1
+        if not self.outlook.news or chunk.line + lines <= self._written:
+            return 0
+        if self.job is None:
+            return await writing.draw(self.db, lines)
+        async with self.db.begin():
+            # Numbers that are lost are not missed.
+            await queue.unhurried(self.db)
+            return await writing.draw(self.db, lines)
+
+    async def take(self, ready: Ready) -> None:
+        """Write the rows of a page that are not written yet, and how far the import has come."""
+        for rejection in ready.rejected:
+            self.report.rejected.add(rejection)
+        self.report.rows += ready.rows
+        if not ready.rows or (self.job is not None and self.report.rows <= self.job.rows_done):
+            return
+        # The first rows of this page may be written, if an earlier import was cut into other pages.
+        sheet = ready.sheet.after(self._written)
+        self.report.count(
+            await queue.in_turn(self.db, lambda: self._write(sheet, ready.line), alone=self.job is not None)
+        )
+
+    @property
+    def _written(self) -> int:
+        """The last line that an earlier import has written."""
+        return int(self.job.report["line"]) if self.job is not None and self.job.report else 0
+
+    async def _write(self, sheet: Sheet, line: int) -> Done:
+        done = Done()
+        if sheet.rows:
+            said = self.making
+            done = await writing.write(
+                self.db, sheet, said.rules, now=said.now, source=said.source, outlook=self.outlook
+            )  # fmt: skip
+        if self.job is not None:
+            sums = {name: figure + getattr(done, name) for name, figure in self.report.figures().items()}
+            await imports.reach(self.db, self.job, self.report.rows, {**sums, "line": line})
         return done
-
-    report.count(await queue.in_turn(db, write, alone=job is not None))
 
 
 @asynccontextmanager
@@ -289,47 +316,3 @@ async def _undone(db: AsyncConnection) -> AsyncIterator[None]:
         yield
     finally:
         await transaction.rollback()
-
-
-class _Pages:
-    """The pages of a file in its order; those of a large file are parsed by other processes, beside the writing."""
-
-    def __init__(self, file: CustomerFile, page_bytes: int) -> None:
-        self._file = file
-        self._chunks = chunks(file.path, file.form.encoding, page_bytes)
-        self._pool: ProcessPoolExecutor | None = None
-
-    async def __aenter__(self) -> AsyncIterator[Parsed]:
-        if self._file.survey.size <= SMALL:
-            return self._here()
-        # The database has work for one processor.
-        count = max(1, min(4, (os.cpu_count() or 1) - 1))
-        self._pool = ProcessPoolExecutor(
-            count, multiprocessing.get_context("spawn"), prepare, (self._file.reading,)
-        )  # fmt: skip
-        return self._elsewhere(self._pool, count * _IN_FLIGHT + 1)
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-
-    async def _here(self) -> AsyncIterator[Parsed]:
-        parser = Parser(self._file.reading)
-        for chunk in self._chunks:
-            yield parser.parse(chunk)
-
-    async def _elsewhere(self, pool: ProcessPoolExecutor, most: int) -> AsyncIterator[Parsed]:
-        loop = asyncio.get_running_loop()
-        waiting: deque[asyncio.Future[Parsed]] = deque()
-        try:
-            for chunk in self._chunks:
-                waiting.append(loop.run_in_executor(pool, parse, chunk))
-                if len(waiting) >= most:
-                    yield await waiting.popleft()
-            while waiting:
-                yield await waiting.popleft()
-        except BrokenProcessPool:
-            raise WaymarkError(
-                "The import was cut off: a process that reads the file was ended.",
-                hint="Import the same file again: it goes on where it stood.",
-            ) from None

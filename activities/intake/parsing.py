@@ -1,4 +1,4 @@
-"""From chunks of a list to pages of contacts: every cell tidied, read and checked, in this process or in others.
+"""From chunks of a list to pages of contacts: every cell tidied, read and checked.
 
 The rules for a value are those of `activities.intake.contacts`, which the API uses too; here they meet what lists look
 like. A value that many rows share is read once.
@@ -7,7 +7,6 @@ like. A value that many rows share is read once.
 from __future__ import annotations
 
 import re
-import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -34,7 +33,7 @@ from activities.intake.shortcuts import plain_email, plain_phone
 from activities.intake.tabular import Record, read_records
 from journeys.fields import Field, Fields
 from journeys.identities import Key
-from records.intake.pages import Page, as_json, as_line
+from records.intake.pages import Page, empty
 from records.people.contacts import COLUMNS as STORED
 
 _REMEMBERED = 20_000
@@ -92,7 +91,7 @@ class Parser:
 
     def parse(self, chunk: Chunk) -> Parsed:
         """The page of a chunk."""
-        page = Page([], [], [], [], [], [], [], [], [], [])
+        page = empty()
         rejected: list[Rejection] = []
         rows = line = 0
         for record in read_records(chunk, self._reading.delimiter, self._width, self._named):
@@ -158,7 +157,6 @@ class Parser:
         page.tags.append(tags)
         page.properties.append(properties)
         page.consents.append(consents)
-        page.copies.append(as_line(columns, tags, as_json(properties)))
         return None
 
     def _column(self, at: int, name: str) -> _Column:
@@ -269,19 +267,3 @@ def _property(field: Field, relative_to: date | None, text: str) -> Any:
         return field.read(said, relative_to=relative_to)
     except ValueError as error:
         raise ValueError(str(error).replace(repr(said), repr(text))) from None
-
-
-_parser: Parser | None = None
-
-
-def prepare(reading: Reading) -> None:
-    """Make this process one that parses. Ctrl-C is the business of the process that started it."""
-    global _parser
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _parser = Parser(reading)
-
-
-def parse(chunk: Chunk) -> Parsed:
-    """The page of a chunk, in a process that was prepared."""
-    assert _parser is not None
-    return _parser.parse(chunk)

@@ -2,20 +2,58 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from journeys.identities import Key
-from records.copying import NOTHING, escaped, texts
-from records.intake.folding import NEW_STAGE, Said
-from records.people.contacts import COLUMNS
+from journeys.identities import KINDS, IdentityRules, Key
+from records.intake.folding import Said
+from records.people.contacts import COLUMNS, IDENTIFIERS
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the rows of a page give as names, where they join: the first of each kind, row by row, and further ones."""
+
+    first: Mapping[str, Sequence[str | None]]
+    further: Mapping[int, Sequence[Key]]
+    """By the place of the row."""
+
+    def of(self, at: int) -> list[Key]:
+        """The names that one row gives."""
+        keys = [(kind, value) for kind in KINDS if (value := self.first[kind][at]) is not None]
+        return [*keys, *(key for key in self.further.get(at, ()) if key not in keys)]
+
+    def only(self, places: Sequence[int]) -> Names:
+        """Those of the rows at these places, without further ones."""
+        return Names({kind: [values[at] for at in places] for kind, values in self.first.items()}, {})
+
+    def all(self, kind: str) -> list[str]:
+        """All of one kind."""
+        found = [value for value in self.first[kind] if value is not None]
+        return found + [value for keys in self.further.values() for one, value in keys if one == kind]
+
+    def sort(self, count: int, owned: Collection[Key] = ()) -> tuple[list[int], list[int]]:
+        """The places of the rows that are alone in naming somebody, of whom no name is `owned`, and those of the
+        others."""
+        others = {at for at, row in enumerate(zip(*self.first.values(), strict=True)) if row == (None, None, None)}
+        others.update(self.further)
+        for kind, values in self.first.items():
+            told = {value for owner, value in owned if owner == kind}
+            told.update(value for keys in self.further.values() for one, value in keys if one == kind)
+            blank = values.count(None)
+            if len(set(values)) + blank - (blank > 0) < count:
+                told.update(value for value, times in Counter(values).items() if times > 1 and value is not None)
+            if told:
+                others |= {at for at, value in enumerate(values) if value in told}
+        if not others:
+            return list(range(count)), []
+        return [at for at in range(count) if at not in others], sorted(others)
 
 
 class Page(NamedTuple):
-    """Rows of an import, column by column: lines, the three keys, what else each row says, and all of it as a line of
-    COPY (`as_line`)."""
+    """Rows of an import, column by column: lines, the three keys, and what else each row says."""
 
     lines: list[int]
     external_ids: list[str | None]
@@ -28,18 +66,27 @@ class Page(NamedTuple):
     tags: list[tuple[str, ...]]
     properties: list[dict[str, Any]]
     consents: list[dict[str, bool]]
-    copies: list[str]
 
     def after(self, line: int) -> Page:
         """The rows that begin behind this line."""
         start = next((at for at, one in enumerate(self.lines) if one > line), len(self.lines))
         return Page._make(column[start:] for column in self) if start else self
 
+    def only(self, places: Sequence[int]) -> Page:
+        """The rows at these places."""
+        return Page._make([column[at] for at in places] for column in self)
+
     def said(self, at: int) -> Said:
         """What one row says."""
         names = (self.external_ids[at], self.emails[at], self.phones[at], *self.others[at])
         stated = {name: value for name, value in zip(COLUMNS, names, strict=True) if value is not None}
         return stated, self.tags[at], self.properties[at], self.consents[at]
+
+    def names(self, rules: IdentityRules) -> Names:
+        """What its rows give as names, where they join."""
+        stated = zip(IDENTIFIERS, (self.external_ids, self.emails, self.phones), strict=True)
+        further = {at: rules.joining(keys) for at, keys in enumerate(self.further) if keys}
+        return Names({kind: _joining(rules, kind, values) for kind, values in stated}, further)
 
 
 @dataclass
@@ -53,24 +100,13 @@ class Done:
     still_withdrawn: int = 0
 
 
-_BLANK = "\0"
+def empty() -> Page:
+    """A page that rows can be added to."""
+    return Page._make([] for _ in Page._fields)
 
 
-def as_line(columns: Sequence[str | None], tags: Sequence[str] = (), properties: str = "{}") -> str:
-    """What a row says as COPY takes it: the values of `records.people.contacts.COLUMNS`, tags, properties (as JSON)."""
-    words = [_BLANK if value is None else value for value in columns]
-    if columns[-1] is None:
-        words[-1] = NEW_STAGE
-    line = "\t".join(words)
-    if "\\" in line or "\n" in line or "\r" in line or line.count("\t") >= len(words):
-        line = "\t".join([value if value == _BLANK else escaped(value) for value in words])
-    stored = properties if "\\" not in properties else escaped(properties)
-    return f"{line.replace(_BLANK, NOTHING)}\t{texts(tags) if tags else '{}'}\t{stored}"
-
-
-def as_json(properties: Mapping[str, Any]) -> str:
-    """Properties as the records keep them."""
-    return _encode(properties) if properties else "{}"
-
-
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+def _joining(rules: IdentityRules, kind: str, values: list[str | None]) -> list[str | None]:
+    if kind != "external_id" and kind not in rules.join_by:
+        return [None] * len(values)
+    apart = rules.shared.get(kind)
+    return [None if value in apart else value for value in values] if apart else values

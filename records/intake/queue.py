@@ -34,7 +34,7 @@ async def in_turn(db: AsyncConnection, write: Callable[[], Awaitable[Result]], *
                 if alone:
                     # Nothing is lost that is not done again: how far the import has come is lost with it. Its end is
                     # written with certainty, and with it all that came before.
-                    await db.execute(text("SET LOCAL synchronous_commit = off"))
+                    await unhurried(db)
                     await db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("waymark intake", 0))))
                 return await write()
         except (Overtaken, *_OVERTAKEN):
@@ -46,3 +46,8 @@ async def in_turn(db: AsyncConnection, write: Callable[[], Awaitable[Result]], *
         "Others keep writing the same customers at this moment; the pages before are written.",
         hint="Import the same file again: it goes on where it stood.",
     )
+
+
+async def unhurried(db: AsyncConnection) -> None:
+    """Let the transaction be committed without waiting for the disk: a power cut may undo it."""
+    await db.execute(text("SET LOCAL synchronous_commit = off"))

@@ -7,8 +7,7 @@ people they name, in their order (`records.intake.folding`). The caller's transa
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,25 +16,70 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.identities import KINDS, IdentityRules, Key
-from records.copying import cell, copy, escaped
+from records.copying import copy, moment, number, row, truth, word, words
+from records.intake.drafts import CONSENTS, CUSTOMERS, IDENTITIES, Draft, Sheet, draft, properties
 from records.intake.folding import Person, Said, made
-from records.intake.pages import Done, Page, as_json, as_line
+from records.intake.pages import Done, Names, Page
 from records.people import identities, merging, upserts
-from records.people.contacts import COLUMNS, IDENTIFIERS, Contact
+from records.people.contacts import COLUMNS, Contact
 
 
 class Overtaken(Exception):
     """Somebody else wrote one of these customers in between: the page has to be written anew."""
 
 
-async def write(db: AsyncConnection, page: Page, rules: IdentityRules, *, now: datetime, source: str) -> Done:
+@dataclass
+class Outlook:
+    """What the pages of an import let expect of its next one: the share of rows that name somebody who is known."""
+
+    known: float = 0.0
+
+    @property
+    def news(self) -> bool:
+        """Whether most rows will be somebody new."""
+        return self.known < 0.5
+
+    @property
+    def hopeful(self) -> bool:
+        """Whether all will be."""
+        return self.known < _HARDLY
+
+    def see(self, share: float) -> None:
+        """A page had this share. Older ones count for less."""
+        self.known = (self.known + share) / 2
+
+
+_HARDLY = 0.0001
+
+
+async def draw(db: AsyncConnection, count: int) -> int:
+    """Draw so many numbers for customers, one after the other; returns the first."""
+    while True:
+        first, last = (await db.execute(_NUMBERS, {"count": count})).one()
+        # Others who drew numbers at the same moment have left gaps: those are given up.
+        if last - first + 1 == count:
+            return int(first)
+
+
+async def write(
+    db: AsyncConnection,
+    sheet: Sheet,
+    rules: IdentityRules,
+    *,
+    now: datetime,
+    source: str,
+    outlook: Outlook | None = None,
+) -> Done:
     """Write the rows of a page, as if one after the other.
+
+    Where the outlook is that nobody is known, the page is written without asking; who comes with that outlook has to
+    try again where a key turns out to be taken.
 
     Raises:
         Overtaken: somebody else wrote at the same moment; roll back and try again. The driver's errors of unique keys
             and deadlocks mean the same.
     """
-    return await _Intake(db, page, rules, now, source).write()
+    return await _Intake(db, sheet, rules, now, source).write(outlook or Outlook(1.0))
 
 
 _STATED = ", ".join(COLUMNS)
@@ -47,8 +91,9 @@ _LATEST = text(
 )
 _OWNERS = text("SELECT value, customer_id FROM identities WHERE kind = :kind AND value = ANY(:values)")
 _NUMBERS = text(
-    "SELECT min(number), max(number) FROM "
-    "(SELECT nextval(pg_get_serial_sequence('customers', 'id')) AS number FROM generate_series(1, :count)) AS given"
+    "SELECT min(number), max(number) FROM (SELECT nextval(sequence) AS number FROM "
+    "(SELECT CAST(pg_get_serial_sequence('customers', 'id') AS regclass) AS sequence OFFSET 0) AS one, "
+    "generate_series(1, :count)) AS given"
 )
 _UPDATED = text(
     f"UPDATE customers SET ({_STATED}, tags, properties, updated_at) = "  # noqa: S608
@@ -61,78 +106,80 @@ _UPDATED = text(
 @dataclass
 class _Intake:
     db: AsyncConnection
-    page: Page
+    sheet: Sheet
     rules: IdentityRules
     now: datetime
     source: str
     done: Done = field(default_factory=Done)
     known: dict[Key, Person] = field(default_factory=dict)
     people: list[Person] = field(default_factory=list)
+    page: Page = field(init=False)
 
-    async def write(self) -> Done:
-        page = self.page
-        stated = dict(zip(IDENTIFIERS, (page.external_ids, page.emails, page.phones), strict=True))
-        names = {kind: self._joining(kind, values) for kind, values in stated.items()}
-        owners = await self._owners(names)
-        plain, entangled = self._sort(names, owners)
-        await self._read(owners)
-        for at in entangled:
-            keys = [(kind, value) for kind in KINDS if (value := names[kind][at]) is not None]
-            await self._lay(
-                at, [*keys, *(key for key in page.further[at] if key not in keys and self.rules.joins(*key))]
-            )
-        for one in self.people:
-            if one.into is None:
-                settled = one.settle()
-                self.done.updated -= settled
-                self.done.unchanged += settled
-        await self._store([one for one in self.people if one.into is None and one.pending], plain, names)
-        self.done.created += len(plain)
+    async def write(self, outlook: Outlook) -> Done:
+        if self.sheet.draft is not None and outlook.hopeful:
+            # Until it is known that hope was right, there is none: the next try asks.
+            outlook.known = 1.0
+            await self._expect_nobody(self.sheet, self.sheet.draft)
+            outlook.known = 0.0
+        else:
+            outlook.see(await self._ask(self.sheet))
         return self.done
 
-    def _joining(self, kind: str, values: list[str | None]) -> list[str | None]:
-        """What each row gives as a name of this kind, where it joins."""
-        if kind != "external_id" and kind not in self.rules.join_by:
-            return [None] * len(values)
-        apart = self.rules.shared.get(kind)
-        return [None if value in apart else value for value in values] if apart else values
+    async def _expect_nobody(self, sheet: Sheet, plain: Draft) -> None:
+        """Write the draft as it is, and look at the other rows only."""
+        self.page = sheet.open_others()
+        names = self.page.names(self.rules)
+        await self._lay_all(range(len(self.page.lines)), names, await self._owners(names))
+        await self._finish(plain, [sheet.first + place for place in sheet.places])
 
-    async def _owners(self, names: Mapping[str, list[str | None]]) -> dict[Key, int]:
+    async def _ask(self, sheet: Sheet) -> float:
+        """Find out who is known, and write the page; returns how many are, measured by its rows."""
+        self.page = sheet.open()
+        names = self.page.names(self.rules)
+        owners = await self._owners(names)
+        plain, others = names.sort(sheet.rows, owners)
+        await self._lay_all(others, names, owners)
+        if sheet.draft is not None:
+            known = {sheet.first + at for at in set(others).difference(sheet.places)}
+            await self._finish(sheet.draft.without(known), range(sheet.first, sheet.first + sheet.rows))
+        else:
+            numbers = await self._number(plain)
+            ids = [numbers[at] for at in plain]
+            ready = draft(self.page, names, plain, ids, now=self.now, source=self.source)
+            await self._finish(ready, numbers)
+        return len(set(owners.values())) / max(1, sheet.rows)
+
+    async def _number(self, plain: Sequence[int]) -> dict[int, int]:
+        """The numbers of new customers by their places in the page: who came first has the lower one."""
+        places = sorted([*plain, *(one.at for one in self.people if one.into is None and not one.id)])
+        first = await draw(self.db, len(places)) if places else 0
+        return dict(zip(places, range(first, first + len(places)), strict=True))
+
+    async def _finish(self, plain: Draft, numbers: Sequence[int] | Mapping[int, int]) -> None:
+        """Write whoever is new or has changed. `numbers` are those of the rows, by their places."""
+        people = [one for one in self.people if one.into is None]
+        for one in people:
+            settled = one.settle()
+            self.done.updated -= settled
+            self.done.unchanged += settled
+        await self._store([one for one in people if one.pending], plain, numbers)
+        self.done.created += len(plain.customers.owners)
+
+    async def _owners(self, names: Names) -> dict[Key, int]:
         # The table is large and the page is small, whatever the statistics of this moment say.
         await self.db.execute(text("SET LOCAL enable_seqscan = off"))
         found: dict[Key, int] = {}
-        for kind, stated in names.items():
-            values = [value for value in stated if value is not None]
-            values += self._further(kind)
-            if values:
+        for kind in KINDS:
+            if values := names.all(kind):
                 rows = await self.db.execute(_OWNERS, {"kind": kind, "values": values})
                 found |= {(kind, value): customer_id for value, customer_id in rows}
         await self.db.execute(text("SET LOCAL enable_seqscan = on"))
         return found
 
-    def _further(self, kind: str) -> list[str]:
-        """The further names of this kind that rows give, where they join."""
-        said = [key for keys in self.page.further for key in keys if key[0] == kind]
-        return [value for _, value in said if self.rules.joins(kind, value)]
-
-    def _sort(
-        self, names: Mapping[str, list[str | None]], owners: Mapping[Key, int]
-    ) -> tuple[list[int], list[int]]:  # fmt: skip
-        """The rows that are alone in naming somebody new, and all others."""
-        count = len(self.page.lines)
-        entangled = {at for at, row in enumerate(zip(*names.values(), strict=True)) if row == (None, None, None)}
-        entangled |= {at for at, keys in enumerate(self.page.further) if keys}
-        for kind, values in names.items():
-            said = Counter(value for value in values if value is not None)
-            told = {value for owned, value in owners if owned == kind}
-            told.update(self._further(kind))
-            if len(said) + values.count(None) < count:
-                told |= {value for value, times in said.items() if times > 1}
-            if told:
-                entangled |= {at for at, value in enumerate(values) if value in told}
-        if not entangled:
-            return list(range(count)), []
-        return [at for at in range(count) if at not in entangled], sorted(entangled)
+    async def _lay_all(self, places: Iterable[int], names: Names, owners: dict[Key, int]) -> None:
+        await self._read(owners)
+        for at in places:
+            await self._lay(at, names.of(at))
 
     async def _read(self, owners: dict[Key, int]) -> None:
         """Those whom the page names, as they are."""
@@ -186,7 +233,7 @@ class _Intake:
             kept.absorb(gone)
             return
         # Two who are written are merged as anybody would merge them, with everything that hangs on them.
-        await self._store([one for one in (kept, gone) if one.pending], [], {})
+        await self._store([one for one in (kept, gone) if one.pending], Draft())
         because = "one contact has " + " and ".join(f"{kind} {value}" for kind, value in sorted(keys))
         try:
             await merging.merge(self.db, kept.id, gone.id, by=self.source, because=because, now=self.now)
@@ -200,27 +247,19 @@ class _Intake:
         kept.consents = {row.channel: row.granted for row in latest}
         kept.overwrite(*kept.newer(gone))
 
-    async def _store(self, people: list[Person], plain: list[int], names: Mapping[str, list[str | None]]) -> None:
-        """Write these people, and the rows of the page that are somebody new each."""
+    async def _store(
+        self, people: list[Person], plain: Draft, numbers: Sequence[int] | Mapping[int, int] = ()
+    ) -> None:  # fmt: skip
+        """Write these people, and the customers of the draft. `numbers` are those of people who are new."""
         await self._lock([one for one in people if one.id])
         old = [one for one in people if one.id and one.touched]
-        numbers = await self._number([one for one in people if not one.id], plain)
-        fresh = dict(zip(plain, (numbers[at] for at in plain), strict=True))
-        new = [one for one in people if one.at in numbers and one.id == numbers[one.at]]
-        page, moment = self.page, self.now.isoformat()
-        lines = [f"{fresh[at]}\t{moment}\t{moment}\t{page.copies[at]}" for at in plain]
-        lines += (f"{one.id}\t{moment}\t{moment}\t{_line(one)}" for one in new)
-        await copy(self.db, "customers", f"id, created_at, updated_at, {_STATED}, tags, properties", lines)
-        given = [
-            f"{kind}\t{escaped(value)}\t{fresh[at]}\t{moment}"
-            for kind, values in names.items()
-            for at in plain
-            if (value := values[at]) is not None
-        ]
-        given += [f"{kind}\t{escaped(value)}\t{one.id}\t{moment}" for one in people for kind, value in one.keys]
-        # In one order, so that two who write the same names do not wait for each other.
-        given.sort()
-        await self._hang(people, fresh, given, moment)
+        new = [one for one in people if not one.id]
+        for one in new:
+            one.id = numbers[one.at]
+        await copy(
+            self.db, "customers", CUSTOMERS, plain.customers.data + b"".join([self._customer(one) for one in new])
+        )
+        await self._hang(people, plain)
         if old:
             rows = [one.columns | {"id": one.id, "tags": one.tags, "properties": one.properties} for one in old]
             stored = json.dumps(rows, ensure_ascii=False, allow_nan=False)
@@ -228,31 +267,33 @@ class _Intake:
         for one in people:
             one.keys, one.entries, one.changes, one.touched, one.was, one.updates = [], [], [], False, None, 0
 
-    async def _hang(self, people: list[Person], fresh: dict[int, int], names: list[str], moment: str) -> None:
+    async def _hang(self, people: list[Person], plain: Draft) -> None:
         """What hangs on customers that this transaction has made or holds."""
         trusted = await _spare_checks(self.db)
-        await copy(self.db, "identities", "kind, value, customer_id, since", names)
-        columns = "customer_id, channel, granted, source, at"
-        entries = self._entries(people, fresh)
-        await copy(self.db, "consents", columns, (f"{entry}\t{moment}" for entry in entries))
-        because = escaped(self.source)
-        kept = (
-            f"{one.id}\t{change.kind}\t{escaped(change.name)}\t{cell(change.old)}\t{cell(change.new)}\t{because}\t{moment}"
+        since, source = moment(self.now), word(self.source)
+        # In one order, so that two who write the same names do not wait for each other.
+        keys = sorted((kind, value, one.id) for one in people for kind, value in one.keys)
+        names = [row(word(kind), word(value), number(customer_id), since) for kind, value, customer_id in keys]
+        await copy(self.db, "identities", IDENTITIES, plain.identities.data + b"".join(names))
+        entries = [
+            row(number(one.id), word(channel), truth(granted), word(said_by), since)
+            for one in people
+            for channel, granted, said_by in one.entries
+        ]
+        await copy(self.db, "consents", CONSENTS, plain.consents.data + b"".join(entries))
+        kept = [
+            row(number(one.id), *map(word, (change.kind, change.name, change.old, change.new)), source, since)
             for one in people
             for change in one.changes
-        )
-        await copy(self.db, "changes", "customer_id, kind, name, old, new, because, at", kept)
+        ]
+        await copy(self.db, "changes", "customer_id, kind, name, old, new, because, at", b"".join(kept))
         if trusted:
             await self.db.execute(text("SET LOCAL session_replication_role = origin"))
 
-    def _entries(self, people: list[Person], fresh: dict[int, int]) -> Iterator[str]:
-        source = escaped(self.source)
-        for at, customer_id in fresh.items():
-            for channel, granted in self.page.consents[at].items():
-                yield f"{customer_id}\t{channel}\t{'t' if granted else 'f'}\t{source}"
-        for one in people:
-            for channel, granted, said_by in one.entries:
-                yield f"{one.id}\t{channel}\t{'t' if granted else 'f'}\t{escaped(said_by)}"
+    def _customer(self, one: Person) -> bytes:
+        columns = [word(one.columns[name]) for name in COLUMNS]
+        since = moment(self.now)
+        return row(number(one.id), since, since, *columns, words(one.tags), properties(one.properties))
 
     async def _lock(self, people: Iterable[Person]) -> None:
         """Hold those whose rows are written, and make sure that they are as they were read."""
@@ -262,29 +303,10 @@ class _Intake:
             if held != seen:
                 raise Overtaken
 
-    async def _number(self, people: list[Person], plain: list[int]) -> dict[int, int]:
-        """The numbers of new customers by their places in the page: who came first has the lower one."""
-        places = sorted([*plain, *(one.at for one in people)])
-        if not places:
-            return {}
-        while True:
-            first, last = (await self.db.execute(_NUMBERS, {"count": len(places)})).one()
-            # Others who drew numbers at the same moment have left gaps: those are given up.
-            if last - first + 1 == len(places):
-                break
-        numbers = dict(zip(places, range(first, last + 1), strict=True))
-        for one in people:
-            one.id = numbers[one.at]
-        return numbers
-
 
 def _person(row: Any) -> Person:
     columns = {name: getattr(row, name) for name in COLUMNS}
     return Person(row.id, -1, row.seen, columns, list(row.tags), dict(row.properties))
-
-
-def _line(one: Person) -> str:
-    return as_line([one.columns[name] for name in COLUMNS], one.tags, as_json(one.properties))
 
 
 async def _spare_checks(db: AsyncConnection) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.intake import importing as activity
+from activities.intake import parsers
 from activities.intake.importing import ImportReport, import_customers
 from activities.intake.tabular import UnreadableTable
 from journeys.fields import Field
@@ -208,7 +208,7 @@ async def test_a_file_whose_rows_are_all_wrong_is_read_to_its_end(engine: AsyncE
 async def test_a_large_file_is_parsed_by_another_process_and_comes_to_the_same(
     engine: AsyncEngine, many: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activity, "SMALL", 0)
+    monkeypatch.setattr(parsers, "SMALL", 0)
     assert figures(await take(engine, many)) == (600, 598, 0, 0, 0, 2)
     async with engine.connect() as db:
         names = (await db.execute(select(customers.c.first_name).order_by(customers.c.id))).scalars().all()
