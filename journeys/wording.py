@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from journeys import conditions, steps
 from journeys.nearest import unknown_word
+from journeys.parts import fields_of
 from journeys.places import Location
 
 WAYS_IN = ("on", "segment", "date", "schedule")
@@ -186,9 +187,7 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def _annotations(model: type[BaseModel]) -> Mapping[str, Any]:
     """The fields of a model by the names that people write."""
-    # A field whose type stands further below in its module knows it only from here on.
-    model.model_rebuild()
-    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+    return {field.alias or name: field.annotation for name, field in fields_of(model).items()}
 
 
 def quote(value: object) -> str:
