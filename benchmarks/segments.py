@@ -5,7 +5,10 @@
 The segment asks for a property, a number of orders and a recent one. The SQL by hand asks the same in the three ways
 that one would write it, on the same indexes and with the same memory, and fetches the ids. The evaluation asks the
 same, holds the answer against the members, stores who entered and left with their events, and commits. All take turns
-within one run; medians. Then 10,000 events come in at a time, and the members are brought up to date.
+within one run; medians. Then 10,000 events come in at a time, of the names that the others have, and the members are
+brought up to date, in turns by asking everybody and by asking those whose answer could have changed: either lets in the
+hundred or so whom they bring, with their events. At last the same with many segments: those that are shipped, and
+twenty such as people write.
 """
 
 from __future__ import annotations
@@ -19,14 +22,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from benchmarks.segments_ground import NOW, fill, happen
-from journeys.segments import Segment
-from records.audience import membership, segments
+from benchmarks.segments_ground import NOW, WRITTEN, fill, happen
+from journeys.lifecycle import load as lifecycle_rules
+from journeys.segments import Segment, load_all, parse
+from records.audience import lifecycle, membership, segments, values
 from records.audience.membership import MEMORY, Evaluated
 from records.database import create_engine
 from records.migration import migrate
@@ -39,7 +45,9 @@ WHERE = {
         {"event": {"name": "order.placed", "within": "90d"}},
     ]
 }
-SEGMENT = Segment.model_validate({"segment": "measured", "title": "Measured", "where": WHERE})
+DEFINITION = {"segment": "measured", "title": "Measured", "where": WHERE}
+SEGMENT = Segment.model_validate(DEFINITION)
+ROOT = Path(__file__).parents[1]
 _SINCE = ">= timestamptz '2026-11-01T00:00:00Z' - interval '90 days'"
 _TEAM = "FROM customers c WHERE c.properties->>'plan' = 'team'"
 _MINE = "FROM events e WHERE e.customer_id = c.id AND e.name = 'order.placed'"
@@ -73,11 +81,12 @@ def filled(customers: int, events: int) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def evaluation(engine: AsyncEngine, *, whole: bool) -> tuple[float, Evaluated]:
-    """Seconds of one evaluation, its commit included."""
+async def evaluation(engine: AsyncEngine, name: str = SEGMENT.segment, *, whole: bool) -> tuple[float, Evaluated]:
+    """Seconds of one evaluation as a worker does it, its commit included."""
     began = time.perf_counter()
     async with engine.begin() as db:
-        done = await (membership.evaluate if whole else membership.catch_up)(db, SEGMENT, NOW)
+        segment = await membership.hold(db, name)
+        done = await (membership.evaluate if whole else membership.catch_up)(db, segment, NOW)
     return time.perf_counter() - began, done
 
 
@@ -90,11 +99,11 @@ def by_hand(db: psycopg.Connection, question: str) -> tuple[float, int]:
 
 async def measure(url: str, customers: int, rounds: int) -> None:
     """Measure, and print."""
-    engine = create_engine(url)
+    engine = create_engine(url, ping=False)  # as a worker's
     with psycopg.connect(url, autocommit=True) as db:
         db.execute(f"SET work_mem = '{MEMORY}'")
         async with engine.begin() as own:
-            await segments.put(own, SEGMENT.segment, SEGMENT.title, {}, "")
+            await segments.put(own, SEGMENT.segment, SEGMENT.title, DEFINITION, "")
         first, done = await evaluation(engine, whole=True)
         print(f"first evaluation: {first:.2f} s, {done.entered:,} entered, each with an event")
         db.execute("VACUUM ANALYZE segment_members")
@@ -115,29 +124,86 @@ async def measure(url: str, customers: int, rounds: int) -> None:
         for name, seconds in medians.items():
             print(f"by hand, {name}: {seconds * 1000:.0f} ms; the evaluation has {seconds / whole:.2f} of its speed")
         print(f"evaluation: {whole * 1000:.0f} ms; {min(medians.values()) / whole:.2f} of the fastest by hand")
-        await _incremental(engine, db, customers, rounds, whole)
+        await _incremental(engine, db, customers, rounds)
+        await _many(engine, db, customers, rounds)
     await engine.dispose()
 
 
-async def _incremental(engine: AsyncEngine, db: psycopg.Connection, customers: int, rounds: int, whole: float) -> None:
-    taken = []
-    for number in range(rounds + 1):
-        db.autocommit = False
-        happen(db, customers, NEW, number)
-        db.autocommit = True
+async def _incremental(engine: AsyncEngine, db: psycopg.Connection, customers: int, rounds: int) -> None:
+    full, few, question = list[float](), list[float](), list[float]()
+    spent = _spent(engine)
+    for number in range(2 * rounds + 2):
+        _happen(db, customers, number)
+        if number % 2:
+            seconds, done = await evaluation(engine, whole=True)
+            full.append(seconds)
+            print(f"after {NEW:,} events, everybody asked: {seconds * 1000:.1f} ms, {done.entered} entered")
+            continue
+        spent.clear()
         seconds, done = await evaluation(engine, whole=False)
+        few.append(seconds)
         assert done.asked is not None
+        *_, asked, _ = spent  # how it stands, how far it was seen, who has changed, who comes and goes
+        question.append(asked)
         idle, _ = await evaluation(engine, whole=False)
-        if number > 0:  # the first one finds its statements not yet prepared, as after the start of a worker
-            taken.append(seconds)
-        print(f"after {NEW:,} events: {seconds * 1000:.1f} ms, {done.asked:,} asked, {done.entered} entered; "
-              f"after none: {idle * 1000:.1f} ms")  # fmt: skip
-    median = statistics.median(taken)
-    print(f"incremental: {median * 1000:.1f} ms, {median / whole:.1%} of the full evaluation")
+        print(f"after {NEW:,} events, {done.asked:,} asked: {seconds * 1000:.1f} ms, {done.entered} entered; "
+              f"to ask them alone: {asked * 1000:.1f} ms; after no event: {idle * 1000:.1f} ms")  # fmt: skip
+    # The first find statements not yet prepared, as after the start of a worker.
+    whole, some, alone = (statistics.median(one[1:]) for one in (full, few, question))
+    print(f"incremental: {some * 1000:.1f} ms of {whole * 1000:.0f} ms, {some / whole:.1%} of the full evaluation")
+    print(f"of these to ask: {alone * 1000:.1f} ms; the rest lets in, stores the events and commits")
     async with engine.connect() as own:
         meets = (await own.execute(membership.question(SEGMENT.where, NOW))).scalars().all()
         kept = (await own.execute(text("SELECT count(*) FROM segment_members"))).scalar_one()
     assert kept == len(meets), "the members are those who meet it"
+
+
+async def _many(engine: AsyncEngine, db: psycopg.Connection, customers: int, rounds: int) -> None:
+    loaded = load_all(ROOT / "definitions" / "segments")
+    loaded += [parse(f"segment: s{number}\ntitle: S\nwhere: {where}\n") for number, where in enumerate(WRITTEN)]
+    rules = lifecycle_rules(ROOT / "definitions" / "lifecycle.yaml")
+    assert rules is not None
+    async with engine.begin() as own:
+        await values.refresh(own, rules.orders, NOW, ZoneInfo("UTC"))
+        await lifecycle.evaluate(own, rules, NOW)
+        for one in loaded:
+            await segments.put(own, one.name, one.segment.title, one.definition, one.digest)
+    names = [one.name for one in loaded]
+    await _all(engine, names, whole=True)
+    db.execute("VACUUM ANALYZE segment_members")
+    db.execute("VACUUM ANALYZE events")
+    full, few = list[float](), list[float]()
+    for number in range(2 * (rounds // 2) + 2):
+        _happen(db, customers, 1_000 + number)
+        (full if number % 2 else few).append(await _all(engine, names, whole=bool(number % 2)))
+    whole, some = statistics.median(full[1:]), statistics.median(few[1:])
+    print(f"{len(names)} segments, after {NEW:,} events: {some * 1000:.0f} ms of {whole * 1000:,.0f} ms, "
+          f"{some / whole:.1%} of the full evaluation, {some / len(names) * 1000:.1f} ms each")  # fmt: skip
+
+
+async def _all(engine: AsyncEngine, names: list[str], *, whole: bool) -> float:
+    return sum([(await evaluation(engine, name, whole=whole))[0] for name in names])
+
+
+def _spent(engine: AsyncEngine) -> list[float]:
+    """Where the seconds of each statement will stand, from now on."""
+    spent = list[float]()
+
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def begin(_: object, cursor: object, sql: str, given: object, context: Any, many: bool) -> None:
+        context.began = time.perf_counter()
+
+    @event.listens_for(engine.sync_engine, "after_cursor_execute")
+    def end(_: object, cursor: object, sql: str, given: object, context: Any, many: bool) -> None:
+        spent.append(time.perf_counter() - context.began)
+
+    return spent
+
+
+def _happen(db: psycopg.Connection, customers: int, number: int) -> None:
+    db.autocommit = False
+    happen(db, customers, NEW, number)
+    db.autocommit = True
 
 
 def main() -> None:

@@ -13,6 +13,30 @@ import psycopg
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 """When the segments are asked for; the last event of the ground happened a moment before."""
 
+WRITTEN = [
+    "{event: {name: cart.updated, within: 3d}}",
+    "{all: [{event: {name: cart.updated, within: 7d}}, {event: {name: order.placed, at_most: 0, within: 7d}}]}",
+    "{event: {name: order.placed, at_least: 5}}",
+    "{event: {name: order.placed, within: 30d, with: {value: {at_least: 200}}}}",
+    "{all: [{tag: subscriber}, {event: {name: email.opened, at_most: 0, within: 3mo}}]}",
+    "{all: [{tag: subscriber}, {event: {name: email.clicked, at_least: 3, within: 2mo}}]}",
+    "{all: [{country: [DE, FR]}, {event: {name: order.placed, within: 90d}}]}",
+    "{all: [{country: CN}, {field: {name: plan, is: office}}]}",
+    "{all: [{score: {at_least: 60}}, {event: {name: order.placed, at_most: 0}}]}",
+    "{all: [{field: {name: lifetime_value, at_least: 1500}}, {not: {event: {name: order.placed, within: 6mo}}}]}",
+    "{event: {name: page.viewed, at_least: 20, within: 30d}}",
+    "{all: [{stage: new}, {event: {name: page.viewed, at_least: 5, within: 14d}}, {not: {tag: subscriber}}]}",
+    "{any: [{event: {name: email.clicked, within: 7d}}, {event: {name: cart.updated, within: 7d}}]}",
+    "{not: {event: {name: page.viewed, within: 1y}}}",
+    "{all: [{field: {name: plan, is: home}}, {event: {name: order.placed, at_least: 2, at_most: 2}}]}",
+    "{all: [{field: {name: company, contains: 'company 77'}}, {event: {name: page.viewed, within: 30d}}]}",
+    "{all: [{country: US}, {any: [{score: {at_least: 80}}, {event: {name: order.placed, at_least: 8}}]}]}",
+    "{event: {name: email.opened, within: 1d}}",
+    "{all: [{consent: email}, {event: {name: email.opened, at_least: 2, within: 30d}}]}",
+    "{all: [{tag: subscriber}, {not: {any: [{event: {name: order.placed, within: 60d}}, {country: SG}]}}]}",
+]
+"""Whom segments mean that people write: with the shipped ones, what a company has."""
+
 _DRAW = """
 CREATE OR REPLACE FUNCTION pg_temp.draw(n bigint, salt bigint) RETURNS double precision LANGUAGE sql IMMUTABLE
     RETURN (hashint8extended(n, salt) & 1048575) / 1048576.0
