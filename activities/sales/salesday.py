@@ -20,6 +20,9 @@ from records.sales import pipeline
 from records.sales.days import Line
 from records.sales.pipeline import Month, StageSum
 
+_TELLING = ("done", "expired", "unassigned", "overdue", "escalated", "due_next", "claimed", "new")
+"""Where a task is told that belongs to several sections: the first of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class RepDay:
@@ -70,6 +73,38 @@ class Day:
         whole = self.whole
         late = whole is not None and any((whole.unassigned, whole.escalated, whole.expired, whole.forecast))
         return not (late or self.new or self.claimed or self.done or self.overdue or self.due_next or self.pipeline)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of what is told of a day. Each task is told once, where that says most; `also` are those that belong here
+    too."""
+
+    name: str
+    lines: list[Line]
+    also: list[int]
+
+    @property
+    def count(self) -> int:
+        """How many there are in all."""
+        return len(self.lines) + len(self.also)
+
+
+def sections(day: Day) -> list[Section]:
+    """What is told of a day, in the order in which it is read; what is empty is left out."""
+    lists: dict[str, list[Line]] = {}
+    if (whole := day.whole) is not None:
+        lists |= {"unassigned": whole.unassigned, "escalated": whole.escalated, "expired": whole.expired}
+    lists |= {"overdue": day.overdue, "due_next": day.due_next}
+    lists |= {"new": day.new, "claimed": day.claimed, "done": day.done}
+    home = {line.id: name for name in reversed(_TELLING) for line in lists.get(name, [])}
+    return [
+        Section(
+            name, [line for line in lines if home[line.id] == name],
+            [line.id for line in lines if home[line.id] != name],
+        )
+        for name, lines in lists.items() if lines
+    ]  # fmt: skip
 
 
 def person_of(sales: Sales | None, rep: str | None, known: Sequence[str] = ()) -> Person | None:

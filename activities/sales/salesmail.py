@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import FileSystemLoader, TemplateNotFound
 
 from activities.channels.channel import Message
-from activities.composing import Workspace
-from activities.inspection import EMAIL_FILES
-from activities.rendering import FAULTS, tidy
+from activities.messages.composing import Workspace
+from activities.messages.inspection import EMAIL_FILES
+from activities.messages.rendering import FAULTS, tidy
 from activities.sales.briefing import Briefing
-from activities.sales.salesday import Day, RepDay
-from activities.sandbox import Sandbox
+from activities.sales.salesday import Day, RepDay, Section, sections
+from activities.messages.sandbox import Sandbox
 from journeys.errors import WaymarkError
 from journeys.worktime import WorkWeek
 from records.sales.days import Line
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 MOST = 6
 """Reasons of a score that are told."""
+_OF_REPS = ("due_next", "new", "claimed")
+"""Sections of which the manager is told the figures alone."""
 _FIGURES = ("new", "claimed", "done", "won", "open", "overdue")
 
 
@@ -67,24 +69,27 @@ class SalesMails:
         """The mail about a day. Raises WaymarkError where it cannot be written."""
         say = self._library.words(language)
 
-        def rows(lines: Sequence[Line], reasons: Mapping[int, str | None] | None = None) -> list[dict[str, Any]]:
-            return [_row(line, (reasons or {}).get(line.id), say, week) for line in lines]
-
+        reasons = day.whole.reasons if day.whole is not None else {}
         shown: dict[str, Any] = {
-            "date": say.day(day.day), "next_day": say.weekday(day.next_day),
-            **{name: rows(getattr(day, name)) for name in ("new", "claimed", "done", "overdue", "due_next")},
-            "pipeline": [_sum(one.stage.replace("_", " "), one, say) for one in day.pipeline],
+            "date": say.day(day.day), "zone": day.time_zone.replace("_", " "),
+            "counts": {
+                name: len(lines)
+                for name, lines in (("new", day.new), ("done", day.done), ("overdue", day.overdue),
+                                    ("unassigned", day.whole.unassigned if day.whole is not None else []))
+            },
+            "sections": [
+                {"title": say(one.name, day=say.weekday(day.next_day)), "count": one.count,
+                 "rows": [_row(line, reasons.get(line.id), say, week, who=day.whole is not None) for line in one.lines],
+                 "also": _also(one, say)}
+                for one in sections(day) if day.whole is None or one.name not in _OF_REPS
+            ],
+            "sums": [(say("pipeline"), [_sum(one.stage.replace("_", " "), one, say) for one in day.pipeline])],
         }  # fmt: skip
         if (whole := day.whole) is not None:
-            shown |= {
-                "heads": [say("rep"), *(say(f"head_{name}") for name in _FIGURES)],
-                "reps": [_figures(one, say) for one in whole.reps],
-                "unassigned": rows(whole.unassigned, whole.reasons),
-                "escalated": rows(whole.escalated), "expired": rows(whole.expired),
-                "forecast": [
-                    _sum(say.month(one.month) if one.month else say("no_month"), one, say) for one in whole.forecast
-                ],
-            }  # fmt: skip
+            shown["heads"] = [say("rep"), *(say(f"head_{name}") for name in _FIGURES)]
+            shown["reps"] = [_figures(one, say) for one in whole.reps]
+            months = [_sum(say.month(one.month) if one.month else say("no_month"), one, say) for one in whole.forecast]
+            shown["sums"].append((say("forecast"), months))
         template = "day" if day.whole is None else "manager_day"
         return self._message(notice, template, {"day": shown}, say, now)
 
@@ -118,17 +123,19 @@ def _why(known: Briefing, say: Words) -> str:
     return say("reached_alone", threshold=reached.get("threshold"))
 
 
-def _facts(known: Briefing, say: Words) -> list[tuple[str, str | None]]:
-    """Who it is, and how they are reached; those without a value are left out."""
+def _facts(known: Briefing, say: Words) -> list[tuple[str, str | None, str | None]]:
+    """Who it is, and how they are reached: names, values (those without one are left out), and what a touch opens."""
     customer, task = known.customer, known.task
     worth = say.amount(task.amount) if task.amount is not None else None
     closes = say.day(task.expected_close) if task.expected_close is not None else None
     deal = [part for part in ((task.pipeline or "").replace("_", " "), worth, closes) if part]
     company = customer.properties.get("company")
+    tel, mailto = f"tel:{customer.phone}", f"mailto:{customer.email}"
     return [
-        (say("who"), task.customer), (say("company"), str(company) if company else None),
-        (say("phone"), customer.phone), (say("email"), customer.email), (say("country"), customer.country),
-        (say("stage"), customer.stage.replace("_", " ")), (say("deal"), say("list").join(deal)),
+        (say("who"), task.customer, None), (say("company"), str(company) if company else None, None),
+        (say("phone"), customer.phone, tel), (say("email"), customer.email, mailto),
+        (say("country"), say.country(customer.country), None),
+        (say("stage"), customer.stage.replace("_", " "), None), (say("deal"), say("list").join(deal), None),
     ]  # fmt: skip
 
 
@@ -149,13 +156,21 @@ def _commands(notice: Notice, task: Task, say: Words) -> list[tuple[str, str]]:
     return [(say(f"command_{what}"), command) for what, command in found]
 
 
-def _row(line: Line, because: str | None, say: Words, week: WorkWeek) -> dict[str, Any]:
-    due = say.moment(line.due_at, week) if line.due_at is not None else say("never")
+def _also(part: Section, say: Words) -> str:
+    """The numbers of those that are told elsewhere."""
+    numbers = ", ".join(map(str, part.also))
+    return say("also", tasks=numbers) if numbers and part.lines else numbers
+
+
+def _row(line: Line, because: str | None, say: Words, week: WorkWeek, *, who: bool) -> dict[str, Any]:
+    due = say.short_moment(line.due_at, week) if line.due_at is not None else say("never")
+    ended = line.outcome or ("expired" if line.ended_at is not None else None)
+    how = say(f"outcome_{ended}") if ended else say("row_due", due=due)
     said = [
-        line.customer, line.rep, say(f"outcome_{line.outcome}") if line.outcome else say("row_due", due=due),
+        line.customer, line.rep if who else None, how,
         say.amount(line.amount) if line.amount is not None else None, line.reason, because,
     ]  # fmt: skip
-    return {"id": line.id, "title": line.title, "rep": line.rep, "said": [part for part in said if part]}
+    return {"id": line.id, "title": line.title, "said": " · ".join(part for part in said if part)}
 
 
 def _figures(one: RepDay, say: Words) -> list[str]:

@@ -62,6 +62,16 @@ class Words:
         wall = format_time(local.time(), "short", locale=self.locale)
         return self("moment", day=self.day(local.date()), time=wall, zone=zone.replace("_", " "))
 
+    def short_moment(self, moment: datetime, week: WorkWeek) -> str:
+        """A moment without weekday, year and zone."""
+        local = moment.astimezone(week.zone)
+        wall = format_time(local.time(), "short", locale=self.locale)
+        return self("short_moment", day=self.short_day(local.date()), time=wall)
+
+    def country(self, code: str | None) -> str | None:
+        """The name of a country."""
+        return self.locale.territories.get(code, code) if code else None
+
     def amount(self, amount: Decimal) -> str:
         """An amount of money; figures behind the point only where there are some."""
         whole = amount == amount.to_integral_value()

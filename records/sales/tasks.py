@@ -139,12 +139,13 @@ async def listing(
     rep: str | None = None,
     overdue_at: datetime | None = None,
 ) -> list[Task]:
-    """The tasks in the order to work on them: the highest priority, then the earliest due, first.
+    """The tasks in the order to work on them: the highest priority, then the earliest due, first; what is over last.
 
     `rep` has claimed them or was given them; `overdue_at` asks for those that were due before that moment and are not
     done.
     """
-    query = _tasks().order_by(tasks.c.priority.desc(), tasks.c.due_at, tasks.c.id).limit(limit)
+    order = (tasks.c.status.not_in(OPEN), tasks.c.priority.desc(), tasks.c.due_at, tasks.c.id)
+    query = _tasks().order_by(*order).limit(limit)
     if queue is not None:
         query = query.where(tasks.c.queue == queue)
     if status is not None:

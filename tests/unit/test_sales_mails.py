@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from activities.composing import Workspace
+from activities.messages.composing import Workspace
 from activities.sales.briefing import Briefing, Given
 from activities.sales.salesday import Day, RepDay, Whole
 from activities.sales.salesmail import SalesMails
@@ -81,11 +82,13 @@ def test_a_mail_says_who_it_is_why_now_what_to_do_and_how_to_answer() -> None:
         "due on Tuesday, 3 March 2026 at 17:00 (Asia/Shanghai)", "+498912345", "ann@linden.example", "Linden & Sons",
         "The score reached 60 by: asked for a tasting.", "+35  asked for a tasting (2 Mar)", "+30  company size",
         "Claim it, get in touch", "waymark tasks claim 7 --rep 'Mei Lin'", "waymark customers show 3",
+        "Country: Germany",
         "waymark tasks done 7 --rep 'Mei Lin' --outcome won",
     ):  # fmt: skip
         assert said in text
     assert "Ann &lt;b&gt;Lee&lt;/b&gt;" in html
     assert "Linden &amp; Sons" in html
+    assert 'href="tel:+498912345"' in html
     assert not re.search(r"<b>Lee|<Ann>", html)
 
 
@@ -106,6 +109,7 @@ def test_chinese_readers_get_chinese_and_others_the_nearest_that_there_is(tmp_pa
     for language in ("zh", "zh-CN", "zh-Hans-CN"):
         subject, text, html = written("reminder", language)
         assert subject == "即将到期：Qualified lead: <Ann>"
+        assert "国家: 德国" in text
         assert "2026年3月3日星期二 17:00（Asia/Shanghai）" in text
         assert 'lang="zh"' in html
     assert written("reminder", "xx")[0].startswith("Due soon")
@@ -147,4 +151,8 @@ def test_the_manager_reads_the_day_in_figures_and_lists(language: str, said: lis
     mail = mails.of_day(notice("day", "Ada"), day, language, SHANGHAI, NOW)
     for part in said:
         assert part in mail.text
+    of_mei = replace(day, rep="Mei", whole=None)
+    mail = mails.of_day(notice("day"), of_mei, "en", SHANGHAI, NOW)
+    assert "New today (1) 7\n" in mail.text
+    assert mail.text.count("  7  Ring") == 1
     assert "{" not in f"{mail.text}{mail.subject}"

@@ -10,14 +10,13 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.markup import escape
 
-from activities.sales.salesday import Day, person_of, read_day
+from activities.sales.salesday import Day, Section, person_of, read_day, sections
 from journeys import sales
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.sales import NOBODY, Sales
 from records.sales import days as salesdays
 from records.sales import pipeline
-from records.sales.days import Line
 from records.sales.pipeline import Month
 from workers.commands.amounts import money
 from workers.commands.shared import AsJson, records, run, settings
@@ -26,6 +25,10 @@ from workers.settings import Settings
 
 app = typer.Typer()
 
+TITLES = {
+    "unassigned": "Nobody has", "escalated": "Escalated", "expired": "Expired", "overdue": "Overdue",
+    "due_next": "Due by the end of {day}", "new": "New", "claimed": "Claimed", "done": "Done",
+}  # fmt: skip
 WIDTH = 30
 """Characters of the longest bar."""
 
@@ -51,10 +54,13 @@ def forecast(as_json: AsJson = False) -> None:
         return
     most = max(*(one.amount for one in months), Decimal(1))
     shown = table("month", "deals", "amount", "weighted", "", right=("deals", "amount", "weighted"))
+    this_month = f"{datetime.now(Clock(settings()).zone):%Y-%m}"
     for one in months:
         bar = "█" * round(WIDTH * one.weighted / most)
         rest = "░" * (round(WIDTH * one.amount / most) - len(bar))
-        shown.add_row(one.month or "no day", f"{one.count:,}", money(one.amount), money(one.weighted), bar + rest)
+        past = " (past)" if one.month is not None and one.month < this_month else ""
+        month = f"{one.month or 'no day'}{past}"
+        shown.add_row(month, f"{one.count:,}", money(one.amount), money(one.weighted), bar + rest)
     out.print(shown)
     weighted, amount = (
         sum((one.weighted for one in months), Decimal(0)),
@@ -87,7 +93,6 @@ def sales_day(
     if as_json:
         print_json(found)
         return
-    clock = Clock(of)
     out.print(f"{found.day:%A, %d %B %Y} ({ZoneInfo(found.time_zone).key})", style="bold")
     if found.whole is not None:
         numbers = ("new", "claimed", "done", "won", "open", "overdue")
@@ -96,29 +101,33 @@ def sales_day(
             won = money(one.won_amount) if one.won else "0"
             shown.add_row(escape(one.rep), *map(str, (one.new, one.claimed, one.done, won, one.open, one.overdue)))
         out.print(shown)
-        _lines("Nobody has", found.whole.unassigned, clock)
-        _lines("Escalated", found.whole.escalated, clock)
-        _lines("Expired", found.whole.expired, clock)
-    _lines("Overdue", found.overdue, clock)
-    _lines(f"Due by the end of {found.next_day:%A}", found.due_next, clock)
-    _lines("New", found.new, clock)
-    _lines("Claimed", found.claimed, clock)
-    _lines("Done", found.done, clock)
+    for part in sections(found):
+        _section(part, found)
+    if found.pipeline:
+        out.print("\nPipeline", style="bold")
     for deal in found.pipeline:
-        out.print(f"{deal.stage}: {deal.count}, {money(deal.amount)} (weighted {money(deal.weighted)})", markup=False)
+        out.print(f"  {deal.stage}: {deal.count}, {money(deal.amount)} (weighted {money(deal.weighted)})", markup=False)
     if found.is_empty:
         notice("Nothing happened, and nothing waits.")
 
 
-def _lines(title: str, lines: list[Line], clock: Clock) -> None:
-    if not lines:
-        return
-    out.print(f"\n{title} ({len(lines)})", markup=False, style="bold")
-    for one in lines:
-        what = one.outcome or f"due {clock(one.due_at)}"
-        worth = f", {money(one.amount)}" if one.amount is not None else ""
-        who = f", {one.rep}" if one.rep else ""
-        out.print(f"  {one.id}  {one.title} ({one.customer}{who}): {what}{worth}", markup=False, soft_wrap=True)
+def _section(part: Section, day: Day) -> None:
+    """The tasks of a section, each told once; those told elsewhere by their numbers."""
+    also = (", also " if part.lines else ": ") + ", ".join(map(str, part.also)) if part.also else ""
+    title = TITLES[part.name].format(day=f"{day.next_day:%A}")
+    out.print(f"\n{title} ({part.count}){also}", markup=False, style="bold")
+    reasons, zone = day.whole.reasons if day.whole is not None else {}, ZoneInfo(day.time_zone)
+    shown = table("task", "title", "customer", "who", "what", right=("task",))
+    shown.show_header = False
+    for one in part.lines:
+        due = f"due {one.due_at.astimezone(zone):%Y-%m-%d %H:%M %Z}" if one.due_at is not None else None
+        worth = money(one.amount) if one.amount is not None else None
+        ended = one.outcome or ("expired" if one.ended_at is not None else due)
+        what = [ended, worth, one.reason, reasons.get(one.id)]
+        said = ", ".join(each for each in what if each)
+        shown.add_row(f"  {one.id}", escape(one.title), escape(one.customer), escape(one.rep or "—"), escape(said))
+    if part.lines:
+        out.print(shown)
 
 
 def _team(of: Settings) -> Sales:

@@ -8,6 +8,7 @@ from typing import Annotated, cast, get_args
 import typer
 from rich.markup import escape
 
+from activities.sales.briefing import Briefing, brief
 from journeys.errors import WaymarkError
 from records.sales import assignments, notices, tasks
 from records.sales.assignments import Step
@@ -42,13 +43,16 @@ def list_(
     if as_json:
         print_lines(found)
         return
-    clock = Clock(settings())
+    clock, now = Clock(settings()), datetime.now(UTC)
     shown = table("task", "title", "customer", "who", "status", "due", right=("task",))
+    shown.columns[-1].no_wrap = True
     for task in found:
         who = task.claimed_by or task.assigned_to or "—"
-        status_ = task.outcome or task.status
+        late = task.status in tasks.OPEN and task.due_at is not None and task.due_at < now
+        status_ = f"{task.outcome or task.status}{', late' if late else ''}"
         shown.add_row(
-            str(task.id), escape(task.title), escape(task.customer), escape(who), status_, clock(task.due_at)
+            str(task.id), escape(task.title), escape(task.customer), escape(who), status_, clock(task.due_at),
+            style="red" if late else None,
         )  # fmt: skip
     out.print(shown)
 
@@ -57,19 +61,23 @@ def list_(
 def show(task: Number, as_json: AsJson = False) -> None:
     """Show one task, and what became of it on its way."""
 
-    async def load() -> tuple[Task, list[Step], list[Notice]]:
+    async def load() -> tuple[Briefing, list[Step], list[Notice]]:
         async with records() as engine, engine.connect() as db:
-            found = await tasks.get(db, task)
-            return found, await assignments.history(db, task), await notices.for_task(db, task)
+            known = await brief(db, task, datetime.now(UTC))
+            return known, await assignments.history(db, task), await notices.for_task(db, task)
 
-    one, steps, mails = run(load())
+    known, steps, mails = run(load())
+    one, who = known.task, known.customer
     if as_json:
-        print_json({"task": one, "history": steps, "mails": mails})
+        print_json({"task": one, "score": known.score, "points": known.points, "history": steps, "mails": mails})
         return
     clock = Clock(settings())
+    made_of = ", ".join(f"{given.points:+} {given.because}" for given in known.points)
     facts = [
-        ("customer", f"{one.customer} (`waymark customers show {one.customer_id}`)"), ("why", one.because or "—"),
-        ("queue", f"{one.queue}, priority {one.priority}"), ("status", one.outcome or one.status),
+        ("customer", f"{one.customer} (`waymark customers show {one.customer_id}`)"),
+        ("reach", ", ".join(part for part in (who.phone, who.email) if part)), ("why", one.because or "—"),
+        ("score", f"{known.score}: {made_of}" if made_of else None),
+        ("queue", f"{one.queue}, priority {one.priority}"), ("rule", one.rule), ("status", one.outcome or one.status),
         ("who", one.claimed_by or one.assigned_to or "nobody"), ("due", clock(one.due_at)),
         ("snoozed", clock(one.snoozed_until) if one.snoozed_until else None),
         ("deal", deal(one)), ("reason", one.reason), ("note", one.note),
@@ -78,13 +86,15 @@ def show(task: Number, as_json: AsJson = False) -> None:
     for name, value in facts:
         if value:
             out.print(f"  {name:9}{value}", markup=False, soft_wrap=True)
-    for step in steps:
-        said = ", ".join(part for part in (step.rep, step.because) if part)
-        out.print(f"  {clock(step.at)}  {step.kind}{f': {said}' if said else ''}", markup=False, soft_wrap=True)
+    story: list[tuple[datetime, str, str]] = [
+        (step.at, step.kind, ", ".join(part for part in (step.rep, step.because) if part)) for step in steps
+    ]
     for mail in mails:
         because = f": {mail.because}" if mail.because else ""
         said = f"{mail.kind} to {mail.recipient} {mail.status}{because}"
-        out.print(f"  {clock(mail.settled_at or mail.due_at)}  mail, {said}", markup=False, soft_wrap=True)
+        story.append((mail.settled_at or mail.due_at, "mail", said))
+    for at, what, said in sorted(story, key=lambda line: line[0]):
+        out.print(f"  {clock(at)}  {what}{f': {said}' if said else ''}", markup=False, soft_wrap=True)
 
 
 def deal(task: Task) -> str:
