@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.calling import body_problems
 from activities.channels.segments import segments
-from activities.gates import load as load_rules
-from activities.guards import unguarded_in
+from activities.messages.calling import body_problems
+from activities.messages.guards import unguarded_in
+from activities.messages.rendering import CustomerView, Templates
+from activities.messages.sandbox import Sandbox
 from activities.publishing import message_problems
-from activities.rendering import CustomerView, Templates
-from activities.sandbox import Sandbox
+from activities.turns.gates import load as load_rules
 from journeys import sales
 from journeys import segments as segment_files
 from journeys.checks.definition import Finding, Surroundings, findings, in_order, sent_by

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.rendering import CustomerView, Templates, render_line
+from activities.messages.rendering import CustomerView, Templates, render_line
 from journeys.definition import Journey
 from journeys.difference import Change, compare
 from journeys.errors import WaymarkError

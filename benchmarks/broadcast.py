@@ -29,8 +29,8 @@ from temporalio.client import Client
 from activities.broadcasts.press import Press
 from activities.channels.email import EmailChannel
 from activities.channels.mime import Mailbox
-from activities.composing import Composer, Workspace
-from activities.rendering import Templates
+from activities.messages.composing import Composer, Workspace
+from activities.messages.rendering import Templates
 from benchmarks.ground import Ground, context, ground, run
 from benchmarks.workers import settings
 from journeys.broadcast import touch_key, workflow_id

@@ -28,14 +28,14 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 
-from activities.entrance import Entrance
-from activities.herds import PAGE, Coming, Herds
-from activities.ingesting import Ingesting
+from activities.entering.entrance import Entrance
+from activities.entering.herds import PAGE, Coming, Herds
+from activities.entering.ingesting import Ingesting
 from activities.intake.event_files import EventFile, Reading
 from activities.intake.event_import import EventImport
 from activities.intake.event_report import EventReport
 from activities.intake.incoming import read_event
-from activities.programs import Programs
+from activities.turns.programs import Programs
 from benchmarks.ground import Ground, ground, run
 from benchmarks.workers import Task, journey_worker
 from records import events

@@ -23,7 +23,7 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from activities.duplicates import propose
+from activities.people.duplicates import propose
 from benchmarks.usage import MB, Memory
 from console.documents import document
 from records.database import create_engine

@@ -24,9 +24,9 @@ from datetime import UTC, datetime
 from sqlalchemy import text
 from temporalio.worker import Worker
 
-from activities.entrance import Entrance
-from activities.herds import PAGE, Coming, Herds
-from activities.programs import Programs
+from activities.entering.entrance import Entrance
+from activities.entering.herds import PAGE, Coming, Herds
+from activities.turns.programs import Programs
 from benchmarks.ground import Ground, ground, run
 from benchmarks.usage import MB, Memory, Stopwatch
 from benchmarks.workers import Task, journey_worker

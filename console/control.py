@@ -10,8 +10,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from activities.holding import Holding, Scope, scope, way_of, window_of
-from activities.steering import KINDS, Steering
+from activities.operating.holding import Holding, Scope, scope, way_of, window_of
+from activities.operating.steering import KINDS, Steering
 from console.documents import document
 from console.parts import Parts
 from console.problems import Problem, read_json

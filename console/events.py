@@ -9,7 +9,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from activities.ingesting import Batch, Ingesting
+from activities.entering.ingesting import Batch, Ingesting
 from activities.intake.incoming import InvalidEvent, read_event
 from console.parts import Parts
 from console.problems import Problem, read_body, read_json

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.audience import Audience
-from activities.ingesting import Unknown
-from activities.links import Links
-from activities.merging import Merging
-from activities.receipts import Receipts
+from activities.deliveries.receipts import Receipts
+from activities.entering.audience import Audience
+from activities.entering.ingesting import Unknown
+from activities.messages.links import Links
+from activities.people.merging import Merging
 from activities.sales.desk import Desk
 from journeys.fields import Fields
 from journeys.identities import DEFAULT, IdentityRules

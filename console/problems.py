@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from temporalio.service import RPCError
 
-from activities.audience import NotEnrollable
-from activities.holding import NotHeld
+from activities.entering.audience import NotEnrollable
 from activities.intake.contacts import InvalidContactError
-from activities.links import BrokenLinkError
-from activities.steering import OrderRefused
+from activities.messages.links import BrokenLinkError
+from activities.operating.holding import NotHeld
+from activities.operating.steering import OrderRefused
 from journeys.errors import WaymarkError
 from records.people.identities import UnknownCustomer
 from records.people.upserts import ConflictingIdentity

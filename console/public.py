@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from temporalio.service import RPCError
 
-from activities.links import BrokenLinkError, Unsubscribe
+from activities.messages.links import BrokenLinkError, Unsubscribe
 from console import pages
 from console.parts import Parts
 from records.people import customers, identities

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_args
 
-from activities.links import Unsubscribe
-from activities.receipts import Receipts
+from activities.deliveries.receipts import Receipts
+from activities.messages.links import Unsubscribe
 from activities.sales.desk import NEEDS_REASON
 from journeys.sales import Outcome
 from records.messages import touches

@@ -11,9 +11,6 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from activities.advance import Advance
-from activities.audience import Audience, Router
-from activities.backfilling import Backfill
 from activities.broadcasts.admission import Admission
 from activities.broadcasts.broadcasting import Broadcasting
 from activities.broadcasts.planning import Planning, Waves
@@ -24,18 +21,20 @@ from activities.channels.channel import Channel
 from activities.channels.email import EmailChannel
 from activities.channels.sms import SmsChannel
 from activities.channels.webhook import WebhookChannel
-from activities.composing import Composer, Workspace
-from activities.delivery import Delivery
-from activities.effects import Effects
-from activities.entering import Entering
-from activities.entrance import Entrance
-from activities.gates import Gates
-from activities.gates import load as load_rules
-from activities.herds import Herds
-from activities.links import Links
-from activities.membership import Membership
-from activities.programs import Programs
-from activities.rendering import Templates
+from activities.deliveries.delivery import Delivery
+from activities.entering.audience import Audience, Router
+from activities.entering.backfilling import Backfill
+from activities.entering.clock import Entering
+from activities.entering.entrance import Entrance
+from activities.entering.herds import Herds
+from activities.entering.sweeping import Sweeping
+from activities.figures.membership import Membership
+from activities.figures.scoring import Scoring
+from activities.figures.upkeep import Upkeep
+from activities.figures.valuing import Stages, Valuing
+from activities.messages.composing import Composer, Workspace
+from activities.messages.links import Links
+from activities.messages.rendering import Templates
 from activities.sales.desk import Desk
 from activities.sales.handoff import Handoff
 from activities.sales.office import Office
@@ -43,11 +42,12 @@ from activities.sales.promises import Promises
 from activities.sales.salesmail import SalesMails
 from activities.sales.selling import Selling
 from activities.sales.sweeping import SalesSweeping
-from activities.scoring import Scoring
-from activities.sweeping import Sweeping
-from activities.turns import Turns
-from activities.upkeep import Upkeep
-from activities.valuing import Stages, Valuing
+from activities.turns.advance import Advance
+from activities.turns.effects import Effects
+from activities.turns.gates import Gates
+from activities.turns.gates import load as load_rules
+from activities.turns.programs import Programs
+from activities.turns.turn import Turns
 from journeys import sales
 from journeys.broadcasting import BroadcastRun
 from journeys.errors import WaymarkError

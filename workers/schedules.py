@@ -26,7 +26,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.programs import Programs
+from activities.turns.programs import Programs
 from journeys import crons
 from journeys.definition import ScheduleEntry
 from journeys.due import zone_of_schedule

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from activities.merging import Merging
-from activities.receipts import Receipts
+from activities.deliveries.receipts import Receipts
+from activities.people.merging import Merging
 from console.app import create_app
 from console.parts import Parts
 from journeys.errors import WaymarkError

@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.gates import Gates, capped, never_open
+from activities.turns.gates import Gates, capped, never_open
 from journeys.broadcast import Broadcast
 from journeys.sending import cap_since, next_open
 from journeys.zones import zone_of

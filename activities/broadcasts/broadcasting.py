@@ -20,7 +20,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.audience import Router
 from activities.broadcasts import pace as pacing
 from activities.broadcasts.admission import Admission
 from activities.broadcasts.dispatching import dispatching
@@ -31,10 +30,11 @@ from activities.calendar import Calendar
 from activities.channels.channel import Channel, Message, Refused, TryLater
 from activities.channels.letters import Letter
 from activities.channels.mime import Unsendable
-from activities.composing import Composer
 from activities.discretion import discreet
+from activities.entering.audience import Router
+from activities.messages.composing import Composer
+from activities.messages.rendering import Unrenderable
 from activities.pulse import Pulse
-from activities.rendering import Unrenderable
 from journeys.broadcast import Broadcast
 from journeys.broadcasting import Leg, LegDone
 from records.messages import addressees, broadcasts, claims, shards

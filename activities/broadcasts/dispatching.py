@@ -13,7 +13,7 @@ from activities.channels.bulk import BulkMail
 from activities.channels.channel import Channel, ChannelError, Message, Outcome
 from activities.channels.email import EmailChannel
 from activities.channels.letters import Letter
-from activities.composing import Composer
+from activities.messages.composing import Composer
 from journeys.broadcast import Broadcast
 from records.people.customers import Customer
 

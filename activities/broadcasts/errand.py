@@ -14,7 +14,7 @@ from activities.broadcasts.admission import Admitted
 from activities.broadcasts.dispatching import Dispatch
 from activities.broadcasts.pace import Pace
 from activities.channels.channel import Away, Outcome, Receipt, Refused, TryLater, Unknown
-from activities.delivery import next_try
+from activities.deliveries.delivery import next_try
 from journeys.broadcast import Broadcast, touch_key
 from journeys.broadcasting import Leg, LegDone, State
 from records.messages.broadcasts import BroadcastRow

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from activities.audience import Router
-from activities.bounces import bounced
 from activities.broadcasts.errand import Errand, heed
-from activities.persistence import persistently
+from activities.deliveries.bounces import bounced
+from activities.deliveries.persistence import persistently
+from activities.entering.audience import Router
 from records.events import StoredEvent
 from records.messages import claims, shards
 from records.messages.shards import Standing

@@ -13,7 +13,7 @@ from activities.broadcasts.admission import Admission
 from activities.broadcasts.winning import verdict
 from activities.calendar import Calendar
 from activities.discretion import discreet
-from activities.membership import Membership
+from activities.figures.membership import Membership
 from activities.pulse import Pulse
 from journeys.broadcast import Broadcast, LocalStart
 from journeys.broadcasting import Part, Plan, Standing, Wave

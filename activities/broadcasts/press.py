@@ -25,9 +25,9 @@ from activities.broadcasts.stencil import UNSUBSCRIBE, Assumed, Cutter, Hole, Pe
 from activities.channels import mime
 from activities.channels.letters import Letter
 from activities.channels.mime import Mailbox
-from activities.composing import Composer
-from activities.links import ANCHOR, BODY_END
-from activities.rendering import CustomerView, Unrenderable, tidy
+from activities.messages.composing import Composer
+from activities.messages.links import ANCHOR, BODY_END
+from activities.messages.rendering import CustomerView, Unrenderable, tidy
 from journeys.errors import WaymarkError
 from records.people.customers import Customer
 

@@ -14,8 +14,8 @@ from activities.broadcasts.admission import Admission, Admitted
 from activities.broadcasts.studio import in_force
 from activities.channels.channel import Channel, ChannelError, Message
 from activities.channels.segments import Segments, segments
-from activities.composing import Composer
-from activities.rendering import Unrenderable
+from activities.messages.composing import Composer
+from activities.messages.rendering import Unrenderable
 from journeys.broadcast import Broadcast, LocalStart, touch_key
 from journeys.conditions import Condition
 from journeys.errors import WaymarkError

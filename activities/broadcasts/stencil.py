@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 
 from jinja2 import TemplateError, nodes
 
-from activities.sandbox import _GUARD as LOOP_GUARD
-from activities.sandbox import Sandbox, View
+from activities.messages.sandbox import _GUARD as LOOP_GUARD
+from activities.messages.sandbox import Sandbox, View
 
 _HOLE = re.compile("\ue000([0-9]+)([er])\ue001")
 UNSUBSCRIBE = "links.unsubscribe"

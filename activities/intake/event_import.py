@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.ingesting import Ingesting, Unknown, digest_of, patiently
+from activities.entering.ingesting import Ingesting, Unknown, digest_of, patiently
 from activities.intake.event_files import EventFile, Rejection, Row
 from activities.intake.event_report import EventReport, Progress, write_rows
 from records import events, incoming

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.audience import Router
+from activities.entering.audience import Router
 from activities.sales.office import Office
 from activities.sales.outcomes import affect
 from activities.sales.promises import Promises

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.due import due_at
-from activities.questions import answer
+from activities.sales.due import due_at
 from activities.sales.making import Lead, Wanted, make
 from activities.sales.outcomes import rearm
+from activities.turns.questions import answer
 from journeys.interpreter import Ask
 from journeys.sales import NOBODY, Rule, Sales, rule_of
 from journeys.saying import holds

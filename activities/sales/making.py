@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.rendering import CustomerView, render_line
+from activities.messages.rendering import CustomerView, render_line
 from activities.sales import assigning
 from journeys.errors import WaymarkError
 from journeys.sales import Rule, Sales

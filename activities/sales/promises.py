@@ -17,8 +17,8 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.audience import Router, away
 from activities.discretion import discreet
+from activities.entering.audience import Router, away
 from activities.sales import assigning
 from activities.sales.agenda import Item, agenda
 from activities.sales.office import Office

@@ -10,7 +10,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.channels.channel import Channel, Message, Refused, TryLater, Unknown
-from activities.delivery import PATIENCE, next_try
+from activities.deliveries.delivery import PATIENCE, next_try
 from activities.discretion import discreet
 from activities.sales.briefing import brief
 from activities.sales.office import Office

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from temporalio import activity
 
-from activities.audience import Router
 from activities.discretion import discreet
+from activities.entering.audience import Router
 from activities.sales.handoff import Handoff
 from activities.sales.office import Office
 from activities.sales.promises import Promises

@@ -18,9 +18,9 @@ from zoneinfo import ZoneInfo
 
 from temporalio.client import Client
 
-from activities import sweeping
-from activities.audience import Router
-from activities.ingesting import Ingesting
+from activities.entering import sweeping
+from activities.entering.audience import Router
+from activities.entering.ingesting import Ingesting
 from activities.intake import event_import
 from activities.intake.event_files import EventFile, Reading
 from activities.intake.event_import import EventImport

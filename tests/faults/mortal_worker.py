@@ -24,8 +24,8 @@ from temporalio.client import Client
 
 from activities.channels.channel import Message, Receipt
 from activities.channels.email import EmailChannel
-from activities.delivery import Delivery, Outcome
-from activities.taken import Taken
+from activities.deliveries.delivery import Delivery, Outcome
+from activities.turns.taken import Taken
 from journeys.sending import SendingRules
 from records.database import create_engine
 from records.messages import ledger

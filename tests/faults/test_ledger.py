@@ -18,12 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.testing import TimeSkipper
 
-from activities.audience import Router
 from activities.calendar import Calendar
-from activities.entrance import Entrance
-from activities.programs import Programs
+from activities.deliveries.settling import Verdict, settle_by_hand
+from activities.entering.audience import Router
+from activities.entering.entrance import Entrance
 from activities.publishing import publish
-from activities.settling import Verdict, settle_by_hand
+from activities.turns.programs import Programs
 from journeys.loading import parse
 from records.messages import touches
 from records.people import upserts

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities.checking import Checker, entrants, published_names
 from activities.intake.importing import CustomerFile, Rejection
+from activities.messages.rendering import Templates
 from activities.publishing import load_all, publish
-from activities.rendering import Templates
 from journeys.fields import load_fields, parse_fields
 from journeys.loading import LoadedJourney, parse
 from journeys.saying import say

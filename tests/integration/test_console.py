@@ -10,17 +10,17 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from activities.audience import Audience, Router
 from activities.calendar import Calendar
 from activities.channels.signature import HEADER, sign
-from activities.entrance import Entrance
-from activities.links import Links
-from activities.programs import Programs
+from activities.deliveries.receipts import Receipts
+from activities.entering.audience import Audience, Router
+from activities.entering.entrance import Entrance
+from activities.messages.links import Links
 from activities.publishing import publish
-from activities.receipts import Receipts
 from activities.sales.desk import Desk
 from activities.sales.office import Office
 from activities.sales.promises import Promises
+from activities.turns.programs import Programs
 from console.app import create_app
 from console.parts import Parts
 from journeys.fields import Field

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities import duplicates
-from activities.duplicates import propose
+from activities.people import duplicates
+from activities.people.duplicates import propose
 from records import tables
 from records.people import merging, upserts
 from records.people.contacts import Contact

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.ingesting import Ingesting
+from activities.entering.ingesting import Ingesting
 from console import events
 from console.parts import Parts
 from records.people import customers

@@ -14,17 +14,17 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.audience import Router
 from activities.calendar import Calendar
-from activities.entrance import Entrance
-from activities.ingesting import Ingesting
+from activities.entering.audience import Router
+from activities.entering.entrance import Entrance
+from activities.entering.ingesting import Ingesting
 from activities.intake import event_import
 from activities.intake.event_files import EventFile, Reading
 from activities.intake.event_import import EventImport
 from activities.intake.event_report import EventReport
 from activities.intake.tabular import UnreadableTable
-from activities.programs import Programs
 from activities.publishing import publish
+from activities.turns.programs import Programs
 from journeys.identities import IdentityRules
 from journeys.loading import parse
 from records.intake.imports import AlreadyImporting

@@ -11,15 +11,15 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from activities.audience import Router
 from activities.calendar import Calendar
-from activities.entrance import Entrance
-from activities.programs import Programs
+from activities.entering.audience import Router
+from activities.entering.entrance import Entrance
 from activities.sales.handoff import Handoff
 from activities.sales.office import Office
 from activities.sales.promises import Promises
 from activities.sales.salesday import read_day
 from activities.sales.sweeping import SalesSweeping
+from activities.turns.programs import Programs
 from journeys import sales
 from journeys.errors import WaymarkError
 from journeys.sales import Sales

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from activities.valuing import Stages, Valuing
+from activities.figures.valuing import Stages, Valuing
 from journeys.conditions import Condition
 from journeys.lifecycle import Lifecycle, Orders, load, parse
 from records import tables

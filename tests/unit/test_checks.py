@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from activities.gates import load as load_rules
+from activities.turns.gates import load as load_rules
 from journeys import segments
 from journeys.checks.definition import Finding, Surroundings, findings, sent_by
 from journeys.checks.logic import impossible

@@ -17,10 +17,10 @@ from typing import Any
 import phonenumbers
 import pytest
 
-from activities import gates
 from activities.channels.segments import segments
 from activities.intake.importing import CustomerFile, Rejection
-from activities.rendering import CustomerView, Templates, render_line
+from activities.messages.rendering import CustomerView, Templates, render_line
+from activities.turns import gates
 from journeys import sales
 from journeys.definition import ENTERED
 from journeys.fields import load_fields

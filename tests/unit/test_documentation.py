@@ -12,7 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 from starlette.routing import Route
 
-from activities.rendering import CustomerView
+from activities.messages.rendering import CustomerView
 from console import api, callbacks, public
 from console.app import create_app
 from journeys import broadcast_files, conditions, definition, lifecycle, sales, scoring, segments, steps, team

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.likeness import Likeness, blocks, likeness, plain, portrait
+from activities.people.likeness import Likeness, blocks, likeness, plain, portrait
 
 
 def row(number: int, given: str | None, family: str | None, email: str | None = None, phone: str | None = None,

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from activities.links import BrokenLinkError, Click, Links, Unsubscribe
+from activities.messages.links import BrokenLinkError, Click, Links, Unsubscribe
 
 BASE = "https://mail.acme.example"
 LINKS = Links("a-secret-of-some-length", BASE + "/")

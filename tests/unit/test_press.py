@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from activities.broadcasts.press import Press
 from activities.channels.letters import Letter
 from activities.channels.mime import Mailbox, Unsendable
-from activities.composing import Composer, Workspace
-from activities.links import Links
-from activities.rendering import Templates, Unrenderable
+from activities.messages.composing import Composer, Workspace
+from activities.messages.links import Links
+from activities.messages.rendering import Templates, Unrenderable
 from journeys.fields import load_fields
 from records.people.customers import Customer
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from activities.messages.rendering import Templates
 from activities.publishing import load_all, message_problems
-from activities.rendering import Templates
 from journeys.loading import parse
 from journeys.source import InvalidFile
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.rendering import CustomerView, Templates, render_line
+from activities.messages.rendering import CustomerView, Templates, render_line
 from journeys.errors import WaymarkError
 
 LAYOUT = (

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from activities.calling import LARGEST, body_problems, compose_call
 from activities.channels.channel import Message
-from activities.rendering import Unrenderable
+from activities.messages.calling import LARGEST, body_problems, compose_call
+from activities.messages.rendering import Unrenderable
 from journeys.steps import WebhookCall
 from records.people.customers import Customer
 

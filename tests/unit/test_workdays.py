@@ -12,7 +12,7 @@ from holidays import country_holidays, list_supported_countries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activities.due import due_at
+from activities.sales.due import due_at
 from journeys.workdays import is_working_day, next_working_day
 
 DAY = timedelta(days=1)

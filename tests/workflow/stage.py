@@ -17,10 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
 
-from activities.audience import Routed
 from activities.calendar import Calendar
 from activities.channels.channel import Channel
 from activities.channels.email import EmailChannel
+from activities.entering.audience import Routed
 from activities.publishing import publish
 from journeys.loading import parse
 from journeys.sending import SendingRules

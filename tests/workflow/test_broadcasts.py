@@ -11,7 +11,7 @@ import pytest
 from temporalio.testing import TimeSkipper
 
 from activities.broadcasts.studio import BroadcastEnded
-from activities.receipts import Receipts
+from activities.deliveries.receipts import Receipts
 from journeys.broadcast_files import parse
 from journeys.sending import SendingRules
 from records.messages import outcomes

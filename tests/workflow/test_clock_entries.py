@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities import backfilling, entering, herds
+from activities.entering import backfilling, herds
+from activities.entering import clock as entering
 from activities.publishing import publish
 from journeys.loading import parse
 from records import clocks, events

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from activities import sweeping
-from activities.audience import NotEnrollable
+from activities.entering import sweeping
+from activities.entering.audience import NotEnrollable
 from records.runs import versions
 from tests.workflow.stage import Stage
 

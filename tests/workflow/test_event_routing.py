@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities import sweeping
+from activities.entering import sweeping
 from records import events
 from records.events import StoredEvent
 from records.people import timeline

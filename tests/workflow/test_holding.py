@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from activities.audience import NotEnrollable
-from activities.holding import Holding, NotHeld, Preview, Scope, Told, Way, preview
+from activities.entering.audience import NotEnrollable
+from activities.operating.holding import Holding, NotHeld, Preview, Scope, Told, Way, preview
 from records.runs import holds, orders, versions
 from records.runs.enrolments import Enrolment
 from records.runs.holds import EVERYTHING, Kind

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from activities.links import Unsubscribe
-from activities.merging import Merging
-from activities.receipts import Receipts
-from activities.sweeping import Sweeping
+from activities.deliveries.receipts import Receipts
+from activities.entering.sweeping import Sweeping
+from activities.messages.links import Unsubscribe
+from activities.people.merging import Merging
 from records.people import consents, suppressions
 from records.people import merging as records
 from records.runs import paths

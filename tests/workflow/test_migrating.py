@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from activities.holding import Holding, Scope
-from activities.migrating import Migrating, Plan, StepsGone, plan
+from activities.operating.holding import Holding, Scope
+from activities.operating.migrating import Migrating, Plan, StepsGone, plan
 from journeys.errors import WaymarkError
 from records.runs import holds, orders, versions
 from records.runs.enrolments import Enrolment

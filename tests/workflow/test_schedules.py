@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.client import Client, ScheduleBackfill, ScheduleDescription, ScheduleOverlapPolicy
 from temporalio.service import RPCError
 
-from activities import entering, herds
-from activities.programs import Programs
+from activities.entering import clock as entering
+from activities.entering import herds
 from activities.publishing import publish
+from activities.turns.programs import Programs
 from journeys import crons
 from journeys.loading import parse
 from journeys.timetable import Appointment

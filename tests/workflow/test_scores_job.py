@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import func, select
 
-from activities import scoring as activity
+from activities.figures import scoring as activity
 from journeys.figures import Rescored, RescoringOrder
 from journeys.instruction import QUEUE
 from journeys.scoring import Scoring

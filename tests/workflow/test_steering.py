@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from activities.channels.email import EmailChannel
-from activities.explaining import explain
-from activities.holding import Holding, Scope
-from activities.settling import settle_by_hand
-from activities.steering import Kind, OrderRefused, Steered, Steering
+from activities.deliveries.settling import settle_by_hand
+from activities.operating.explaining import explain
+from activities.operating.holding import Holding, Scope
+from activities.operating.steering import Kind, OrderRefused, Steered, Steering
 from records.runs import holds, orders
 from records.runs.enrolments import Enrolment, UnknownRun
 from records.runs.orders import Order

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.backfilling import Backfill, count
-from activities.membership import bring_into_force
+from activities.entering.backfilling import Backfill, count
+from activities.figures.membership import bring_into_force
 from journeys.conditions import read_duration
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields

@@ -13,7 +13,7 @@ from rich.live import Live
 from activities.broadcasts.broadcast_report import Report, report
 from activities.broadcasts.proofs import Preview, Wording
 from activities.intake.contacts import read_email, read_phone
-from activities.rendering import Templates
+from activities.messages.rendering import Templates
 from journeys import segments as segment_files
 from journeys.broadcast_files import Folder, LoadedBroadcast, load_all
 from journeys.errors import WaymarkError

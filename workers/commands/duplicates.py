@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from activities.duplicates import Proposal, propose
+from activities.people.duplicates import Proposal, propose
 from records.people import customers
 from records.people.customers import Customer
 from records.people.identities import UnknownCustomer

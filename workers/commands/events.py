@@ -14,8 +14,8 @@ import typer
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from activities.audience import Routed
-from activities.ingesting import Ingesting, Unknown
+from activities.entering.audience import Routed
+from activities.entering.ingesting import Ingesting, Unknown
 from activities.intake.event_files import EventFile, Reading
 from activities.intake.event_import import EventImport
 from activities.intake.event_report import EventReport

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import typer
 from rich.markup import escape
 
-from activities.explaining import Explanation, Passage, explain
+from activities.operating.explaining import Explanation, Passage, explain
 from records.messages.touches import Touch
 from records.runs.holds import Hold
 from records.runs.orders import Order

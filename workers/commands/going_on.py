@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.audience import Audience
+from activities.entering.audience import Audience
 from workers.commands.shared import settings
 from workers.composition import compose
 

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.holding import Holding, Preview, Scope, Told, Way, preview, scope, way_of, window_of
+from activities.operating.holding import Holding, Preview, Scope, Told, Way, preview, scope, way_of, window_of
 from journeys.errors import WaymarkError
 from records.runs import holds as records_of_holds
 from records.runs.holds import Hold

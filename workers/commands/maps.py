@@ -9,8 +9,8 @@ import typer
 from rich.markup import escape
 
 from activities.checking import Checker, published_names
+from activities.messages.rendering import Templates
 from activities.publishing import load_all, load_files
-from activities.rendering import Templates
 from journeys.checks.definition import Finding
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.merging import Merging
+from activities.people.merging import Merging
 from journeys.errors import WaymarkError
 from records.people import customers, merging
 from records.people.customers import Customer

@@ -8,8 +8,8 @@ import typer
 from rich.markup import escape
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.holding import Told
-from activities.migrating import Migrating, Move, Plan, default_target, plan
+from activities.operating.holding import Told
+from activities.operating.migrating import Migrating, Move, Plan, default_target, plan
 from activities.publishing import Published
 from activities.publishing import publish as publish_all
 from journeys.errors import WaymarkError

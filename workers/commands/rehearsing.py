@@ -16,8 +16,8 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
 from activities.intake.importing import CustomerFile
+from activities.messages.rendering import Templates
 from activities.publishing import load_files, message_problems
-from activities.rendering import Templates
 from console.rehearsal import Rehearsed, page
 from journeys import segments
 from journeys.errors import WaymarkError

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from activities.membership import PublishedSegment, bring_into_force
+from activities.figures.membership import PublishedSegment, bring_into_force
 from journeys.conditions import Condition
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields

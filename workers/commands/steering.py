@@ -6,8 +6,8 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from activities.settling import Verdict, settle_by_hand
-from activities.steering import Kind, Steered, Steering
+from activities.deliveries.settling import Verdict, settle_by_hand
+from activities.operating.steering import Kind, Steered, Steering
 from journeys.errors import WaymarkError
 from workers.commands.going_on import audience
 from workers.commands.shared import AsJson, person, run, settings

@@ -17,7 +17,7 @@ import typer
 from rich.markup import escape
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.valuing import Valuing
+from activities.figures.valuing import Valuing
 from journeys import lifecycle as rules_of_lifecycle
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields

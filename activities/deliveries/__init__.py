@@ -1,0 +1,1 @@
+"""What leaves, what becomes of it, and what comes back."""

@@ -1,0 +1,1 @@
+"""The ways into journeys, and how runs hear of what happens."""

@@ -1,0 +1,1 @@
+"""What is worked out of what happened: segments, values, stages, scores."""

@@ -1,0 +1,173 @@
+"""Who belongs to which segment: worked out as a whole by the clock, and for one customer when something happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from temporalio import activity
+
+from activities.discretion import discreet
+from activities.entering.audience import Router
+from activities.pulse import Pulse
+from journeys.errors import WaymarkError
+from journeys.nearest import unknown_word
+from journeys.segments import LoadedSegment, Segment, in_order, named_in
+from records.audience import membership, segments
+from records.audience.membership import Evaluated
+from records.audience.segments import UnknownSegment
+from records.events import StoredEvent
+from records.runs import versions
+
+PAGE = 1000
+"""How many changes of membership are looked at in one transaction."""
+
+
+class SegmentInUse(WaymarkError):
+    """A live journey asks for a segment that is to go. Change the journey first."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedSegment:
+    """What a publication did to one segment."""
+
+    segment: str
+    became: str
+    """`new`, `changed`, `unchanged` or `removed`."""
+
+
+async def bring_into_force(
+    db: AsyncConnection, loaded: Collection[LoadedSegment], now: datetime
+) -> list[PublishedSegment]:
+    """Bring these segments into force and put all others out of it. Whoever is in one that goes, leaves it.
+
+    Raises:
+        SegmentInUse: a live journey still names one that would go.
+    """
+    before = await segments.definitions(db)
+    going = sorted(before.keys() - {one.name for one in loaded})
+    for journey in await versions.live_definitions(db) if going else []:
+        if lost := sorted(named_in(journey.definition) & set(going)):
+            raise SegmentInUse(
+                f"The journey {journey.journey} asks for the segment {lost[0]}, which has no file any more.",
+                hint="Publish the journey without it first, or bring the file back.",
+            )
+    done = []
+    for one in loaded:
+        fresh = await segments.put(db, one.name, one.segment.title, one.definition, one.digest)
+        became = ("changed" if one.name in before else "new") if fresh else "unchanged"
+        done.append(PublishedSegment(one.name, became))
+    for name in going:
+        await membership.empty(db, name, now)
+        await segments.remove(db, name)
+        done.append(PublishedSegment(name, "removed"))
+    return done
+
+
+class Membership:
+    """Keeps the members of segments, and tells journeys who entered and left."""
+
+    def __init__(self, database: AsyncEngine, router: Router) -> None:
+        self._database = database
+        self._router = router
+
+    async def publish(self, loaded: Collection[LoadedSegment], now: datetime) -> list[PublishedSegment]:
+        """`bring_into_force`, and tell journeys at once who left what is gone."""
+        async with self._database.begin() as db:
+            published = await bring_into_force(db, loaded, now)
+        await self._tell_everybody(now, Pulse())
+        return published
+
+    async def evaluate(
+        self,
+        now: datetime,
+        only: Collection[str] = (),
+        *,
+        whole: bool = False,
+        told: Callable[[Evaluated, int, int], None] = lambda done, number, of: None,
+    ) -> list[Evaluated]:
+        """Work out the members of all segments in force, or of these and those that they name, and tell journeys.
+
+        Those customers are asked whose answer could have changed; all of them where it is asked for (`whole`). `told`
+        hears of each segment that is done: which it is, and of how many.
+
+        Raises:
+            UnknownSegment: one of these is not in force.
+        """
+        async with self._database.connect() as db:
+            wanted = _with_named(await self._in_force(db), only)
+        with Pulse() as pulse:
+            done = []
+            for one in wanted:
+                async with self._database.begin() as db:
+                    meaning = await membership.hold(db, one.segment)  # it may have been published anew since
+                    done.append(await (membership.evaluate if whole else membership.catch_up)(db, meaning, now))
+                told(done[-1], len(done), len(wanted))
+            await self._tell_everybody(now, pulse)
+        return done
+
+    @activity.defn(name="refresh_segments")
+    async def refresh(self, now: datetime) -> int:
+        """Work out the members of all segments; returns how many memberships changed."""
+        with discreet("refresh_segments"):
+            return sum(one.entered + one.left for one in await self.evaluate(now))
+
+    async def evaluate_for(self, customer_id: int, now: datetime) -> list[StoredEvent]:
+        """Work out the memberships of one customer at `now` and tell its journeys; returns the changes.
+
+        One query when nothing changes. A change may change what another segment says: it is asked again.
+        """
+        async with self._database.connect() as db:
+            wanted = await self._in_force(db)
+        changed: list[StoredEvent] = []
+        for _ in wanted:
+            async with self._database.begin() as db:
+                differing = await membership.differing(db, wanted, customer_id, now)
+                for one in wanted:
+                    if one.segment in differing:
+                        await membership.evaluate(db, one, now, [customer_id])
+            if not differing:
+                break
+            async with self._database.connect() as db:
+                told = await segments.unrouted(db, limit=PAGE, customer_id=customer_id)
+            await self._router.route_all(told)
+            changed += told
+        return changed
+
+    async def _tell_everybody(self, now: datetime, pulse: Pulse) -> None:
+        """Route what changed, page by page. What cannot be routed now is left to the sweep; where nobody is there to
+        route it to, all the rest."""
+        last = 0
+        while True:
+            async with self._database.connect() as db:
+                page = await segments.unrouted(db, limit=PAGE, after=last)
+            if not page:
+                return
+            last = page[-1].id
+            routed = await self._router.route_page(page, now)
+            if routed and all(one.away is not None for one in routed):
+                return
+            pulse.at(last)
+
+    async def _in_force(self, db: AsyncConnection) -> list[Segment]:
+        """The segments in force, each after those that it names."""
+        found = (await segments.definitions(db)).values()
+        return in_order(Segment.model_validate(one) for one in found)
+
+
+def _with_named(known: list[Segment], only: Collection[str]) -> list[Segment]:
+    """These segments and those that they name, in the order of evaluation; all when none is picked."""
+    by_name = {one.segment: one for one in known}
+    if unknown := sorted(set(only) - by_name.keys()):
+        raise UnknownSegment(
+            unknown_word(unknown[0], sorted(by_name), "is no segment in force"),
+            hint="`waymark segments publish` brings those of definitions/segments into force.",
+        )
+    wanted, waiting = set(only), list(only)
+    while waiting:
+        more = by_name[waiting.pop()].named & by_name.keys() - wanted
+        wanted |= more
+        waiting += more
+    return [one for one in known if one.segment in wanted or not only]

@@ -1,0 +1,1 @@
+"""From templates and calls to what leaves."""

@@ -1,0 +1,1 @@
+"""What people do to runs from outside, and how a run explains itself."""

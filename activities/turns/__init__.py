@@ -1,0 +1,1 @@
+"""What a run does next: one turn, in one transaction."""
