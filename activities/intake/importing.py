@@ -27,7 +27,7 @@ from journeys.fields import Fields
 from journeys.identities import DEFAULT, IdentityRules
 from records.intake import imports, queue, writing
 from records.intake.drafts import Sheet
-from records.intake.imports import Job
+from records.intake.imports import Job, Taken
 from records.intake.pages import Done, Page
 from records.intake.writing import Outlook
 from records.people.contacts import Contact
@@ -204,12 +204,13 @@ async def import_customers(
         if dry_run:
             # One transaction that is never committed: later rows see what earlier ones would have written.
             await stack.enter_async_context(_undone(db))
+            taken = await imports.taken(db, file.survey.digest, file.options(rules))
         else:
             await stack.enter_async_context(imports.alone(db, "customers", file.survey.digest, path.name))
             async with db.begin():
-                settled = await imports.settled(db, file.survey.digest, file.options(rules))
-            if settled is not None:
-                await _read_again(file, Making(file.reading, rules, now, ""), page_bytes, report, settled, progress)
+                taken = await imports.taken(db, file.survey.digest, file.options(rules))
+            if taken is not None and taken.untouched:
+                await _read_again(file, Making(file.reading, rules, now, ""), page_bytes, report, taken, progress)
                 return report
             async with db.begin():
                 job = await imports.begin(
@@ -219,7 +220,7 @@ async def import_customers(
             report.count(Done(**{name: job.report[name] for name in report.figures() if name in job.report}))
             report.resumed_after = job.rows_done
         making = Making(file.reading, rules, now, f"import of {path.name}")
-        taking = _Taking(db, job, making, report)
+        taking = _Taking(db, job, making, report, None if taken is None else taken.at)
         async for parsed in await stack.enter_async_context(file.pages(making, page_bytes, taking.draw)):
             await taking.take(parsed)
             report.share = min(1.0, parsed.end / file.survey.size)
@@ -235,11 +236,11 @@ async def _read_again(
     making: Making,
     page_bytes: int,
     report: ImportReport,
-    settled: Mapping[str, Any],
+    taken: Taken,
     progress: Callable[[ImportReport], None],
 ) -> None:
     """Report a file that is in the records as it says: its rows are read, and none is written."""
-    report.still_withdrawn = settled["still_withdrawn"]
+    report.still_withdrawn = taken.report["still_withdrawn"]
     async with file.pages(making, page_bytes, _undrawn) as pages:
         async for parsed in pages:
             for rejection in parsed.rejected:
@@ -263,6 +264,8 @@ class _Taking:
     job: Job | None
     making: Making
     report: ImportReport
+    taken_in: datetime | None
+    """When the same content was taken in before."""
     outlook: Outlook = field(default_factory=Outlook)
 
     async def draw(self, chunk: Chunk) -> int:
@@ -300,7 +303,8 @@ class _Taking:
         if sheet.rows:
             said = self.making
             done = await writing.write(
-                self.db, sheet, said.rules, now=said.now, source=said.source, outlook=self.outlook
+                self.db, sheet, said.rules, now=said.now, source=said.source, outlook=self.outlook,
+                taken_in=self.taken_in,
             )  # fmt: skip
         if self.job is not None:
             sums = {name: figure + getattr(done, name) for name, figure in self.report.figures().items()}

@@ -49,6 +49,8 @@ class Person:
     updates: int = 0
     """Rows that have changed it since, and were counted for that."""
     into: Person | None = None
+    settled: bool = False
+    """Whether it is as all rows of the list have left it, because the list was written before."""
 
     @property
     def order(self) -> tuple[bool, int]:
@@ -67,6 +69,7 @@ class Person:
     def complete(self, at: int, said: Said, fresh: Sequence[Key]) -> bool:
         """Lay the row at this place on it; `fresh` are names of the row that nobody had. Whether anything but consents
         changed."""
+        self.settled = False
         stated, tags, properties, _ = said
         news = {name: value for name, value in stated.items() if name not in IDENTIFIERS or self.columns[name] is None}
         written, kept = changes.between({**self.columns, "properties": self.properties}, news, properties)

@@ -109,9 +109,19 @@ async def finish(db: AsyncConnection, job: Job, now: datetime) -> None:
     )
 
 
-async def settled(db: AsyncConnection, digest: str, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """What the last import of this content came to, where nobody has written, merged or erased a customer since: then
-    the same rows say nothing new, also where they contradict each other. None in all other cases."""
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The last import of a content: when it ended, what it came to, and whether nobody has written, merged or erased
+    a customer since."""
+
+    at: datetime
+    report: Mapping[str, Any]
+    untouched: bool
+
+
+async def taken(db: AsyncConnection, digest: str, options: Mapping[str, Any]) -> Taken | None:
+    """The last import of this content with these options, if it came to its end. Where nothing was touched since, the
+    same rows say nothing new, also where they contradict each other; nor of anybody who was not written since."""
     query = select(imports.c.finished_at, imports.c.report).where(
         imports.c.kind == "customers", imports.c.digest == digest, imports.c.options == dict(options)
     )
@@ -120,9 +130,9 @@ async def settled(db: AsyncConnection, digest: str, options: Mapping[str, Any]) 
         return None
     now = (await db.execute(_STATE)).one()
     if (last.report["people"], last.report["server"]) != (now.people, now.server):
-        return None
+        return Taken(last.finished_at, last.report, untouched=False)
     later: bool = (await db.execute(_LATER, {"seen": last.report["seen"]})).scalar_one()
-    return None if later else last.report
+    return Taken(last.finished_at, last.report, untouched=not later)
 
 
 def _pairs(values: Mapping[str, Any]) -> list[Any]:

@@ -69,8 +69,10 @@ async def write(
     now: datetime,
     source: str,
     outlook: Outlook | None = None,
+    taken_in: datetime | None = None,
 ) -> Done:
-    """Write the rows of a page, as if one after the other.
+    """Write the rows of a page, as if one after the other. `taken_in`: when the whole list was written before; whoever
+    was not written since is as it says.
 
     Where the outlook is that nobody is known, the page is written without asking; who comes with that outlook has to
     try again where a key turns out to be taken.
@@ -79,11 +81,13 @@ async def write(
         Overtaken: somebody else wrote at the same moment; roll back and try again. The driver's errors of unique keys
             and deadlocks mean the same.
     """
-    return await _Intake(db, sheet, rules, now, source).write(outlook or Outlook(1.0))
+    return await _Intake(db, sheet, rules, now, source, taken_in).write(outlook or Outlook(1.0))
 
 
 _STATED = ", ".join(COLUMNS)
-_PEOPLE = text(f"SELECT id, xmin::text AS seen, {_STATED}, tags, properties FROM customers WHERE id = ANY(:ids)")  # noqa: S608
+_PEOPLE = text(
+    f"SELECT id, xmin::text AS seen, {_STATED}, tags, properties, updated_at FROM customers WHERE id = ANY(:ids)"  # noqa: S608
+)
 _LOCKED = text("SELECT id, xmin::text AS seen FROM customers WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
 _LATEST = text(
     "SELECT DISTINCT ON (customer_id, channel) customer_id, channel, granted FROM consents "
@@ -110,6 +114,7 @@ class _Intake:
     rules: IdentityRules
     now: datetime
     source: str
+    taken_in: datetime | None
     done: Done = field(default_factory=Done)
     known: dict[Key, Person] = field(default_factory=dict)
     people: list[Person] = field(default_factory=list)
@@ -186,7 +191,7 @@ class _Intake:
         ids = sorted(set(owners.values()))
         if not ids:
             return
-        people = {row.id: _person(row) for row in await self.db.execute(_PEOPLE, {"ids": ids})}
+        people = {row.id: _person(row, self.taken_in) for row in await self.db.execute(_PEOPLE, {"ids": ids})}
         if len(people) < len(ids):
             raise Overtaken
         if any(self.page.consents):
@@ -211,7 +216,8 @@ class _Intake:
                 await self._join(person, other, keys)
             fresh = [key for key in keys if key not in self.known]
             self.known |= dict.fromkeys(fresh, person)
-            changed = person.complete(at, said, fresh)
+            # Rows that contradict each other would change it, and change it back.
+            changed = not (person.settled and not others and not fresh) and person.complete(at, said, fresh)
             outcome = "merged" if others else "updated" if changed else "unchanged"
         noted, stood = person.declare(said[3], self.source)
         person.updates += outcome == "updated" and not noted
@@ -304,9 +310,10 @@ class _Intake:
                 raise Overtaken
 
 
-def _person(row: Any) -> Person:
+def _person(row: Any, taken_in: datetime | None = None) -> Person:
     columns = {name: getattr(row, name) for name in COLUMNS}
-    return Person(row.id, -1, row.seen, columns, list(row.tags), dict(row.properties))
+    settled = taken_in is not None and row.updated_at <= taken_in
+    return Person(row.id, -1, row.seen, columns, list(row.tags), dict(row.properties), settled=settled)
 
 
 async def _spare_checks(db: AsyncConnection) -> bool:
