@@ -14,9 +14,9 @@ from activities.channels.channel import Message
 from activities.messages.composing import Workspace
 from activities.messages.inspection import EMAIL_FILES
 from activities.messages.rendering import FAULTS, tidy
+from activities.messages.sandbox import Sandbox
 from activities.sales.briefing import Briefing
 from activities.sales.salesday import Day, RepDay, Section, sections
-from activities.messages.sandbox import Sandbox
 from journeys.errors import WaymarkError
 from journeys.worktime import WorkWeek
 from records.sales.days import Line
