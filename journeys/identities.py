@@ -50,6 +50,10 @@ class IdentityRules:
         """The keys that join among stated columns, in the one order in which everybody takes them."""
         return sorted((kind, stated[kind]) for kind in KINDS if stated.get(kind) and self.joins(kind, stated[kind]))
 
+    def sharing(self, stated: Mapping[str, str | None]) -> bool:
+        """Whether one of the keys among stated columns does not join, and may stand on others, too."""
+        return any((value := stated.get(kind)) and not self.joins(kind, value) for kind in KINDS)
+
     def joining(self, keys: Iterable[Key]) -> list[Key]:
         """Those of the keys that join, each once, in the one order in which everybody takes them."""
         return sorted({key for key in keys if key[1] and self.joins(*key)})

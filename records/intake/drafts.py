@@ -19,7 +19,7 @@ from records.intake.folding import NEW_STAGE
 from records.intake.pages import Names, Page, empty
 from records.people.contacts import COLUMNS, IDENTIFIERS
 
-CUSTOMERS = f"id, created_at, updated_at, {', '.join(COLUMNS)}, tags, properties"
+CUSTOMERS = f"id, created_at, updated_at, sharing, {', '.join(COLUMNS)}, tags, properties"
 IDENTITIES = "kind, value, customer_id, since"
 CONSENTS = "customer_id, channel, granted, source, at"
 
@@ -109,15 +109,17 @@ def draft(
     since, cells, stages, tags = moment(now), Cells(), Cells({None: word(NEW_STAGE)}), _Tags()
     numbers = [number(one) for one in ids]
     keys = [[word(value) for value in values] for values in (page.external_ids, page.emails, page.phones)]
-    begin, since_twice = fields(5 + len(COLUMNS)), since + since
-    people = [
-        b"".join(
-            (begin, one, since_twice, *key, *map(cells.__getitem__, said[:-1]), stages[said[-1]], tags[tagged], stated)
-        )
-        for one, key, said, tagged, stated in zip(
-            numbers, zip(*keys, strict=True), page.others, page.tags, map(properties, page.properties), strict=True
-        )
-    ]
+    columns = (
+        [fields(6 + len(COLUMNS))] * len(ids),
+        numbers,
+        [since + since] * len(ids),
+        [truth(one) for one in names.sharing(page)],
+        *keys,
+        [b"".join((*map(cells.__getitem__, said[:-1]), stages[said[-1]])) for said in page.others],
+        [tags[tagged] for tagged in page.tags],
+        [properties(stated) for stated in page.properties],
+    )
+    people = map(b"".join, zip(*columns, strict=True))
     named: list[tuple[bytes, int]] = []
     for kind, cell_of in sorted(zip(IDENTIFIERS, keys, strict=True)):
         values, head = names.first[kind], fields(4) + word(kind)

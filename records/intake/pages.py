@@ -29,6 +29,17 @@ class Names:
         """Those of the rows at these places, without further ones."""
         return Names({kind: [values[at] for at in places] for kind, values in self.first.items()}, {})
 
+    def sharing(self, page: Page) -> Sequence[bool]:
+        """Whether a row of this page gives a key that does not join."""
+        said = zip(IDENTIFIERS, (page.external_ids, page.emails, page.phones), strict=True)
+        shared = [
+            {at for at, value in enumerate(values) if value is not None and self.first[kind][at] is None}
+            for kind, values in said
+            if self.first[kind] is not values and self.first[kind] != values
+        ]
+        at_places = set[int]().union(*shared)
+        return [at in at_places for at in range(len(page.lines))]
+
     def all(self, kind: str) -> list[str]:
         """All of one kind."""
         found = [value for value in self.first[kind] if value is not None]

@@ -100,10 +100,12 @@ _NUMBERS = text(
     "generate_series(1, :count)) AS given"
 )
 _UPDATED = text(
-    f"UPDATE customers SET ({_STATED}, tags, properties, updated_at) = "  # noqa: S608
-    f"({', '.join(f'new.{name}' for name in COLUMNS)}, new.tags, new.properties, :now) "
+    f"UPDATE customers SET ({_STATED}, tags, properties, sharing, updated_at) = "  # noqa: S608
+    f"({', '.join(f'new.{name}' for name in COLUMNS)}, new.tags, new.properties, "
+    "customers.sharing OR new.sharing, :now) "
     f"FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new(id bigint, "
-    f"{', '.join(f'{name} text' for name in COLUMNS)}, tags text[], properties jsonb) WHERE customers.id = new.id"
+    f"{', '.join(f'{name} text' for name in COLUMNS)}, tags text[], properties jsonb, sharing boolean) "
+    "WHERE customers.id = new.id"
 )
 
 
@@ -267,7 +269,12 @@ class _Intake:
         )
         await self._hang(people, plain)
         if old:
-            rows = [one.columns | {"id": one.id, "tags": one.tags, "properties": one.properties} for one in old]
+            rows = [
+                one.columns
+                | {"id": one.id, "tags": one.tags, "properties": one.properties}
+                | {"sharing": self.rules.sharing(one.columns)}
+                for one in old
+            ]
             stored = json.dumps(rows, ensure_ascii=False, allow_nan=False)
             await self.db.execute(_UPDATED, {"rows": stored, "now": self.now})
         for one in people:
@@ -299,7 +306,8 @@ class _Intake:
     def _customer(self, one: Person) -> bytes:
         columns = [word(one.columns[name]) for name in COLUMNS]
         since = moment(self.now)
-        return row(number(one.id), since, since, *columns, words(one.tags), properties(one.properties))
+        sharing = truth(self.rules.sharing(one.columns))
+        return row(number(one.id), since, since, sharing, *columns, words(one.tags), properties(one.properties))
 
     async def _lock(self, people: Iterable[Person]) -> None:
         """Hold those whose rows are written, and make sure that they are as they were read."""

@@ -65,7 +65,8 @@ async def find(db: AsyncConnection, reference: str) -> Customer:
     tests = [(names.c.kind == kind) & (names.c.value == word) for kind, word in spelled.items()]
     ways = [select(names.c.customer_id).where(or_(*tests))] if tests else []
     # What is shared by several people names none of them, but may stand on one customer only.
-    ways += [select(customers.c.id).where(customers.c[kind] == word).limit(3) for kind, word in spelled.items()]
+    shared = select(customers.c.id).where(customers.c.sharing)
+    ways += [shared.where(customers.c[kind] == word).limit(3) for kind, word in spelled.items()]
     if "id" in kinds and value.isascii() and value.isdigit() and len(value) < 19:
         ways.append(select(customers.c.id).where(customers.c.id == int(value)))
         gone = (merges.c.gone_id == int(value), merges.c.undone_at.is_(None))

@@ -11,14 +11,14 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records.people.contacts import COLUMNS
-from records.tables import customers, shown
+from records.tables import customers
 
 Before = dict[str, Any]
 """The part of the past that a merge keeps to be undone."""
 AS_JSON = func.to_jsonb(customers.table_valued()).label("json")
-_COLUMNS = [column.name for column in shown(customers)]
+_COLUMNS = [column.name for column in customers.c if column.name != "written"]
 _NEW = "new"
-_KEPT = {"id", "tags", "properties", "score", "fit", "created_at", "updated_at", "stage"}
+_KEPT = {"id", "tags", "properties", "score", "fit", "created_at", "updated_at", "stage", "sharing"}
 """The columns with a rule of their own; of the others a blank is filled."""
 
 
@@ -37,6 +37,7 @@ async def fill(
         filled["stage"] = gone["stage"]
     if gone["score"] != gone["fit"]:
         filled["score"] = kept["score"] + gone["score"] - gone["fit"]
+    filled["sharing"] = kept["sharing"] or gone["sharing"]
     filled["created_at"] = min(kept["created_at"], gone["created_at"], key=datetime.fromisoformat)
     filled["updated_at"] = now.isoformat()
     tags = [tag for tag in gone["tags"] if tag not in kept["tags"]]
@@ -49,6 +50,8 @@ async def fill(
     written = {"tags": [*kept["tags"], *tags], "properties": {**kept["properties"], **news}}
     after = await _write(db, kept["id"], {**filled, **written})
     fields = {name: [kept[name], after[name]] for name in filled if kept[name] != after[name]}
+    # What was gained meanwhile may be shared, too: whoever once had a shared key is looked for by all.
+    fields.pop("sharing", None)
     return {"fields": fields, "tags": tags, "properties": properties}
 
 

@@ -48,7 +48,7 @@ def matching(sought: str, *, after: int, limit: int) -> CTE:
     whole = [customers.c.email == said.lower(), customers.c.phone.in_(_numbers(said))]
     ways: list[Any] = [
         select(identities.c.customer_id.label("id")).where(or_(*begins)),
-        select(customers.c.id).where(or_(*whole)),
+        select(customers.c.id).where(customers.c.sharing, or_(*whole)),
     ]
     words = re.findall(r"[^\W_]+", said.lower())[:MOST_WORDS]
     if words and "@" not in said:

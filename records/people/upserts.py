@@ -74,7 +74,7 @@ async def upsert(
     for _ in range(5):
         found = await _whom(db, said, keys, source=source, now=now)
         if found is None:
-            created = await _create(db, said, keys, contact, now=now)
+            created = await _create(db, said, keys, contact, sharing=rules.sharing(said), now=now)
             if created is not None:
                 return await _declare(db, Upserted(created, "created"), contact, source, now, regrant)
             continue
@@ -83,7 +83,9 @@ async def upsert(
         # Somebody else may have merged the customer away, or taken a key, in this moment: then all is asked anew.
         if row is not None and await identities.claim(db, row.id, keys, now):
             fresh = [key for key in keys if key not in known]
-            changed = await _complete(db, row, said, fresh, contact, because=source, replace=replace, now=now)
+            changed = await _complete(
+                db, row, said, fresh, contact, rules, because=source, replace=replace, now=now
+            )  # fmt: skip
             done = Upserted(row.id, "merged" if merged else "updated" if changed else "unchanged")
             return await _declare(db, done, contact, source, now, regrant)
     raise ConflictingIdentity("Several others change this contact at this moment.", hint="Try again.")
@@ -137,6 +139,8 @@ async def set_fields(
             f"Customer {customer_id} cannot get this identifier: another customer has it.",
             hint="Find the other one by it; if both are one person, `waymark customers merge` joins them.",
         )
+    if rules.sharing(written):
+        written["sharing"] = True
     await _update(db, customer_id, written, kept, because=because, enrolment_id=enrolment_id, now=now)
     return [change.name for change in kept]
 
@@ -165,7 +169,7 @@ async def _whom(
         key = "/".join(str(said.get(name)) for name in (*IDENTIFIERS, "first_name", "last_name"))
         await db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"contact/{key}", 0))))
         unnamed = ~select(names.c.kind).where(names.c.customer_id == customers.c.id).exists()
-        query = select(customers).where(*plain, unnamed).order_by(customers.c.id).limit(1)
+        query = select(customers).where(customers.c.sharing, *plain, unnamed).order_by(customers.c.id).limit(1)
         same = (await db.execute(query.with_for_update(key_share=True))).one_or_none()
         return None if same is None else (same, (), False)
     known = await identities.owners(db, keys)
@@ -183,10 +187,11 @@ async def _whom(
 
 
 async def _create(
-    db: AsyncConnection, said: Mapping[str, str], keys: list[Key], contact: Contact, *, now: datetime
+    db: AsyncConnection, said: Mapping[str, str], keys: list[Key], contact: Contact, *, sharing: bool, now: datetime
 ) -> int | None:
     values = {
         **said,
+        "sharing": sharing,
         "tags": contact.stated_tags(),
         "properties": contact.stated_properties(),
         "created_at": now,
@@ -207,6 +212,7 @@ async def _complete(
     said: Mapping[str, str],
     fresh: Sequence[Key],
     contact: Contact,
+    rules: IdentityRules,
     *,
     because: str,
     replace: bool,
@@ -220,6 +226,8 @@ async def _complete(
         written["tags"] = [*row.tags, *added]
         kept += [Change("tag", word) for word in added]
     kept += [Change("property", f"another {kind}", None, value) for kind, value in fresh if kind not in written]
+    if rules.sharing(written):
+        written["sharing"] = True
     await _update(db, row.id, written, kept, because=because, enrolment_id=None, now=now)
     return bool(kept)
 

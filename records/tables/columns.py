@@ -73,8 +73,8 @@ def written() -> Column[str]:
 
 
 def shown(table: Table) -> list[Column[Any]]:
-    """The columns of a table that say something about its row, without the one that says who wrote it."""
-    return [column for column in table.c if column.name != "written"]
+    """The columns of a table that say something about its row, without those that only finding it needs."""
+    return [column for column in table.c if column.name not in ("written", "sharing")]
 
 
 def json(name: str) -> Column[Any]:

@@ -59,9 +59,11 @@ customers = Table(
     Column("grade", Text),
     Column("scored_at", Instant),
     Column("owner", Text),
-    Index(None, "external_id"),
-    Index(None, "email"),
-    Index(None, "phone"),
+    # Whether one of its keys may be that of others, too: it is not among the identities then, and is looked for here.
+    Column("sharing", Boolean, nullable=False, server_default=text("true")),
+    Index(None, "external_id", postgresql_where=text("sharing")),
+    Index(None, "email", postgresql_where=text("sharing")),
+    Index(None, "phone", postgresql_where=text("sharing")),
     Index(None, "written"),
     Index(None, "lifecycle", postgresql_where=text("lifecycle IS NOT NULL")),
     Index("ix_customers_words", text(WORDS), postgresql_using="gin"),
@@ -77,7 +79,8 @@ identities = Table(
     Column("value", Text(collation="C"), nullable=False),
     of_customer(),
     Column("since", Instant, nullable=False),
-    PrimaryKeyConstraint("kind", "value"),
+    # Values differ early, kinds do not: to compare values first is faster.
+    PrimaryKeyConstraint("value", "kind"),
     one_of("kind", "external_id", "email", "phone"),
     Index(None, "customer_id"),
 )

@@ -91,6 +91,15 @@ async def state(db: AsyncConnection) -> list[Any]:
     )
 
 
+LOST = text("""
+    SELECT c.id FROM customers c,
+        LATERAL (VALUES ('external_id', external_id), ('email', email), ('phone', phone)) AS k (kind, value)
+    WHERE k.value IS NOT NULL AND NOT sharing AND NOT EXISTS
+        (SELECT FROM identities i WHERE i.kind = k.kind AND i.value = k.value AND i.customer_id = c.id)
+""")
+"""Those whom a key of theirs would not find: it is no name of theirs, and nobody knows that it is shared."""
+
+
 WAYS = ("plain", "drafted", "hopeful")
 
 
@@ -109,6 +118,7 @@ async def test_a_page_written_at_once_is_what_its_rows_are_one_by_one(
                 one_by_one[done.outcome] = one_by_one.get(done.outcome, 0) + 1
                 one_by_one["still_withdrawn"] = one_by_one.get("still_withdrawn", 0) + bool(done.still_withdrawn)
         wanted = await state(db)
+        assert (await db.execute(LOST)).all() == []
         await db.rollback()
         at_once: dict[str, int] = {}
         outlook = Outlook()
@@ -119,6 +129,7 @@ async def test_a_page_written_at_once_is_what_its_rows_are_one_by_one(
         found = await state(db)
         again = await take(db, pages[-1], way, Outlook())
         after = await state(db)
+        assert (await db.execute(LOST)).all() == []
         await db.rollback()
     # Rows that contradict each other come to nothing when they are read again, and then count for nothing.
     for figures in (at_once, one_by_one):

@@ -421,3 +421,18 @@ async def test_whatever_was_merged_is_restored_by_undoing_it_from_the_end(
             await merging.unmerge(db, merge, by="test", now=LATER)
             assert await everything(db) == states[-1]
         await db.rollback()
+
+
+async def test_a_shared_number_is_found_through_a_merge_and_its_undoing(engine: AsyncEngine) -> None:
+    number = "+4930901820"
+    rules = identities.IdentityRules(shared={"phone": frozenset({number})})
+    async with engine.begin() as db:
+        kept = await person(db, "ada")
+        other = Contact(external_id="bo", phone=number)
+        gone = (await upserts.upsert(db, other, now=NOW, rules=rules)).id
+        done = await merging.merge(db, kept, gone, by="test", because=None, now=NOW)
+        assert (await customers.find(db, number)).id == kept
+        await merging.unmerge(db, done, by="test", now=LATER)
+        assert (await customers.find(db, number)).id == gone
+        await upserts.set_fields(db, kept, {"phone": number}, because=None, now=LATER, rules=rules)
+        assert [one.id for one in await search.list_page(db, search=number)] == sorted([kept, gone])
