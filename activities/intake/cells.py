@@ -48,6 +48,8 @@ _QUOTES = {"“": "”", "„": "“", "‘": "’", "‚": "‘", "«": "»", "
 _FORMULA = re.compile(r'^="(.*)"$', re.DOTALL)
 _TEXT_MARK = re.compile(r"^'(?=[=+\-@\d])")
 """What spreadsheets put before text that looks like a number or a formula."""
+_RUNS = re.compile(r"[=@\t\r]|[+-](?![\d\s().,/-]*$)")
+"""How text begins that a spreadsheet would run as a formula; numbers with a sign are none."""
 _EXPONENT = re.compile(r"^[+-]?\d+([.,]\d+)?[eE]\+?\d+$")
 _FLOAT = re.compile(r"^(\d{1,15})\.0+$")
 _SCHEME = re.compile(r"^(?:mailto|smtp|e-?mail)\s*:\s*", re.IGNORECASE)
@@ -91,6 +93,12 @@ def tidy(cell: str, *, nothing: frozenset[str] = BLANKS, name: bool = False) -> 
     if len(text) <= _LONGEST_BLANK and text.lower() in nothing and not (name and text in _NAMES):
         return None
     return text or None
+
+
+def harmless(text: str) -> str:
+    """The text for a table that may be opened in a spreadsheet: what would run there is marked as text, which `tidy`
+    takes off again."""
+    return f"'{text}" if _RUNS.match(text) else text
 
 
 def tidy_key(text: str) -> str:

@@ -83,7 +83,7 @@ def country_code(text: str) -> str | None:
 def near_country(text: str) -> tuple[str, str] | None:
     """The English name that is written most like this one, and its code."""
     names = {plain(name): (name, code) for code, name in _named("en", "territories").items() if len(code) == 2}
-    near = get_close_matches(plain(text), names, n=1) if len(text) > 3 else []
+    near = get_close_matches(plain(text), names, n=1, cutoff=0.75) if len(text) > 3 else []
     return names[near[0]] if near else None
 
 

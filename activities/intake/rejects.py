@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from activities.intake.cells import harmless
 from activities.intake.mapping import REPORTED
 
 _HELD = 1 << 20
@@ -31,6 +32,7 @@ class Rejects:
         self.first: list[Rejection] = []
         """Some of them, for people."""
         self._count = 0
+        self._plain = True
         self._file = tempfile.SpooledTemporaryFile(_HELD, "w+", encoding="utf-8", newline="\n")  # noqa: SIM115
 
     def __len__(self) -> int:
@@ -47,11 +49,14 @@ class Rejects:
         if self._count < shown:
             self.first.append(rejection)
         self._count += 1
+        self._plain = self._plain and rejection.error.isascii() and all(map(str.isascii, rejection.row))
         self._file.write(json.dumps(rejection) + "\n")
 
     def write(self, path: Path, header: list[str]) -> None:
         """All of them as a CSV file with line, field and reason in front, to be corrected and imported again."""
-        with path.open("w", encoding="utf-8-sig", newline="") as file:
+        # Spreadsheets know UTF-8 by its mark only; where nothing needs it, it is in the way of others.
+        plain = self._plain and all(map(str.isascii, header))
+        with path.open("w", encoding="utf-8" if plain else "utf-8-sig", newline="") as file:
             writer = csv.writer(file)
             writer.writerow([*REPORTED, *header])
             for one in self:
@@ -59,4 +64,4 @@ class Rejects:
 
 
 def _safe(cell: str) -> str:
-    return cell.encode("utf-8", "replace").decode().replace("\x00", "")
+    return harmless(cell.encode("utf-8", "replace").decode().replace("\x00", ""))

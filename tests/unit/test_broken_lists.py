@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.intake.importing import CustomerFile, Rejection, Row
+from activities.intake.importing import CustomerFile, Rejection, Rejects, Row
 from activities.intake.tabular import UnreadableTable
 from journeys.fields import Field
 
@@ -327,3 +327,32 @@ def test_a_file_of_rejected_rows_can_be_imported_once_it_is_corrected(tmp_path: 
     path.write_text("line,field,reason,email\n2,email,wrong,a@acme.example\n", encoding="utf-8")
     file = CustomerFile(path, FIELDS)
     assert (file.columns, file.unknown) == ([None, None, None, "email"], {})
+
+
+def test_rejected_rows_come_back_as_they_were_and_run_in_no_spreadsheet(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("email;plan;first_name\nada;=cmd|' /C calc'!A0;+49 (0)30\nbo;@SUM(1);-x\n", encoding="utf-8")
+    rejects = Rejects()
+    for row in CustomerFile(path, FIELDS):
+        assert isinstance(row, Rejection)
+        rejects.add(row)
+    told = tmp_path / "list.rejects.csv"
+    rejects.write(told, ["email", "plan", "first_name"])
+    lines = told.read_bytes().decode().split("\r\n")
+    assert lines[0] == "line,field,reason,email,plan,first_name"
+    assert [line.rsplit(",", 2)[1:] for line in lines[1:3]] == [
+        ["'=cmd|' /C calc'!A0", "+49 (0)30"],
+        ["'@SUM(1)", "'-x"],
+    ]
+    told.write_text(told.read_text(encoding="utf-8").replace(",ada,", ",ada@acme.example,"), encoding="utf-8")
+    corrected = [row for row in CustomerFile(told, FIELDS) if isinstance(row, Row)]
+    assert [(row.contact.email, row.contact.properties) for row in corrected] == [
+        ("ada@acme.example", {"plan": "=cmd|' /C calc'!A0"})
+    ]
+
+
+def test_rejected_rows_beyond_ascii_are_marked_for_spreadsheets(tmp_path: Path) -> None:
+    rejects = Rejects()
+    rejects.add(Rejection(2, "email", "is wrong", ["jürgen"]))
+    rejects.write(tmp_path / "told.csv", ["email"])
+    assert (tmp_path / "told.csv").read_bytes().startswith(b"\xef\xbb\xbfline,field,reason,email\r\n")

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from activities.intake.cells import harmless
 from console.documents import document
 from journeys.fields import load_fields
 from records.people.exporting import FIELDS, STANDING, exported
@@ -46,13 +47,13 @@ def export(as_json: AsJson = False) -> None:
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:
-    return "; ".join(row[name]) if name in LISTED else _text(row.get(name))
+    return harmless("; ".join(row[name])) if name in LISTED else _text(row.get(name))
 
 
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "" if value is None else str(document(value))
+    return "" if value is None else harmless(str(document(value)))
 
 
 def _write(cells: list[str]) -> None:
