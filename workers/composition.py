@@ -37,6 +37,7 @@ from activities.messages.links import Links
 from activities.messages.rendering import Templates
 from activities.sales.desk import Desk
 from activities.sales.handoff import Handoff
+from activities.sales.keepers import Keepers
 from activities.sales.office import Office
 from activities.sales.promises import Promises
 from activities.sales.salesmail import SalesMails
@@ -88,7 +89,7 @@ class Composition:
     backfill: Backfill
     sweeping: Sweeping
     sales: Sales | None
-    promises: Promises
+    keepers: Keepers
     desk: Desk
     studio: Studio
     proofs: Proofs
@@ -181,8 +182,8 @@ async def compose(
         entrance = Entrance(programs, zone)
         router = Router(engine, client, programs, entrance, calendar)
         office = Office(engine, team, calendar, zone)
-        promises = Promises(office, client, router)
-        router.afterwards = promises.launch_for
+        keepers, promises = Keepers(office, client), Promises(office, router)
+        router.afterwards = keepers.launch_for
         membership, herds = Membership(engine, router), Herds(engine, router, entrance)
         valuing = Valuing(engine, router, Stages(settings.definitions / "lifecycle.yaml", fields), zone)
         handoff = Handoff(team, names, zone)
@@ -209,7 +210,7 @@ async def compose(
                 entering.enter_scheduled,
                 Timetable(engine, client, programs, zone).keep,
                 promises.keep,
-                SalesSweeping(office, router, handoff, promises).sweep,
+                SalesSweeping(office, router, handoff, keepers).sweep,
                 SalesDays(client, team, zone).keep,
                 planning.plan,
                 planning.plan_rest,
@@ -231,8 +232,8 @@ async def compose(
         yield Composition(
             settings, engine, client, maker, fields, templates, channels, audience, membership, upkeep,
             valuing, scoring, entering,
-            Backfill(engine, herds, programs), sweeping, team, promises,
-            Desk(office, router, promises),
+            Backfill(engine, herds, programs), sweeping, team, keepers,
+            Desk(office, router, keepers),
             studio,
             Proofs(engine, composer, admission, channels), activities,
         )  # fmt: skip

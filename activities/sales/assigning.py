@@ -8,11 +8,14 @@ from datetime import date, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.sales.office import Office
 from journeys.assigning import Choice, choose
 from journeys.sales import Rule, Sales
 from journeys.team import Rep
+from records.people import customers
 from records.people.customers import Customer
-from records.sales import assignments
+from records.sales import assignments, notices, tasks
+from records.sales.tasks import Task
 
 
 def present(sales: Sales, queue: str, now: datetime, default_zone: str) -> tuple[Rep, ...]:
@@ -48,3 +51,52 @@ async def pick(
     await assignments.one_at_a_time(db)
     hands = await assignments.hands(db, [rep.name for rep in reps])
     return choose(rule.assign, reps, hands, owner=customer.owner, country=customer.country)
+
+
+def is_nobodys(team: Sales, task: Task) -> bool:
+    """Whether nobody has the task: who no longer stands in the file sells no more."""
+    if task.assigned_to is None:
+        return True
+    return bool(team.reps) and team.person(task.assigned_to) is None
+
+
+async def others(db: AsyncConnection, office: Office, task: Task, now: datetime) -> bool:
+    """Whether anybody who is there has not had the task yet."""
+    had = await _had(db, task)
+    return any(rep.name not in had for rep in present(office.team, task.queue, now, office.zone))
+
+
+async def find_somebody(db: AsyncConnection, office: Office, rule: Rule, task: Task, now: datetime) -> Task:
+    """Give a task that nobody has to somebody, where there is anybody."""
+    customer = await customers.get(db, task.customer_id)
+    choice = await pick(db, office.team, rule, task.queue, customer, now, office.zone)
+    if choice.rep is None:
+        return task
+    if task.assigned_to is not None:
+        return await _change_hands(db, task, choice.rep, f"{task.assigned_to} sells no more", now)
+    await assignments.note(db, task.id, "assigned", rep=choice.rep.name, because=choice.because, at=now)
+    return await tasks.change(db, task.id, assigned_to=choice.rep.name, assigned_at=now)
+
+
+async def hand_on(db: AsyncConnection, office: Office, rule: Rule, task: Task, now: datetime) -> Task:
+    """Give a task that nobody claimed to somebody who has not had it; there must be `others`."""
+    customer, had = await customers.get(db, task.customer_id), await _had(db, task)
+    choice = await pick(db, office.team, rule, task.queue, customer, now, office.zone, besides=had)
+    if choice.rep is None:  # nobody of the territory is left: anybody is better than nobody
+        anybody = rule.model_copy(update={"assign": ("round_robin",)})
+        choice = await pick(db, office.team, anybody, task.queue, customer, now, office.zone, besides=had)
+    assert choice.rep is not None
+    because = f"{task.assigned_to or 'nobody'} did not claim it in time"
+    return await _change_hands(db, task, choice.rep, because, now)
+
+
+async def _change_hands(db: AsyncConnection, task: Task, rep: Rep, because: str, now: datetime) -> Task:
+    entry = await assignments.note(db, task.id, "reassigned", rep=rep.name, because=because, at=now)
+    await notices.about(db, "reassigned", task.id, rep, str(entry), now)
+    return await tasks.change(db, task.id, assigned_to=rep.name, assigned_at=now, reminded_at=None)
+
+
+async def _had(db: AsyncConnection, task: Task) -> set[str]:
+    """Those who have had the task."""
+    given = {step.rep for step in await assignments.history(db, task.id) if step.kind in ("assigned", "reassigned")}
+    return {name for name in (*given, task.assigned_to) if name is not None}

@@ -11,15 +11,15 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.entering.audience import Router
+from activities.sales.keepers import Keepers
 from activities.sales.office import Office
 from activities.sales.outcomes import affect
-from activities.sales.promises import Promises
 from journeys.errors import WaymarkError
 from journeys.nearest import unknown_word
 from journeys.sales import Outcome, rule_of
 from journeys.timing import require_aware
 from records import events
-from records.sales import assignments, tasks
+from records.sales import assignments, notices, tasks
 from records.sales.tasks import OPEN, Task, TaskFinished
 
 MOST = Decimal(10) ** 12
@@ -33,11 +33,11 @@ NEEDS_REASON = ("lost", "bad_lead")
 class Desk:
     """Where reps work. Where the file names none, anybody may be one."""
 
-    def __init__(self, office: Office, router: Router, promises: Promises) -> None:
+    def __init__(self, office: Office, router: Router, keepers: Keepers) -> None:
         self._office = office
         self._database = office.database
         self._router = router
-        self._promises = promises
+        self._keepers = keepers
         self._sales = office.sales
 
     async def claim(self, task_id: int, rep: str, now: datetime) -> Task:
@@ -50,7 +50,7 @@ class Desk:
             if before.status == "open":
                 await assignments.note(db, task_id, "claimed", rep=rep, at=now)
             await assignments.own(db, task.customer_id, rep, because=f"claimed task {task_id}", now=now)
-        await self._promises.wake(task)
+        await self._keepers.wake(task)
         return task
 
     async def finish(
@@ -84,7 +84,7 @@ class Desk:
             if before.status != "done":
                 await self._affect(db, task, now)
                 event = await self._done(db, task, now)
-        await self._promises.wake(task)
+        await self._keepers.wake(task)
         if event is not None:
             await self._router.route(event)
         return task
@@ -108,7 +108,7 @@ class Desk:
             task = await tasks.change(db, task_id, **values)
             because = f"until {until:%Y-%m-%d %H:%M} UTC"
             await assignments.note(db, task_id, "snoozed", rep=rep, because=because, at=now)
-        await self._promises.wake(task)
+        await self._keepers.wake(task)
         return task
 
     async def reassign(self, task_id: int, to: str, because: str | None, now: datetime) -> Task:
@@ -122,8 +122,9 @@ class Desk:
                 reminded_at=None,
             )  # fmt: skip
             entry = await assignments.note(db, task_id, "reassigned", rep=to, because=because or "by hand", at=now)
-            await self._promises.mail(db, "reassigned", task, self._office.team.person(to), str(entry), now)
-        await self._promises.wake(task)
+            if task.rule is not None:
+                await notices.about(db, "reassigned", task_id, self._office.team.person(to), str(entry), now)
+        await self._keepers.wake(task)
         return task
 
     async def update(self, task_id: int, rep: str, given: Mapping[str, Any], now: datetime) -> Task:
@@ -149,7 +150,7 @@ class Desk:
             task = await tasks.change(db, task_id, **values)
             because = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
             await assignments.note(db, task_id, "updated", rep=rep, because=because, at=now)
-        await self._promises.wake(task)
+        await self._keepers.wake(task)
         return task
 
     async def _affect(self, db: AsyncConnection, task: Task, now: datetime) -> None:

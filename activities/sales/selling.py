@@ -21,7 +21,7 @@ from journeys.salestask import Look, Workday
 from journeys.team import Person, Rep
 from records.sales import notices
 from records.sales.notices import Notice
-from records.sales.tasks import UnknownTask
+from records.sales.tasks import OPEN, UnknownTask
 
 log = logging.getLogger(__name__)
 CUT_OFF = "a crash came between the claim and the record"
@@ -50,6 +50,8 @@ class Selling:
             for notice in waiting:
                 if notice.status == "claimed":
                     await self._settle(notice, "uncertain", now, CUT_OFF)
+                elif notice.status == "pending" and known.task.status not in OPEN:
+                    await self._settle(notice, "skipped", now, "the task is over")
                 elif notice.status == "pending" and notice.due_at <= now:
                     reader = next((one for one in self._office.team.everybody if one.name == notice.recipient), None)
                     language, week = self._office.language(reader), self._office.week(reader)

@@ -9,8 +9,8 @@ from temporalio import activity
 from activities.discretion import discreet
 from activities.entering.audience import Router
 from activities.sales.handoff import Handoff
+from activities.sales.keepers import Keepers
 from activities.sales.office import Office
-from activities.sales.promises import Promises
 from records.events import StoredEvent
 from records.sales import crossings, tasks
 
@@ -22,11 +22,11 @@ MERGED_WITHIN = timedelta(days=1)
 class SalesSweeping:
     """The activity `sweep_tasks`, every minute. Done again, it changes nothing."""
 
-    def __init__(self, office: Office, router: Router, handoff: Handoff, promises: Promises) -> None:
+    def __init__(self, office: Office, router: Router, handoff: Handoff, keepers: Keepers) -> None:
         self._office = office
         self._router = router
         self._handoff = handoff
-        self._promises = promises
+        self._keepers = keepers
 
     @activity.defn(name="sweep_tasks")
     async def sweep(self, now: datetime) -> int:
@@ -38,7 +38,7 @@ class SalesSweeping:
             started = 0
             while left := await self._left(now - timedelta(seconds=10)):
                 for task in left:
-                    await self._promises.launch(task)
+                    await self._keepers.launch(task)
                 started += len(left)
             return started
 

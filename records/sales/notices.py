@@ -14,6 +14,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journeys.team import Person
 from records.tables import notices
 
 Kind = Literal["reminder", "reassigned", "escalation", "day"]
@@ -47,6 +48,15 @@ async def plan(
         "created_at": now, "due_at": now,
     }  # fmt: skip
     await db.execute(insert(notices).values(row).on_conflict_do_nothing(index_elements=["key"]))
+
+
+async def about(
+    db: AsyncConnection, kind: Kind, task_id: int, to: Person | None, which: str, now: datetime
+) -> None:  # fmt: skip
+    """Decide on a mail about a task that is kept, to somebody, once for each `which`; its workflow sends it."""
+    if to is not None:
+        key = f"{kind}/{task_id}/{which}"
+        await plan(db, key=key, kind=kind, recipient=to.name, address=to.email, now=now, task=task_id)
 
 
 async def next_for(db: AsyncConnection, task_id: int) -> datetime | None:

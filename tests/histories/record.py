@@ -24,7 +24,7 @@ from temporalio.client import Client, WorkflowHandle, WorkflowHistory, WorkflowU
 from temporalio.testing import TimeSkipper
 
 from activities.channels.email import EmailChannel
-from activities.sales import promises
+from activities.sales import keepers
 from journeys import attributes
 from journeys.instruction import Event
 from records.database import create_engine
@@ -152,7 +152,7 @@ async def promised(stage: Stage, _: ScriptedRelay, run: Enrolment) -> list[Workf
     await stage.publish(LEAD)
     await stage.enrol(run.customer_id, "lead")
     [task] = [task for task in await stage.tasks() if task.customer_id == run.customer_id]
-    handle: Workflow = stage.client.get_workflow_handle(promises.workflow_id(task.id))
+    handle: Workflow = stage.client.get_workflow_handle(keepers.workflow_id(task.id))
     await stage.parts.desk.snooze(task.id, "somebody", task.created_at + 3 * DAY, task.created_at + timedelta(hours=1))
     await stage.parts.desk.finish(task.id, "somebody", "won", now=task.created_at + timedelta(hours=2))
     await handle.result()

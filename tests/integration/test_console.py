@@ -18,8 +18,8 @@ from activities.entering.entrance import Entrance
 from activities.messages.links import Links
 from activities.publishing import publish
 from activities.sales.desk import Desk
+from activities.sales.keepers import Keepers
 from activities.sales.office import Office
-from activities.sales.promises import Promises
 from activities.turns.programs import Programs
 from console.app import create_app
 from console.parts import Parts
@@ -53,14 +53,14 @@ async def parts(engine: AsyncEngine, client: Client) -> Parts:
     router = Router(engine, client, programs, Entrance(programs, "UTC"), Calendar())
     audience = Audience(engine, router)
     office = Office(engine, None, Calendar(), "UTC")
-    promises = Promises(office, client, router)
+    keepers = Keepers(office, client)
     return Parts(
         database=engine,
         audience=audience,
         receipts=Receipts(engine, audience),
         links=LINKS,
         fields={"plan": Field("plan", "text", "Plan"), "renewal_date": Field("renewal_date", "date", "Renewal date")},
-        desk=Desk(office, router, promises),
+        desk=Desk(office, router, keepers),
         url=URL,
         workspace="Acme & Co",
         locale="en",

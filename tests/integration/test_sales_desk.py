@@ -18,6 +18,7 @@ from activities.entering.audience import Router
 from activities.entering.entrance import Entrance
 from activities.sales.desk import Desk, read_amount, read_close
 from activities.sales.handoff import Handoff
+from activities.sales.keepers import Keepers
 from activities.sales.office import Office
 from activities.sales.promises import Promises
 from activities.sales.salesday import read_day
@@ -79,8 +80,7 @@ async def office(engine: AsyncEngine, rules: Sales) -> tuple[Desk, Promises]:
     programs = Programs()
     router = Router(engine, client, programs, Entrance(programs, "UTC"), Calendar())
     of = Office(engine, rules, Calendar(), "UTC")
-    promises = Promises(of, client, router)
-    return Desk(of, router, promises), promises
+    return Desk(of, router, Keepers(of, client)), Promises(of, router)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from activities.calendar import Calendar
 from activities.entering.audience import Router
 from activities.entering.entrance import Entrance
 from activities.sales.handoff import Handoff
+from activities.sales.keepers import Keepers
 from activities.sales.office import Office
-from activities.sales.promises import Promises
 from activities.sales.salesday import read_day
 from activities.sales.sweeping import SalesSweeping
 from activities.turns.programs import Programs
@@ -41,7 +41,7 @@ async def swept(engine: AsyncEngine, rules: Sales, now: datetime) -> list[Task]:
     programs = Programs()
     router = Router(engine, client, programs, Entrance(programs, "UTC"), Calendar())
     of = Office(engine, rules, Calendar(), "UTC")
-    await SalesSweeping(of, router, Handoff(rules, frozenset(), "UTC"), Promises(of, client, router))._hand_over(now)
+    await SalesSweeping(of, router, Handoff(rules, frozenset(), "UTC"), Keepers(of, client))._hand_over(now)
     return await all_tasks(engine)
 
 

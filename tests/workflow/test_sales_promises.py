@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.common.v1 import TimeSkippingConfig
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 
-from activities.sales.promises import workflow_id
+from activities.sales.keepers import workflow_id
 from activities.sales.selling import key_of
-from journeys.salestask import Outlook, SalesTask, Workday
+from journeys.salestask import Look, Outlook, SalesTask, Workday
 from journeys.team import Manager, Rep
 from records.people import customers
 from records.people.timeline import timeline
@@ -289,7 +289,6 @@ async def test_nobody_is_reminded_twice_when_a_crash_comes_between_the_mail_and_
 async def test_a_task_that_a_crash_left_without_a_workflow_gets_one_from_the_sweep(sales: Stage) -> None:
     sales.parts.audience.router.afterwards = None
     customer = await sales.customer("Bea")
-    promises = sales.parts.promises
     [sweep] = [
         one for one in sales.parts.activities["waymark"] if one.__name__ == "sweep" and "Sales" in one.__qualname__
     ]
@@ -300,9 +299,22 @@ async def test_a_task_that_a_crash_left_without_a_workflow_gets_one_from_the_swe
     assert task is not None
     later = datetime.now(UTC) + timedelta(hours=1)
     assert [await sweep(later), await sweep(later)] == [1, 0]
-    await promises.launch(task)
+    await sales.parts.keepers.launch(task)
     assert (await rests(sales, task)) is not None
     assert (await read(sales, task))[0].assigned_to == "Mei"
+
+
+async def test_a_mail_about_a_task_that_is_over_does_not_go(sales: Stage) -> None:
+    task = await hand_over(sales)
+    async with sales.engine.begin() as db:
+        mei = Rep(name="Mei", email="mei@acme.example")
+        await notices.about(db, "reminder", task.id, mei, "put off", MONDAY + HOUR)
+    await sales.parts.desk.finish(task.id, "Mei", "nurture", now=MONDAY)
+    later = Look(task.id, MONDAY + DAY + sales.parts.keepers._office.calendar.ahead)
+    [tell] = [one for one in sales.parts.activities["waymark-email"] if one.__name__ == "tell"]
+    await tell(later)
+    [mail] = (await read(sales, task.id))[2]
+    assert (mail.status, mail.because, sales.mailbox.messages) == ("skipped", "the task is over", [])
 
 
 async def test_marketing_stops_while_sales_has_the_lead_and_goes_on_afterwards(sales: Stage) -> None:
@@ -336,7 +348,7 @@ async def test_a_bad_lead_has_no_score_left_and_may_earn_its_way_again(sales: St
 async def test_the_day_of_a_rep_is_told_once_by_mail_in_html_and_text(sales: Stage) -> None:
     await hand_over(sales)
     mei = Rep(name="Mei", email="mei@acme.example", time_zone="UTC")
-    ends = MONDAY.replace(hour=18) + sales.parts.promises._calendar.ahead
+    ends = MONDAY.replace(hour=18) + sales.parts.keepers._office.calendar.ahead
     [tell] = [one for one in sales.parts.activities["waymark-email"] if one.__name__ == "tell_day"]
     told = [await tell(Workday(key_of(mei), ""), ends) for _ in range(2)]
     assert told == ["sent", "sent"]
@@ -355,7 +367,7 @@ async def test_the_manager_hears_of_everybody_and_of_what_nobody_has(sales: Stag
     await sales.parts.desk.update(first.id, "Mei", given, MONDAY + HOUR)
     await sales.parts.desk.finish(second.id, "Tom", "won", amount=None, now=MONDAY + 2 * HOUR)
     ada = Manager(name="Ada", email="ada@acme.example", time_zone="UTC")
-    ends = MONDAY.replace(hour=18) + sales.parts.promises._calendar.ahead
+    ends = MONDAY.replace(hour=18) + sales.parts.keepers._office.calendar.ahead
     [tell] = [one for one in sales.parts.activities["waymark-email"] if one.__name__ == "tell_day"]
     assert await tell(Workday(key_of(ada), ""), ends) == "sent"
     [mail] = [one for one in sales.mailbox.messages if "ada@acme.example" in str(one["To"])]
