@@ -30,7 +30,8 @@ from journeys.nearest import unknown_word
 from journeys.places import Location
 from journeys.sales import Sales
 from journeys.source import InvalidFile
-from journeys.steps import Send, Task, Webhook
+from journeys.steps.effects import Task
+from journeys.steps.sends import Send, Webhook
 from records.people import lacking
 from records.people.lacking import Lacking
 from records.runs import versions

@@ -16,7 +16,7 @@ from journeys.errors import WaymarkError
 from journeys.loading import LoadedJourney, load
 from journeys.program import Program
 from journeys.source import InvalidFile, Problem
-from journeys.steps import Task
+from journeys.steps.effects import Task
 from records.runs import moves, versions
 from records.runs.versions import PublishedJourney
 

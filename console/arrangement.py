@@ -14,7 +14,7 @@ from console.chart import END, START, arms
 from console.returning import Point, Rectangle, Returning
 from journeys.places import Location
 from journeys.program import Program
-from journeys.steps import AnyStep, Finish, Loop
+from journeys.steps.ways import AnyStep, Finish, Loop
 
 BOX = 216.0
 """The width of the box of a step; all measures are in pixels."""

@@ -10,19 +10,9 @@ from journeys.describing import describe_header, describe_option, describe_step,
 from journeys.places import Location
 from journeys.program import Node, Program
 from journeys.saying import say
-from journeys.steps import (
-    AnyStep,
-    Branch,
-    Finish,
-    Loop,
-    Score,
-    Send,
-    Split,
-    Task,
-    WaitFor,
-    arms_of,
-    kind_of,
-)  # fmt: skip
+from journeys.steps.effects import Score, Task
+from journeys.steps.sends import Send
+from journeys.steps.ways import AnyStep, Branch, Finish, Loop, Split, WaitFor, arms_of, kind_of
 from records.runs.moves import ENTRY, Traffic
 
 START, END = ":start", ":end"

@@ -10,7 +10,7 @@ from rich.tree import Tree
 from console.chart import END, START, arms, chart_of
 from journeys.places import Location
 from journeys.program import Program
-from journeys.steps import AnyStep
+from journeys.steps.ways import AnyStep
 from records.runs.moves import Traffic
 
 TERMINAL = {

@@ -27,7 +27,9 @@ from journeys.conditions import (
 )
 from journeys.crons import read_cron
 from journeys.sending import Window
-from journeys.steps import AnyStep, CustomerDate, Policy
+from journeys.steps.step import Policy
+from journeys.steps.waits import CustomerDate
+from journeys.steps.ways import AnyStep
 from journeys.timing import Duration
 
 

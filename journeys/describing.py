@@ -13,32 +13,10 @@ from typing import Any
 from journeys.definition import AnyEntry, DateEntry, Entry, EveryFew, Exit, Goal, Journey, ScheduleEntry, SegmentEntry
 from journeys.saying import say, say_with
 from journeys.sending import WEEKDAYS, Window
-from journeys.steps import (
-    AddTag,
-    AnyStep,
-    Awaited,
-    Branch,
-    CustomerDate,
-    Finish,
-    Loop,
-    Option,
-    RemoveTag,
-    Score,
-    Send,
-    SetConsent,
-    SetFields,
-    Split,
-    Start,
-    Task,
-    TaskDetails,
-    TimeOfDay,
-    Until,
-    Wait,
-    WaitFor,
-    Webhook,
-    WebhookCall,
-    WorkingDays,
-)
+from journeys.steps.effects import AddTag, RemoveTag, Score, SetConsent, SetFields, Start, Task, TaskDetails
+from journeys.steps.sends import Send, Webhook, WebhookCall
+from journeys.steps.waits import CustomerDate, TimeOfDay, Until, Wait, WorkingDays
+from journeys.steps.ways import AnyStep, Awaited, Branch, Finish, Loop, Option, Split, WaitFor
 from journeys.timing import Duration
 
 Facets = dict[str, str]

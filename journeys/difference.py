@@ -11,7 +11,9 @@ from journeys.errors import WaymarkError
 from journeys.matching import Item, Matching, match
 from journeys.nearest import unknown_word
 from journeys.program import Program
-from journeys.steps import Branch, Delivered, Finish, Send, Split, Wait, WaitFor, kind_of
+from journeys.steps.sends import Delivered, Send
+from journeys.steps.waits import Wait
+from journeys.steps.ways import Branch, Finish, Split, WaitFor, kind_of
 
 Fate = Literal["stays", "recomputed", "at_once"]
 """What a move comes to for those who stand at a step: they stay as they are (a wait until the same time, a message

@@ -18,27 +18,11 @@ from journeys.moments import date_moment, day_of, moment_of
 from journeys.program import Node, Program
 from journeys.saying import holds, say
 from journeys.spreading import pick, spread
-from journeys.steps import (
-    AddTag,
-    Branch,
-    CustomerDate,
-    Finish,
-    Loop,
-    RemoveTag,
-    Score,
-    Send,
-    SetConsent,
-    SetFields,
-    Split,
-    Start,
-    Step,
-    Task,
-    Until,
-    Wait,
-    WaitFor,
-    Webhook,
-    kind_of,
-)
+from journeys.steps.effects import AddTag, RemoveTag, Score, SetConsent, SetFields, Start, Task
+from journeys.steps.sends import Send, Webhook
+from journeys.steps.step import Step
+from journeys.steps.waits import CustomerDate, Until, Wait
+from journeys.steps.ways import Branch, Finish, Loop, Split, WaitFor, kind_of
 from journeys.timing import add
 
 MOST_STEPS_A_TURN = 1000

@@ -18,7 +18,9 @@ from journeys.parts import parts
 from journeys.places import Location
 from journeys.program import Program, ProgramError
 from journeys.source import InvalidFile, Problem, Source
-from journeys.steps import CustomerDate, SetFields, WebhookCall
+from journeys.steps.effects import SetFields
+from journeys.steps.sends import WebhookCall
+from journeys.steps.waits import CustomerDate
 
 
 @dataclass(frozen=True)

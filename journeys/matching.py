@@ -16,7 +16,8 @@ from typing import TypeVar
 from journeys.describing import arms_in_words, describe_step
 from journeys.places import Location
 from journeys.program import Node, Program
-from journeys.steps import AnyStep, Branch, Wait, arms_of, kind_of
+from journeys.steps.waits import Wait
+from journeys.steps.ways import AnyStep, Branch, arms_of, kind_of
 
 Thing = TypeVar("Thing")
 _CERTAIN, _SAME, _CHANGED = 1000.0, 10.0, 4.0

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from journeys.sending import WEEKDAYS
-from journeys.steps import CustomerDate, TimeOfDay, Until, WorkingDays
+from journeys.steps.waits import CustomerDate, TimeOfDay, Until, WorkingDays
 from journeys.timing import Duration, add, anniversary, at_wall_time, next_weekday, shift
 from journeys.workdays import next_working_day
 

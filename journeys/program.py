@@ -10,26 +10,11 @@ from types import MappingProxyType
 from journeys.definition import Journey
 from journeys.nearest import unknown_word
 from journeys.places import Location
-from journeys.steps import (
-    AnyStep,
-    Branch,
-    CustomerDate,
-    Finish,
-    Loop,
-    Score,
-    Send,
-    SetConsent,
-    Split,
-    Start,
-    Step,
-    Task,
-    Wait,
-    WaitFor,
-    Webhook,
-    WorkingDays,
-    arms_of,
-    kind_of,
-)
+from journeys.steps.effects import Score, SetConsent, Start, Task
+from journeys.steps.sends import Send, Webhook
+from journeys.steps.step import Step
+from journeys.steps.waits import CustomerDate, Wait, WorkingDays
+from journeys.steps.ways import AnyStep, Branch, Finish, Loop, Split, WaitFor, arms_of, kind_of
 from journeys.timing import Duration
 
 MOST_STEPS = 400

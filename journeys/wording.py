@@ -9,10 +9,11 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, Tag
 from pydantic_core import ErrorDetails
 
-from journeys import conditions, steps
+from journeys import conditions
 from journeys.nearest import unknown_word
 from journeys.parts import fields_of
 from journeys.places import Location
+from journeys.steps import step, ways
 
 WAYS_IN = ("on", "segment", "date", "schedule")
 
@@ -44,7 +45,7 @@ def is_within(detail: ErrorDetails) -> bool:
 
 def _kind_word(found: dict[str, Any]) -> str:
     """The word that was meant to say what a mapping is: the first that not every step may have."""
-    return next((key for key in found if key not in steps.Step.model_fields), next(iter(found)))
+    return next((key for key in found if key not in step.Step.model_fields), next(iter(found)))
 
 
 def words_of(detail: ErrorDetails, model: type[BaseModel]) -> str:
@@ -92,7 +93,7 @@ def words_of(detail: ErrorDetails, model: type[BaseModel]) -> str:
 def _union(discriminator: str) -> tuple[str, Iterable[str]]:
     """What a mapping of several kinds is called, and the words that it may begin with."""
     if "kind_of" in discriminator:
-        return "step", steps.KINDS
+        return "step", ways.KINDS
     if "_way_of" in discriminator:
         return "way in", WAYS_IN
     return "condition", conditions.KINDS
@@ -126,7 +127,7 @@ _PATTERNS = {
     r"^[a-z0-9][a-z0-9_-]*$": "small letters, digits, hyphens and underscores",
     r"^[A-Z]{2}$": "a country is two capital letters (ISO 3166-1), such as CN or SG",
     r"^customer\.[a-z][a-z0-9_]*$": "a date of the customer, such as customer.renewal_date",
-    r"^([0-9]{1,3} working days?|[0-9]{1,4}\s*(mo|m|h|d|w))$": "due is a duration or working days: 4h, 1 working day",
+    r"^([0-9]{1,3} working (day|hour|minute)s?|[0-9]{1,4}\s*(mo|m|h|d|w))$": "due is a duration or working time: 4h, 1 working day, 4 working hours",
     r"^\w+$": "a property is named by letters, digits and underscores",
     r"^event\.\w+$": "a property of the event that brought the contact in, such as event.cart",
 }
@@ -159,7 +160,7 @@ def _below(annotation: Any, part: int | str) -> Iterator[Any]:
         if part in (known := _annotations(annotation)):
             yield known[str(part)]
         elif annotation.model_config.get("extra") == "allow":
-            yield list[steps.AnyStep]
+            yield list[ways.AnyStep]
     elif get_origin(annotation) in (Union, types.UnionType, Annotated):
         kinds = list(_kinds(annotation))
         tagged = [inner for tag, inner in kinds if tag == part]

@@ -36,8 +36,10 @@ from journeys.sales import Rule
 from journeys.saying import holds, say
 from journeys.sending import SendingRules, Window, cap_since, next_open
 from journeys.spreading import held_out, spread
-from journeys.steps import AddTag, RemoveTag, Send, SetFields, Start, Task, WaitFor
-from journeys.steps import Score as ScoreStep
+from journeys.steps.effects import AddTag, RemoveTag, SetFields, Start, Task
+from journeys.steps.effects import Score as ScoreStep
+from journeys.steps.sends import Send
+from journeys.steps.ways import WaitFor
 from journeys.timing import Duration, add
 from records.people.contacts import Contact
 

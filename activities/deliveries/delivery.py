@@ -23,7 +23,7 @@ from activities.messages.rendering import Unrenderable
 from activities.turns.taken import Taken, erased
 from activities.turns.turn import Turns
 from journeys.instruction import Event, Instruction, Turn
-from journeys.steps import Send
+from journeys.steps.sends import Send
 from journeys.timing import punctual
 from records.messages import ledger
 from records.runs import standings

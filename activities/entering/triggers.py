@@ -13,7 +13,7 @@ from journeys.definition import Trigger
 from journeys.interpreter import Ask
 from journeys.program import Program
 from journeys.saying import holds
-from journeys.steps import WaitFor
+from journeys.steps.ways import WaitFor
 from records.events import StoredEvent
 from records.runs import versions
 

@@ -19,7 +19,7 @@ from activities.channels.channel import Message
 from activities.messages.inspection import Inspection
 from activities.messages.rendering import FAULTS, CustomerView, Unrenderable
 from activities.messages.sandbox import Sandbox, View, nearest
-from journeys.steps import WebhookCall
+from journeys.steps.sends import WebhookCall
 from records.people.customers import Customer
 
 TYPE = "journey.webhook"

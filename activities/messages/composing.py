@@ -13,7 +13,7 @@ from activities.messages.links import Links
 from activities.messages.rendering import CustomerView, Templates, Unrenderable, render_line
 from activities.turns.taken import Taken
 from journeys.errors import WaymarkError
-from journeys.steps import Webhook
+from journeys.steps.sends import Webhook
 from records.messages.ledger import Recipient
 from records.people.customers import Customer
 

@@ -13,7 +13,7 @@ from activities.turns.programs import Programs
 from journeys.definition import Exit
 from journeys.program import Program
 from journeys.saying import say_with
-from journeys.steps import WaitFor
+from journeys.steps.ways import WaitFor
 from journeys.zones import zone_of
 from records.messages import touches
 from records.messages.touches import Touch

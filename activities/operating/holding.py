@@ -20,7 +20,7 @@ from activities.turns.programs import Programs
 from journeys.errors import WaymarkError
 from journeys.instruction import Event
 from journeys.nearest import unknown_word
-from journeys.steps import Delivered
+from journeys.steps.sends import Delivered
 from journeys.timing import Duration
 from records.people import customers
 from records.runs import holds, orders, versions

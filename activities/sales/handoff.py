@@ -15,7 +15,7 @@ from activities.turns.questions import answer
 from journeys.interpreter import Ask
 from journeys.sales import NOBODY, Rule, Sales, rule_of
 from journeys.saying import holds
-from journeys.steps import TaskDetails
+from journeys.steps.effects import TaskDetails
 from journeys.worktime import Span
 from journeys.zones import zone_of
 from records import events

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.entering.entrance import Entrance
 from activities.sales.handoff import Handoff
 from journeys.interpreter import Do
-from journeys.steps import AddTag, RemoveTag, Score, SetConsent, SetFields, Start, Task
+from journeys.steps.effects import AddTag, RemoveTag, Score, SetConsent, SetFields, Start, Task
 from records.audience import scores
 from records.events import StoredEvent
 from records.people import consents, tags, upserts

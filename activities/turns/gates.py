@@ -17,7 +17,7 @@ from activities.turns.taken import Taken
 from journeys.sending import Cap, SendingRules, Window, cap_frees, cap_since, next_open
 from journeys.source import Source
 from journeys.spreading import spread
-from journeys.steps import Send
+from journeys.steps.sends import Send
 from records.messages import ledger
 from records.messages.ledger import Count
 

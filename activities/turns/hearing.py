@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.turns.taken import Taken
 from journeys.conditions import PropertyTest, TiedTest
 from journeys.interpreter import Cursor, Rest
-from journeys.steps import Awaited, WaitFor
+from journeys.steps.ways import Awaited, WaitFor
 from journeys.timing import add
 from records.runs import happenings
 from records.runs.enrolments import Enrolment

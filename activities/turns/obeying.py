@@ -17,7 +17,7 @@ from journeys.difference import fate, moved_to
 from journeys.interpreter import move, rest_at
 from journeys.nearest import unknown_word
 from journeys.spreading import fraction
-from journeys.steps import WaitFor
+from journeys.steps.ways import WaitFor
 from records.messages import ledger
 from records.runs import orders
 from records.runs.happenings import Happening

@@ -11,7 +11,7 @@ from journeys.identity import touch_key
 from journeys.instruction import Instruction, Turn
 from journeys.interpreter import Cursor, Passed, Person
 from journeys.program import Program
-from journeys.steps import Delivered, Send, Webhook
+from journeys.steps.sends import Delivered, Send, Webhook
 from records.events import StoredEvent
 from records.messages.ledger import Slot
 from records.runs.enrolments import Enrolment

@@ -18,7 +18,7 @@ from activities.turns.taken import AFTER_DELIVERY, NOTES, NOTHING, Taken, restor
 from journeys.instruction import Instruction, Turn
 from journeys.interpreter import Ask, Cursor, Do, Passed, Person, Rest, Walk, go_on, rest_at, start
 from journeys.spreading import held_out
-from journeys.steps import WaitFor
+from journeys.steps.ways import WaitFor
 from journeys.timing import punctual
 from journeys.zones import zone_of
 from records.messages import ledger

@@ -22,7 +22,8 @@ from journeys.places import Location
 from journeys.segments import PARTS, missing
 from journeys.sending import SendingRules
 from journeys.source import Problem
-from journeys.steps import Send, Start
+from journeys.steps.effects import Start
+from journeys.steps.sends import Send
 
 Severity = Literal["error", "warning"]
 

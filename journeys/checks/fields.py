@@ -13,7 +13,8 @@ from journeys.conditions import FieldTest
 from journeys.fields import Field, Kind
 from journeys.parts import parts
 from journeys.places import Location
-from journeys.steps import CustomerDate, SetFields
+from journeys.steps.effects import SetFields
+from journeys.steps.waits import CustomerDate
 
 Remark = tuple[Literal["error", "warning"], Location, str]
 _HOLDS: dict[Kind, str] = {

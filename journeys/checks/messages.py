@@ -9,7 +9,8 @@ from journeys.conditions import Clicked, Happened, MessageName, Opened, Property
 from journeys.parts import parts
 from journeys.places import Location
 from journeys.program import Node, Program, ways_on
-from journeys.steps import Loop, Send, WaitFor
+from journeys.steps.sends import Send
+from journeys.steps.ways import Loop, WaitFor
 
 Remark = tuple[Literal["error", "warning"], Location, str]
 _RECEIPTS = ("email.", "sms.")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from journeys.places import Location
 from journeys.program import Program
 from journeys.sending import SendingRules, Window, next_open
-from journeys.steps import Send
+from journeys.steps.sends import Send
 
 Said = tuple[Location, str]
 _ANY_DAY = datetime(2026, 1, 5, tzinfo=UTC)

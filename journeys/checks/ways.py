@@ -10,7 +10,7 @@ from journeys.definition import Entry
 from journeys.places import Location
 from journeys.program import Node, Program
 from journeys.saying import say, say_test
-from journeys.steps import Branch, Loop, WaitFor
+from journeys.steps.ways import Branch, Loop, WaitFor
 
 Said = tuple[Location, str]
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, exists, func, not_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journeys.steps import KINDS
+from journeys.steps.ways import KINDS
 from records.runs import orders
 from records.runs.enrolments import OPEN
 from records.tables import enrolments, touches

@@ -25,7 +25,7 @@ from journeys.errors import WaymarkError
 from journeys.sales import Sales
 from journeys.salestask import Look
 from journeys.source import Source
-from journeys.steps import TaskDetails
+from journeys.steps.effects import TaskDetails
 from journeys.team import Rep, Working
 from records.people import customers, merging
 from records.sales import assignments, notices, pipeline, tasks

@@ -26,7 +26,7 @@ from journeys.definition import ENTERED
 from journeys.fields import load_fields
 from journeys.loading import LoadedJourney, load
 from journeys.saying import say
-from journeys.steps import Branch, Loop, Split, WaitFor
+from journeys.steps.ways import Branch, Loop, Split, WaitFor
 from records.people.contacts import Contact
 from tests.sample_walk import Event, Walker
 

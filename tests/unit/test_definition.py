@@ -8,7 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from journeys.definition import EveryFew, Journey, Trigger
-from journeys.steps import NOT_SET, CustomerDate, Send, SetFields, Task, Until, Wait, WaitFor, Webhook, kind_of
+from journeys.steps.effects import NOT_SET, SetFields, Task
+from journeys.steps.sends import Send, Webhook
+from journeys.steps.waits import CustomerDate, Until, Wait
+from journeys.steps.ways import WaitFor, kind_of
 from journeys.timing import Duration
 from tests.unit.maps import Map
 

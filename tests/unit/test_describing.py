@@ -9,7 +9,7 @@ import pytest
 from journeys.definition import Journey
 from journeys.describing import arms_in_words, describe_header, describe_step
 from journeys.program import Program
-from journeys.steps import KINDS, arms_of, kind_of
+from journeys.steps.ways import KINDS, arms_of, kind_of
 
 STEPS: dict[str, dict[str, Any]] = {
     "send email/welcome": {"send": "email/welcome"},

@@ -15,12 +15,13 @@ from starlette.routing import Route
 from activities.messages.rendering import CustomerView
 from console import api, callbacks, public
 from console.app import create_app
-from journeys import broadcast_files, conditions, definition, lifecycle, sales, scoring, segments, steps, team
+from journeys import broadcast_files, conditions, definition, lifecycle, sales, scoring, segments, team
 from journeys.fields import parse_fields
 from journeys.identities import parse_identity
 from journeys.loading import parse
 from journeys.sending import Cap, ChannelRules, SendingRules, Window
 from journeys.source import InvalidFile, Source
+from journeys.steps import effects, sends, step, waits, ways
 from journeys.timing import UNITS
 from tools import pictures, reference
 from workers.command import command as waymark
@@ -86,7 +87,7 @@ COMMANDS = dict(commands())
 
 def test_every_step_is_documented_and_no_other() -> None:
     below = read("steps.md").split("## Every step")[1]
-    assert coded(headings(below, 3)) == set(steps.KINDS)
+    assert coded(headings(below, 3)) == set(ways.KINDS)
 
 
 def test_every_key_of_the_header_is_documented_and_no_other() -> None:
@@ -98,12 +99,12 @@ def test_every_key_of_the_header_is_documented_and_no_other() -> None:
 @pytest.mark.parametrize(
     ("step", "models"),
     [
-        ("wait", [steps.CustomerDate, steps.TimeOfDay, steps.WorkingDays]),
-        ("wait_for", [steps.Awaited, steps.Option]),
-        ("task", [steps.TaskDetails]),
-        ("webhook", [steps.WebhookCall]),
-        ("consent", [steps.ConsentChange]),
-        ("loop", [steps.Again]),
+        ("wait", [waits.CustomerDate, waits.TimeOfDay, waits.WorkingDays]),
+        ("wait_for", [ways.Awaited, ways.Option]),
+        ("task", [effects.TaskDetails]),
+        ("webhook", [sends.WebhookCall]),
+        ("consent", [effects.ConsentChange]),
+        ("loop", [ways.Again]),
     ],
 )
 def test_every_key_of_a_step_is_documented_and_no_other(step: str, models: list[Any]) -> None:
@@ -113,8 +114,8 @@ def test_every_key_of_a_step_is_documented_and_no_other(step: str, models: list[
 
 def test_every_key_of_a_message_and_every_policy_for_uncertain_ones_is_documented_and_no_other() -> None:
     text = section(read("steps.md"), "`send`")
-    allowed = steps.Send.model_fields["if_uncertain"].annotation.__args__  # type: ignore[union-attr]
-    assert first_cells(text) == set(allowed) | aliases(steps.Send) - aliases(steps.Step) - {"send"}
+    allowed = sends.Send.model_fields["if_uncertain"].annotation.__args__  # type: ignore[union-attr]
+    assert first_cells(text) == set(allowed) | aliases(sends.Send) - aliases(step.Step) - {"send"}
 
 
 @pytest.mark.parametrize("way", definition.WAYS_IN)
@@ -132,7 +133,7 @@ def test_every_part_of_an_exit_and_a_goal_is_documented(title: str, model: Any) 
 
 def test_what_no_map_may_set_is_documented() -> None:
     text = section(read("steps.md"), "`set`")
-    assert all(f"`{name}`" in text for name in steps.NOT_SET)
+    assert all(f"`{name}`" in text for name in effects.NOT_SET)
 
 
 # Conditions

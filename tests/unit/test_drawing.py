@@ -23,7 +23,7 @@ from console.outline import draw_mermaid, draw_text
 from journeys.definition import Journey
 from journeys.loading import load
 from journeys.program import Program, ProgramError
-from journeys.steps import KINDS, Loop, kind_of
+from journeys.steps.ways import KINDS, Loop, kind_of
 from records.runs.moves import Traffic
 
 MAPS = sorted((Path(__file__).parents[2] / "definitions" / "journeys").glob("*.yaml"))

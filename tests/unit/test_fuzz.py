@@ -15,7 +15,7 @@ from journeys.interpreter import MOST_STEPS_A_TURN, Ask, Person, questions, star
 from journeys.loading import LoadedJourney, parse
 from journeys.program import Program
 from journeys.source import InvalidFile
-from journeys.steps import KINDS
+from journeys.steps.ways import KINDS
 from tests.unit.maps import CONDITIONS, Map, maps
 from tests.unit.test_interpreter import NOW, PERSON
 

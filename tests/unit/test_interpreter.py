@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from journeys.definition import Journey
 from journeys.interpreter import Ask, Cursor, Do, Passed, Person, Rest, Walk, go_on, move, questions, rest_at, start
 from journeys.program import Program
-from journeys.steps import Send, WaitFor, Webhook
+from journeys.steps.sends import Send, Webhook
+from journeys.steps.ways import WaitFor
 from tests.unit.maps import Map, maps
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

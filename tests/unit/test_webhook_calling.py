@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from activities.channels.channel import Message
 from activities.messages.calling import LARGEST, body_problems, compose_call
 from activities.messages.rendering import Unrenderable
-from journeys.steps import WebhookCall
+from journeys.steps.sends import WebhookCall
 from records.people.customers import Customer
 
 AT = datetime(2026, 3, 1, 10, 30, tzinfo=timezone(timedelta(hours=1)))

@@ -21,7 +21,8 @@ from journeys.fields import load_fields
 from journeys.identities import load_identity
 from journeys.loading import LoadedJourney
 from journeys.segments import LoadedSegment
-from journeys.steps import Send, Start, Webhook
+from journeys.steps.effects import Start
+from journeys.steps.sends import Send, Webhook
 from records import events
 from records.runs import rehearsed
 from records.runs.enrolments import Enrolment
