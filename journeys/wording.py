@@ -127,7 +127,7 @@ _PATTERNS = {
     r"^[a-z0-9][a-z0-9_-]*$": "small letters, digits, hyphens and underscores",
     r"^[A-Z]{2}$": "a country is two capital letters (ISO 3166-1), such as CN or SG",
     r"^customer\.[a-z][a-z0-9_]*$": "a date of the customer, such as customer.renewal_date",
-    r"^([0-9]{1,3} working (day|hour|minute)s?|[0-9]{1,4}\s*(mo|m|h|d|w))$": "due is a duration or working time: 4h, 1 working day, 4 working hours",
+    r"^([0-9]{1,3} working (day|hour|minute)s?|[0-9]{1,4}\s*(mo|m|h|d|w))$": "due is such as 4h, 2 working hours",
     r"^\w+$": "a property is named by letters, digits and underscores",
     r"^event\.\w+$": "a property of the event that brought the contact in, such as event.cart",
 }
