@@ -20,7 +20,8 @@ from records.people.identities import UnknownCustomer
 from records.people.upserts import ConflictingIdentity
 from records.runs.enrolments import UnknownRun
 from records.runs.versions import UnknownJourney
-from records.sales.tasks import TaskFinished, TaskTaken, UnknownTask
+from records.sales.taking import TaskFinished, TaskTaken
+from records.sales.tasks import UnknownTask
 
 STATUS: Mapping[type[WaymarkError], int] = {
     UnknownCustomer: 404,

@@ -19,8 +19,9 @@ from journeys.nearest import unknown_word
 from journeys.sales import Outcome, rule_of
 from journeys.timing import require_aware
 from records import events
-from records.sales import assignments, notices, tasks
-from records.sales.tasks import OPEN, Task, TaskFinished
+from records.sales import assignments, notices, taking, tasks
+from records.sales.taking import TaskFinished
+from records.sales.tasks import OPEN, Task
 
 MOST = Decimal(10) ** 12
 """Amounts below it are believed."""
@@ -41,12 +42,12 @@ class Desk:
         self._sales = office.sales
 
     async def claim(self, task_id: int, rep: str, now: datetime) -> Task:
-        """Give the task to `rep`, who becomes the owner of a customer without one. Raises as `tasks.claim`,
+        """Give the task to `rep`, who becomes the owner of a customer without one. Raises as `taking.claim`,
         and WaymarkError for an unknown rep."""
         rep = self._known(rep)
         async with self._database.begin() as db:
             before = await tasks.lock(db, task_id)
-            task = await tasks.claim(db, task_id, rep, now)
+            task = await taking.claim(db, task_id, rep, now)
             if before.status == "open":
                 await assignments.note(db, task_id, "claimed", rep=rep, at=now)
             await assignments.own(db, task.customer_id, rep, because=f"claimed task {task_id}", now=now)
@@ -68,7 +69,7 @@ class Desk:
         same outcome again changes nothing.
 
         Raises:
-            UnknownTask, TaskTaken, TaskFinished: as `records.sales.tasks.finish`.
+            UnknownTask, TaskTaken, TaskFinished: as `records.sales.taking.finish`.
             WaymarkError: the rep or the outcome is unknown, the reason is missing, or the amount is none.
         """
         rep = self._known(rep)
@@ -79,7 +80,7 @@ class Desk:
             raise WaymarkError(f"{outcome} has no amount.", hint="Only what is won is worth something.")
         async with self._database.begin() as db:
             before = await tasks.lock(db, task_id)
-            task = await tasks.finish(db, task_id, rep, outcome, note, now, reason=reason, amount=amount)
+            task = await taking.finish(db, task_id, rep, outcome, note, now, reason=reason, amount=amount)
             event = None
             if before.status != "done":
                 await self._affect(db, task, now)
@@ -185,7 +186,7 @@ class Desk:
     async def _mine(self, db: AsyncConnection, task_id: int, rep: str) -> Task:
         task = await self._open(db, task_id)
         if task.claimed_by is not None:
-            tasks.refuse_others(task, rep)
+            taking.refuse_others(task, rep)
         return task
 
     def _known(self, name: str) -> str:

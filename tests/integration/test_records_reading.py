@@ -17,7 +17,7 @@ from records.people import consents, customers, identities, tags, upserts
 from records.people.contacts import Contact
 from records.people.timeline import timeline
 from records.runs import versions
-from records.sales import tasks
+from records.sales import taking, tasks
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
@@ -64,7 +64,7 @@ async def _life(db: AsyncConnection) -> int:
     await upserts.set_fields(db, ada, {"stage": "warm"}, because="engaged", enrolment_id=run, now=at(10))
     await tags.tag(db, ada, "vip", because=None, now=at(10))
     task = await tasks.create(db, customer_id=ada, queue="sales", title="Call Ada", now=at(20), enrolment_id=run)
-    await tasks.finish(db, task or 0, "lena", "won", "signed", at(40))
+    await taking.finish(db, task or 0, "lena", "won", "signed", at(40))
     return ada
 
 

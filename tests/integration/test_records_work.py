@@ -17,8 +17,9 @@ from records.people.contacts import Contact
 from records.people.identities import UnknownCustomer
 from records.runs import versions
 from records.runs.versions import UnknownJourney
-from records.sales import tasks
-from records.sales.tasks import TaskFinished, TaskTaken, UnknownTask
+from records.sales import taking, tasks
+from records.sales.taking import TaskFinished, TaskTaken
+from records.sales.tasks import UnknownTask
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
@@ -156,7 +157,7 @@ async def test_of_two_reps_who_claim_at_once_one_gets_the_task_and_the_other_hea
     async def claim(rep: str) -> str:
         async with engine.begin() as db:
             try:
-                return (await tasks.claim(db, task, rep, NOW)).claimed_by or ""
+                return (await taking.claim(db, task, rep, NOW)).claimed_by or ""
             except TaskTaken as taken:
                 return taken.message
 
@@ -168,23 +169,23 @@ async def test_of_two_reps_who_claim_at_once_one_gets_the_task_and_the_other_hea
 async def test_the_owner_finishes_a_task_once(engine: AsyncEngine) -> None:
     task = await _task(engine)
     async with engine.begin() as db:
-        await tasks.claim(db, task, "lena", NOW)
-        await tasks.claim(db, task, "lena", NOW)
+        await taking.claim(db, task, "lena", NOW)
+        await taking.claim(db, task, "lena", NOW)
         with pytest.raises(TaskTaken, match="lena"):
-            await tasks.finish(db, task, "omar", "won", None, NOW)
-        done = await tasks.finish(db, task, "lena", "won", "signed", NOW)
+            await taking.finish(db, task, "omar", "won", None, NOW)
+        done = await taking.finish(db, task, "lena", "won", "signed", NOW)
         assert (done.status, done.outcome, done.done_by, done.note) == ("done", "won", "lena", "signed")
-        assert await tasks.finish(db, task, "lena", "won", "again", NOW) == done
+        assert await taking.finish(db, task, "lena", "won", "again", NOW) == done
         with pytest.raises(TaskFinished, match="won"):
-            await tasks.finish(db, task, "lena", "lost", None, NOW)
+            await taking.finish(db, task, "lena", "lost", None, NOW)
         with pytest.raises(TaskTaken, match="done"):
-            await tasks.claim(db, task, "omar", NOW)
+            await taking.claim(db, task, "omar", NOW)
 
 
 async def test_an_open_task_may_be_finished_at_once(engine: AsyncEngine) -> None:
     task = await _task(engine)
     async with engine.begin() as db:
-        done = await tasks.finish(db, task, "lena", "nurture", None, NOW)
+        done = await taking.finish(db, task, "lena", "nurture", None, NOW)
         assert (done.claimed_by, done.done_by) == ("lena", "lena")
 
 
@@ -192,9 +193,9 @@ async def test_an_unknown_task_or_outcome_is_refused(engine: AsyncEngine) -> Non
     task = await _task(engine)
     async with engine.begin() as db:
         with pytest.raises(UnknownTask):
-            await tasks.claim(db, 404, "lena", NOW)
+            await taking.claim(db, 404, "lena", NOW)
         with pytest.raises(WaymarkError, match="perhaps"):
-            await tasks.finish(db, task, "lena", "perhaps", None, NOW)  # type: ignore[arg-type]
+            await taking.finish(db, task, "lena", "perhaps", None, NOW)  # type: ignore[arg-type]
 
 
 async def test_the_queue_shows_the_most_urgent_first_and_the_customers_name(engine: AsyncEngine) -> None:
@@ -204,7 +205,7 @@ async def test_the_queue_shows_the_most_urgent_first_and_the_customers_name(engi
     urgent = await _task(engine, priority=9)
     await _task(engine, queue="support")
     async with engine.begin() as db:
-        await tasks.claim(db, late, "lena", NOW)
+        await taking.claim(db, late, "lena", NOW)
         queue = await tasks.listing(db, "sales")
         assert [one.id for one in queue] == [urgent, early, late, undated]
         assert {one.customer for one in queue} == {"Ada"}

@@ -33,7 +33,8 @@ from records.people import customers, upserts
 from records.people.contacts import Contact
 from records.people.timeline import timeline
 from records.sales import assignments, notices, pipeline, tasks
-from records.sales.tasks import Task, TaskFinished, TaskTaken
+from records.sales.taking import TaskFinished, TaskTaken
+from records.sales.tasks import Task
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -29,7 +29,8 @@ from journeys.steps.effects import TaskDetails
 from journeys.team import Rep, Working
 from records.people import customers, merging
 from records.sales import assignments, notices, pipeline, tasks
-from records.sales.tasks import Task, TaskFinished
+from records.sales.taking import TaskFinished
+from records.sales.tasks import Task
 from tests.integration.test_sales_desk import DAY, HOUR, NOW, all_tasks, earn, lead, office, team
 
 FRIDAY_NIGHT = datetime(2026, 3, 6, 22, tzinfo=UTC)
