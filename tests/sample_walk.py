@@ -262,7 +262,8 @@ class Walker:
                 self._enter(other, Event(now, "entered"))
             case ScoreStep(score=points):
                 before, self.score = self.score, self.score + points.points
-                if before < self.handoff.threshold <= self.score:
+                threshold = self.handoff.threshold
+                if threshold is not None and before < threshold <= self.score:
                     self.open_tasks += 1
             case AddTag(tag=tags):
                 self.tags |= set(tags)
