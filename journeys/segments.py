@@ -17,10 +17,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from journeys.checks.fields import field_problems
-from journeys.conditions import Condition, InSegment, Model, Slug, Text, leaves
+from journeys.conditions import Condition, InLifecycle, InSegment, Model, Slug, Text, leaves
 from journeys.fields import Fields
 from journeys.loading import unknown_fields
 from journeys.nearest import unknown_word
+from journeys.parts import parts
 from journeys.places import Location
 from journeys.source import InvalidFile, Problem, Source
 
@@ -70,42 +71,50 @@ class LoadedSegment:
         return json.dumps(self.source.data, sort_keys=True, ensure_ascii=False, default=lambda day: day.isoformat())
 
 
-def load(path: Path, fields: Fields | None = None) -> LoadedSegment:
-    """Read one segment from a file; `fields` are the custom fields that the workspace declares (None: unchecked).
+def load(path: Path, fields: Fields | None = None, stages: Collection[str] | None = None) -> LoadedSegment:
+    """Read one segment from a file; `fields` are the custom fields that the workspace declares, `stages` those of its
+    lifecycle (None: unchecked).
 
     Raises:
         InvalidFile: with every problem found.
     """
-    return _load(Source.read(path), fields)
+    return _load(Source.read(path), fields, stages)
 
 
-def parse(text: str, file: str = "<text>", fields: Fields | None = None) -> LoadedSegment:
+def parse(
+    text: str, file: str = "<text>", fields: Fields | None = None, stages: Collection[str] | None = None
+) -> LoadedSegment:
     """Read one segment from text.
 
     Raises:
         InvalidFile: with every problem found.
     """
-    return _load(Source.parse(text, file), fields)
+    return _load(Source.parse(text, file), fields, stages)
 
 
-def parse_condition(text: str, file: str, fields: Fields, known: Collection[str]) -> Condition:
+def parse_condition(
+    text: str, file: str, fields: Fields, known: Collection[str], stages: Collection[str] | None = None
+) -> Condition:
     """Read a condition alone, such as `{tag: vip}`; `known` are the segments that it may name.
 
     Raises:
         InvalidFile: with every problem found, at its place in the text.
     """
     try:
-        return _read_condition(text, file, fields, known)
+        return _read_condition(text, file, fields, known, stages)
     except InvalidFile as error:
         # It was read as a part of a file: indented, below the word.
         problems = [replace(one, line=max(one.line - 1, 1), column=max(one.column - 2, 1)) for one in error.problems]
         raise InvalidFile(problems) from error
 
 
-def _read_condition(text: str, file: str, fields: Fields, known: Collection[str]) -> Condition:
+def _read_condition(
+    text: str, file: str, fields: Fields, known: Collection[str], stages: Collection[str] | None
+) -> Condition:
     source = Source.parse("where:\n" + "".join(f"  {line}\n" for line in text.splitlines()), file)
     read = source.to(_Asked)
-    if problems := [*field_mistakes(source, read, fields), *missing(source, "where", known)]:
+    problems = [*field_mistakes(source, read, fields), *missing(source, "where", known)]
+    if problems := [*problems, *(_strange_stages(source, read, stages) if stages is not None else [])]:
         raise InvalidFile(problems)
     return read.where
 
@@ -114,11 +123,37 @@ class _Asked(Model):
     where: Condition
 
 
-def _load(source: Source, fields: Fields | None) -> LoadedSegment:
+def _load(source: Source, fields: Fields | None, stages: Collection[str] | None) -> LoadedSegment:
     loaded = LoadedSegment(source.to(Segment), source)
-    if fields is not None and (problems := field_mistakes(source, loaded.segment, fields)):
+    problems = field_mistakes(source, loaded.segment, fields) if fields is not None else []
+    problems += _strange_stages(source, loaded.segment, stages) if stages is not None else []
+    if problems:
         raise InvalidFile(problems)
     return loaded
+
+
+def known_stages(definitions: Path) -> set[str] | None:
+    """The stages of a workspace's `lifecycle.yaml`, whether or not that is right otherwise; None where it has none.
+
+    Raises:
+        InvalidFile: it cannot be read.
+    """
+    path = definitions / "lifecycle.yaml"
+    if not path.exists():
+        return None
+    stages = Source.read(path).data.get("stages")
+    return {str(one.get("stage")) for one in stages if isinstance(one, dict)} if isinstance(stages, list) else None
+
+
+def _strange_stages(source: Source, model: BaseModel, stages: Collection[str]) -> list[Problem]:
+    """Stages of the lifecycle that there are not."""
+    return [
+        source.problem((*at, "lifecycle"), unknown_word(stage, sorted(stages), "is no stage of lifecycle.yaml"))
+        for part, at in parts(model)
+        if isinstance(part, InLifecycle)
+        for stage in part.lifecycle
+        if stage not in stages
+    ]
 
 
 def field_mistakes(source: Source, model: BaseModel, fields: Fields) -> list[Problem]:
@@ -131,7 +166,8 @@ def field_mistakes(source: Source, model: BaseModel, fields: Fields) -> list[Pro
 
 
 def load_all(folder: Path, fields: Fields | None = None) -> list[LoadedSegment]:
-    """Every segment of a folder, each after those that it names. A folder that is not there has none.
+    """Every segment of a folder, each after those that it names. A folder that is not there has none. With `fields`,
+    stages of the lifecycle are checked too, by `lifecycle.yaml` beside the folder.
 
     Raises:
         InvalidFile: with the problems of all files; among them names that stand twice, that nothing has, or that lead
@@ -139,9 +175,10 @@ def load_all(folder: Path, fields: Fields | None = None) -> list[LoadedSegment]:
     """
     found: list[LoadedSegment] = []
     problems: list[Problem] = []
+    stages = known_stages(folder.parent) if fields is not None else None
     for file in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
         try:
-            found.append(load(file, fields))
+            found.append(load(file, fields, stages))
         except InvalidFile as error:
             problems += error.problems
     if problems:

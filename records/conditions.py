@@ -316,8 +316,13 @@ def _often(count: int, counted: Sequence[ColumnElement[bool]], of: Of) -> Column
     """Whether such events happened so often: looked up to the last that matters, or counted for everybody at once."""
     if of is not Of.ALL or count == 1:
         return _there(of, events, *counted, nth=count)
-    groups = select(events.c.customer_id).where(*counted).group_by(events.c.customer_id)
-    found = groups.having(func.count() >= count).subquery()
+    rows = select(events.c.customer_id).where(*counted)
+    if len(counted) == 1:
+        # All of a name: an index has them customer by customer. The server, when it is free to, hashes them instead,
+        # which takes twice as long.
+        rows = rows.order_by(events.c.customer_id)
+    each = rows.subquery()
+    found = select(each.c.customer_id).group_by(each.c.customer_id).having(func.count() >= count).subquery()
     return exists().where(found.c.customer_id == customers.c.id)
 
 

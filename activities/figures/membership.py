@@ -87,11 +87,13 @@ class Membership:
         *,
         whole: bool = False,
         told: Callable[[Evaluated, int, int], None] = lambda done, number, of: None,
+        carried: Callable[[int], None] = lambda number: None,
     ) -> list[Evaluated]:
         """Work out the members of all segments in force, or of these and those that they name, and tell journeys.
 
         Those customers are asked whose answer could have changed; all of them where it is asked for (`whole`). `told`
-        hears of each segment that is done: which it is, and of how many.
+        hears of each segment that is done: which it is, and of how many; `carried` of how many changes have been looked
+        at so far for journeys.
 
         Raises:
             UnknownSegment: one of these is not in force.
@@ -105,7 +107,7 @@ class Membership:
                     meaning = await membership.hold(db, one.segment)  # it may have been published anew since
                     done.append(await (membership.evaluate if whole else membership.catch_up)(db, meaning, now))
                 told(done[-1], len(done), len(wanted))
-            await self._tell_everybody(now, pulse)
+            await self._tell_everybody(now, pulse, carried)
         return done
 
     @activity.defn(name="refresh_segments")
@@ -136,10 +138,12 @@ class Membership:
             changed += told
         return changed
 
-    async def _tell_everybody(self, now: datetime, pulse: Pulse) -> None:
+    async def _tell_everybody(
+        self, now: datetime, pulse: Pulse, carried: Callable[[int], None] = lambda number: None
+    ) -> None:
         """Route what changed, page by page. What cannot be routed now is left to the sweep; where nobody is there to
         route it to, all the rest."""
-        last = 0
+        last = number = 0
         while True:
             async with self._database.connect() as db:
                 page = await segments.unrouted(db, limit=PAGE, after=last)
@@ -150,6 +154,8 @@ class Membership:
             if routed and all(one.away is not None for one in routed):
                 return
             pulse.at(last)
+            number += len(page)
+            carried(number)
 
     async def _in_force(self, db: AsyncConnection) -> list[Segment]:
         """The segments in force, each after those that it names."""

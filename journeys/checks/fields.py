@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
-from journeys.conditions import FieldTest
+from journeys.conditions import EventTest, FieldTest, Model, Range, ScoreRange, TouchTest, ValueTest
 from journeys.fields import Field, Kind
 from journeys.parts import parts
 from journeys.places import Location
@@ -40,7 +40,18 @@ def field_problems(model: BaseModel, fields: Mapping[str, Field]) -> Iterator[Re
                     elif value is not None and name in fields and (wrong := _unfit(fields[name], value)):
                         yield "error", place, f"{name} {wrong}"
             case FieldTest():
+                yield from _blanks(part, at)
                 yield from _test(part, at, _kind(part.name, fields), fields.get(part.name))
+            case ValueTest() | EventTest() | TouchTest() | Range() | ScoreRange():
+                yield from _blanks(part, at)
+
+
+def _blanks(test: Model, at: Location) -> Iterator[Remark]:
+    """Tests without what they are to hold against: they would mean anybody, or nobody."""
+    for name in sorted(test.model_fields_set):
+        if getattr(test, name) is None:
+            key = type(test).model_fields[name].alias or name
+            yield "error", (*at, key), f"{key} says nothing: give it a value, or write exists: false for what is blank"
 
 
 def _kind(name: str, fields: Mapping[str, Field]) -> Kind | None:

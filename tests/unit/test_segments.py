@@ -102,6 +102,8 @@ def test_what_is_wrong_with_a_file_is_told_at_its_line(text: str, place: str) ->
         ("name: country, after: 2026-01-01", "32: country holds text: only those of its values pass that are a day"),
         ("name: score, after: 2026-01-01", "30: score holds a number: no value of it is a day"),
         ("name: seats, at_least: many", "30: "),
+        ("name: plan, is: null", "29: is says nothing: give it a value, or write exists: false for what is blank"),
+        ("name: seats, at_least: 5, below: ", "43: below says nothing"),
     ],
 )
 def test_a_test_that_does_not_fit_its_field_is_refused_at_the_word(test: str, refusal: str) -> None:
@@ -109,6 +111,38 @@ def test_a_test_that_does_not_fit_its_field_is_refused_at_the_word(test: str, re
         parse(f"segment: a\ntitle: A\nwhere: {{field: {{{test}}}}}\n", "a.yaml", FIELDS)
     [problem] = refused.value.problems
     assert str(problem).startswith(f"a.yaml:3:{refusal}")
+
+
+@pytest.mark.parametrize(
+    ("where", "refusal"),
+    [
+        ("{event: {name: order.placed, within: }}", "37: within says nothing"),
+        ("{event: {name: order.placed, with: {product: {is_not: }}}}", "54: is_not says nothing"),
+        ("{value: {revenue: {at_least: , below: 50}}}", "27: at_least says nothing"),
+        ("{score: {at_least: , below: 50}}", "17: at_least says nothing"),
+    ],
+)
+def test_a_test_without_a_value_is_refused_at_the_word(where: str, refusal: str) -> None:
+    with pytest.raises(InvalidFile) as refused:
+        parse(f"segment: a\ntitle: A\nwhere: {where}\n", "a.yaml", FIELDS)
+    [problem] = refused.value.problems
+    assert str(problem).startswith(f"a.yaml:3:{refusal}: give it a value")
+
+
+def test_a_stage_that_the_lifecycle_does_not_have_is_refused_at_the_word(tmp_path: Path) -> None:
+    (tmp_path / "segments").mkdir()
+    (tmp_path / "lifecycle.yaml").write_text(
+        "stages:\n  - {stage: nurture, title: N}\n  - {stage: at_risk, title: R}\n"
+    )
+    (tmp_path / "segments" / "a.yaml").write_text(
+        "segment: a\ntitle: A\nwhere: {not: {lifecycle: [nurture, atrisk]}}\n"
+    )
+    with pytest.raises(InvalidFile) as refused:
+        load_all(tmp_path / "segments", FIELDS)
+    [problem] = refused.value.problems
+    assert str(problem).endswith(
+        "a.yaml:3:15: 'atrisk' is no stage of lifecycle.yaml; did you mean 'at_risk'? allowed: at_risk, nurture"
+    )
 
 
 def test_tests_that_fit_their_fields_are_let_through() -> None:

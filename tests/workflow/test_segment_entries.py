@@ -78,7 +78,9 @@ async def test_many_changes_are_carried_page_by_page(stage: Stage, monkeypatch: 
     await stage.publish(CARE)
     people = [await stage.customer(f"c{n}", tags=("vip",)) for n in range(5)]
     await stage.parts.membership.publish(loaded(VIPS, BUYERS), stage.start)
-    await evaluate(stage)
+    seen = list[int]()
+    await stage.parts.membership.evaluate(stage.start, carried=seen.append)
+    assert seen == [2, 4, 5]
     assert [len(await stage.runs(one)) for one in people] == [1] * 5
     async with stage.engine.connect() as db:
         assert await segments.unrouted(db, limit=10) == []

@@ -13,14 +13,14 @@ from journeys.conditions import Condition
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.nearest import unknown_word
-from journeys.segments import LoadedSegment, arranged, load, load_all, parse_condition
+from journeys.segments import LoadedSegment, arranged, known_stages, load, load_all, parse_condition
 from records.audience import previews, segments
 from records.audience.membership import Evaluated
 from records.audience.previews import Preview
 from records.audience.segments import Member, SegmentRow
 from workers.commands.events import AWAY
 from workers.commands.shared import AsJson, Limit, records, run, settings
-from workers.commands.terminal import Clock, notice, out, print_json, print_lines, table
+from workers.commands.terminal import Clock, err, notice, out, print_json, print_lines, table
 from workers.commands.worth import valuing
 from workers.composition import compose
 
@@ -123,14 +123,20 @@ def evaluate(
     it when there is one.
     """
 
-    def told(done: Evaluated, number: int, of: int) -> None:
-        if of > 1 and not as_json:
-            notice(f"{number} of {of}: {done.segment}")
-
     async def work() -> tuple[list[Evaluated], bool]:
         async with compose(settings(), channels={}, lazy=True) as of:
-            await of.valuing.settle(0, datetime.now(UTC))
-            done = await of.membership.evaluate(datetime.now(UTC), names or (), whole=full, told=told)
+            now = datetime.now(UTC)
+            await of.valuing.settle(0, now)
+            with err.status("Asking who belongs to them ...") as status:
+
+                def told(done: Evaluated, number: int, of_them: int) -> None:
+                    if of_them > 1 and not as_json:
+                        notice(f"{number} of {of_them}: {done.segment}")
+
+                def carried(number: int) -> None:
+                    status.update(f"{number:,} who entered or left looked at for journeys ...")
+
+                done = await of.membership.evaluate(now, names or (), whole=full, told=told, carried=carried)
             async with of.engine.connect() as db:
                 return done, bool(await segments.unrouted(db, limit=1))
 
@@ -175,7 +181,8 @@ def _named(segment: str) -> tuple[Condition, str]:
     path = Path(segment)
     known = {one.name: one for one in _loaded()}
     if path.suffix in (".yaml", ".yml") or path.exists():
-        one = load(path, load_fields(settings().definitions / "fields.yaml"))
+        folder = settings().definitions
+        one = load(path, load_fields(folder / "fields.yaml"), known_stages(folder))
         arranged([*(other for name, other in known.items() if name != one.name), one])
     elif segment in known:
         one = known[segment]
@@ -189,8 +196,9 @@ def _named(segment: str) -> tuple[Condition, str]:
 
 def _condition(text: str) -> Condition:
     """A condition that was typed in."""
-    return parse_condition(text, "--where", load_fields(settings().definitions / "fields.yaml"),
-                           {one.name for one in _loaded()})  # fmt: skip
+    folder = settings().definitions
+    known = {one.name for one in _loaded()}
+    return parse_condition(text, "--where", load_fields(folder / "fields.yaml"), known, known_stages(folder))
 
 
 def _show(found: list[Evaluated]) -> None:
