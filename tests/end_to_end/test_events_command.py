@@ -79,6 +79,13 @@ def test_a_history_of_orders_is_tried_imported_and_imported_again(waymark: Termi
     assert "order.placed" in shown
 
 
+def test_an_event_by_hand_happens_by_the_clocks_of_the_workspace(waymark: Terminal) -> None:
+    said = ("events", "send", "c1", "page.seen", "--at", "2026-01-05 00:30", "--json")
+    assert waymark(*said, WAYMARK_WORKSPACE_TIME_ZONE="Europe/Berlin").returncode == 0
+    shown = waymark("customers", "show", "c1", WAYMARK_WORKSPACE_TIME_ZONE="UTC").stdout
+    assert "Sunday, 04 January 2026  UTC\n  23:30 • page.seen" in shown
+
+
 def test_mistakes_of_one_kind_are_told_once(waymark: Terminal, tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
     rows = ",2026-01-01\n" * 3 + "".join(f"c{n},2026-01-01\n" for n in range(2, 4)) + "c1,never\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, create_engine, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from journeys.scoring import Scoring, contribution, engagement, whole
+from journeys.scoring import MILLION, Scoring, contribution, engagement, whole
 from records import tables
 from records.audience import rulebooks, scores, scoring
 from records.audience.rescoring import GradeMove, preview
@@ -243,6 +244,40 @@ async def test_the_parts_of_a_score_say_how_much_is_left_of_them_and_what_counts
             (-3, Decimal(-3), "a wrong number")
         ]
         assert (card.score, card.grade, card.journeys, card.journey_entries) == (3, "D4", Decimal(-3), 1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_at_any_time_the_parts_add_up_to_the_score_as_plainly_read(engine: AsyncEngine, seed: int) -> None:
+    chance = random.Random(seed)
+    names = ["email.opened", "order.placed", "cart.updated"]
+    rules = Scoring.model_validate({
+        "half_life": "10d", "grades": GRADES, "journeys": {"half_life": chance.choice(["never", "7d"])},
+        "engagement": [
+            {"name": f"rule_{n}", "on": chance.choice(names), "points": chance.choice([-7, 3, 20]),
+             "half_life": chance.choice(["never", "1d", "30d"])} | chance.choice([{}, {"cap": 15}])
+            for n in range(6)
+        ],
+    })  # fmt: skip
+    happened = [(chance.choice(names), NOW - chance.random() * 40 * DAY) for _ in range(40)]
+    given = [(chance.choice([-5, 8]), NOW - chance.random() * 40 * DAY) for _ in range(10)]
+    async with engine.begin() as db:
+        ann = await customer(db)
+        for name, at in happened:
+            await happen(db, ann, name, at)
+        for points, at in given:
+            await scores.add(db, ann, points, "asked", at)
+        for moment in (NOW - 45 * DAY, NOW - 20.5 * DAY, NOW - DAY):
+            card = await scorecard(db, ann, rules, NOW, moment)
+            past = [(name, at) for name, at in happened if at <= moment]
+            met = [(rule.name, at) for rule in rules.engagement for name, at in past if name == rule.on]
+            engaged = sum(engagement(rules, met, moment).values())
+            gifts = sum(
+                contribution(points, (moment - at).total_seconds(), rules.half_life_of_journeys)
+                for points, at in given if at <= moment
+            )  # fmt: skip
+            assert sum(part.counts for part in card.engagement) == Decimal(engaged) / MILLION
+            assert sum(part.left for part in card.journey_parts) == card.journeys == Decimal(gifts) / MILLION
+            assert (card.activity, card.score) == (Decimal(engaged + gifts) / MILLION, whole(engaged + gifts))
 
 
 async def test_without_rules_a_score_is_what_journeys_gave(engine: AsyncEngine) -> None:

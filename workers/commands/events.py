@@ -181,7 +181,9 @@ def send(
     properties: Annotated[
         list[str] | None, typer.Option("--property", help="A property; may be repeated.", metavar="NAME=VALUE")
     ] = None,
-    at: Annotated[str | None, typer.Option(help="When, with its time zone. Default: now.", metavar="TIME")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="When; without a zone: the workspace's. Default: now.", metavar="TIME")
+    ] = None,
     key: Annotated[str | None, typer.Option(help="The same key again changes nothing.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -189,7 +191,8 @@ def send(
     now = datetime.now(UTC)
     name = _read("NAME", read_name, name)
     worth = None if value is None else _read("--value", read_amount, value)
-    moment = now if at is None else _read("--at", lambda text: read_moment(text, now, None), at)
+    zone = ZoneInfo(settings().workspace_time_zone)
+    moment = now if at is None else _read("--at", lambda text: read_moment(text, now, zone), at)
     routed = run(_send(customer, name, moment, key, None if worth is None else float(worth), _said(properties or [])))
     if as_json:
         print_json(

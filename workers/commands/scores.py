@@ -32,6 +32,7 @@ from records.people.customers import Customer
 from workers.commands.scorecards import show_card, show_preview
 from workers.commands.shared import AsJson, person, records, run, settings
 from workers.commands.terminal import Clock, err, notice, print_json
+from workers.commands.worth import valuing
 from workers.composition import compose
 
 app = typer.Typer()
@@ -108,6 +109,8 @@ def rescore(
 
     async def look() -> tuple[Preview, Rulebook | None]:
         async with records() as engine:
+            # Fit may ask for stages and quintiles, which nobody has before the first night.
+            await valuing(engine).settle(0, now)
             return await _look(engine, loaded, now, threshold)
 
     changes, book = run(look())

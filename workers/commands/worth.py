@@ -5,16 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections import Counter
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.markup import escape
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.figures.valuing import Valuing
@@ -25,17 +22,12 @@ from journeys.lifecycle import Lifecycle, Orders
 from journeys.segments import load_all
 from journeys.timing import at_wall_time
 from records.audience import lifecycle, values
-from records.audience.lifecycle import Moved
 from records.audience.values import Rfm
 from workers.commands.shared import AsJson, Limit, records, run, settings
-from workers.commands.terminal import Clock, notice, out, print_json, table
+from workers.commands.terminal import Clock, notice, print_json
+from workers.commands.worth_views import FIELDS, Picture, Standing, draw_moves, draw_stages, standing_document
 
 app = typer.Typer()
-
-SHADES = (" ", "░", "▒", "▓", "█")
-BAR = 40
-"""Characters of the longest bar."""
-FIELDS = ("customer", "recency_days", "frequency", "monetary", "r", "f", "m")
 
 
 @app.command("rfm")
@@ -64,7 +56,7 @@ def rfm(
     before = now if as_of is None else at_wall_time(_day(as_of), time(), clock.zone)
     rules = _rules()
     name = event or (rules.orders if rules is not None else Orders()).event
-    picture = _Picture(limit)
+    picture = Picture(limit)
 
     async def stream() -> None:
         write: Callable[[Rfm], object] = _json_line if as_json else _csv_line() if as_csv else picture.add
@@ -99,34 +91,27 @@ def lifecycle_(
             "There are no stages: definitions/lifecycle.yaml is missing.", hint="`waymark init` writes one."
         )
 
-    async def load() -> _Stages:
+    async def load() -> Standing:
         async with records() as engine:
             work = valuing(engine)
             await (work.refresh_all(now) if refresh else work.settle(0, now))
             async with engine.connect() as db:
                 worked_out = await values.evaluated_at(db) or now
                 moves = await lifecycle.moves(db, now - timedelta(days=days), now)
-                return _Stages(worked_out, await lifecycle.counts(db), moves)
+                return Standing(worked_out, await lifecycle.counts(db), moves)
 
     found = run(load())
     if as_json:
-        print_json(_document(rules, found, days))
+        print_json(standing_document(rules, found, days))
         return
-    _draw_stages(rules, found)
-    _draw_moves(rules, found.moves, days)
+    draw_stages(rules, found)
+    draw_moves(rules, found.moves, days)
     notice(f"Worked out at {Clock(settings())(found.worked_out)}; every night, and after each customer's events.")
 
 
 def valuing(engine: AsyncEngine) -> Valuing:
     """What works out values and stages, for commands that tell no journey: the sweep does."""
     return Valuing(engine, None, _rules, settings().workspace_time_zone)
-
-
-@dataclass(frozen=True, slots=True)
-class _Stages:
-    worked_out: datetime
-    counts: dict[str | None, int]
-    moves: list[Moved]
 
 
 def _rules() -> Lifecycle | None:
@@ -164,97 +149,3 @@ def _csv_line() -> Callable[[Rfm], object]:
     return lambda one: writer.writerow(
         (one.customer, one.recency_days, one.frequency, _money(one.monetary), one.r, one.f, one.m)
     )
-
-
-class _Picture:
-    """All customers in 25 fields, recency against frequency, and the first few one by one."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._first: list[Rfm] = []
-        self._counts: Counter[tuple[int, int]] = Counter()
-        self._money: Counter[tuple[int, int]] = Counter()
-
-    def add(self, one: Rfm) -> None:
-        self._counts[one.r, one.f] += 1
-        self._money[one.r, one.f] += one.m
-        if len(self._first) < self._limit:
-            self._first.append(one)
-
-    def show(self, event: str, before: str) -> None:
-        total = self._counts.total()
-        if not total:
-            notice(f"Nobody has an event {event} before {before}.")
-            return
-        most = max(self._counts.values())
-        right = [f"f {f}" for f in range(1, 6)]
-        grid = table("", *right, right=right)
-        for r in range(5, 0, -1):
-            grid.add_row(f"r {r}", *(self._cell(r, f, most) for f in range(1, 6)))
-        out.print(grid)
-        notice("How many, by recency and frequency; after the dot their mean quintile of money. 5 is best.")
-        numbers = FIELDS[1:]
-        shown = table(*FIELDS, right=numbers)
-        for one in self._first:
-            shown.add_row(
-                escape(one.customer), f"{one.recency_days:,}", f"{one.frequency:,}", f"{one.monetary:,.2f}",
-                str(one.r), str(one.f), str(one.m),
-            )  # fmt: skip
-        if self._first:
-            out.print(shown)
-        more = f"; the first {len(self._first):,} are shown, --csv prints all" if total > len(self._first) else ""
-        notice(f"{total:,} customers with an event {event} before {before}{more}.")
-
-    def _cell(self, r: int, f: int, most: int) -> str:
-        count = self._counts[r, f]
-        if not count:
-            return "· " + SHADES[0]
-        shade = SHADES[1 + min(3, 4 * (count - 1) // most)]
-        return f"{count:,}·{self._money[r, f] / count:.0f} {shade}"
-
-
-def _document(rules: Lifecycle, found: _Stages, days: int) -> dict[str, Any]:
-    known = [one.stage for one in rules.stages]
-    others = sorted(stage for stage in found.counts if stage is not None and stage not in known)
-    return {
-        "worked_out_at": found.worked_out,
-        "customers": sum(found.counts.values()),
-        "stages": [
-            {"stage": stage, "title": rules.title_of(stage), "customers": found.counts.get(stage, 0)}
-            for stage in [*known, *others]
-        ],
-        "in_none": found.counts.get(None, 0),
-        "days": days,
-        "moves": [{"from": one.old, "to": one.new or None, "customers": one.customers} for one in found.moves],
-    }
-
-
-def _draw_stages(rules: Lifecycle, found: _Stages) -> None:
-    total, most = sum(found.counts.values()) or 1, max(found.counts.values(), default=0) or 1
-    shown = table("stage", "customers", "share", "", right=("customers", "share"))
-    stages: list[str | None] = [one.stage for one in rules.stages]
-    for stage in [*stages, *sorted((stage for stage in found.counts if stage not in stages), key=str)]:
-        count = found.counts.get(stage, 0)
-        title = rules.title_of(stage) if stage is not None else "(in none)"
-        bar = "█" * round(BAR * count / most) or ("▏" if count else "")
-        shown.add_row(escape(title), f"{count:,}", f"{count / total:.1%}", bar)
-    out.print(shown)
-
-
-def _draw_moves(rules: Lifecycle, moves: list[Moved], days: int) -> None:
-    if not moves:
-        notice(f"Nobody moved in the last {days} days.")
-        return
-    counts = {(one.old, one.new): one.customers for one in moves}
-    order = [one.stage for one in rules.stages]
-    seen = [stage for stage in order if any(stage in pair for pair in counts)]
-    seen += sorted({stage for pair in counts for stage in pair} - {*seen})
-    titles = [rules.title_of(stage) or "(in none)" for stage in seen]
-    shown = table(
-        f"moves in {days} days", *(f"→ {title}" for title in titles), right=[f"→ {title}" for title in titles]
-    )
-    for old, title in zip(seen, titles, strict=True):
-        row = [f"{counts[old, new]:,}" if (old, new) in counts else "·" for new in seen]
-        if any(cell != "·" for cell in row):
-            shown.add_row(escape(title), *row)
-    out.print(shown)
