@@ -13,13 +13,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from journeys.conditions import Condition, Day, MessageName, Model, Name, PositiveDuration, Slug, Text, read_scalar
+from journeys.conditions import Condition, Day, MessageName, Model, Slug, Text, read_scalar
 from journeys.spreading import fraction
 from journeys.timing import at_wall_time, parse_time_of_day
+from journeys.trials import Trial
 
 _THROTTLE = re.compile(r"([0-9]{1,9})\s*(?:per|/)\s*(second|minute|hour)")
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600}
-_SHARE = re.compile(r"([0-9]{1,3})\s*%")
+
 _FIRST_ZONE, _LAST_ZONE = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))
 """Where a day begins first, and where last."""
 
@@ -36,20 +37,6 @@ def read_throttle(value: object) -> float:
     if int(found[1]) == 0:
         raise ValueError("a throttle of 0 would let nothing go: pause the broadcast, or leave throttle out")
     return int(found[1]) / _SECONDS[found[2]]
-
-
-def read_share(value: object) -> float:
-    """A share from `20%`, more than nothing and less than all.
-
-    Raises:
-        ValueError: it is none.
-    """
-    found = _SHARE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError(f"{str(value)[:40]!r} is no share: write it like 20%")
-    if not 1 <= int(found[1]) <= 99:
-        raise ValueError(f"a share of {value} leaves nobody to try it on, or nobody for the winner: write 1% to 99%")
-    return int(found[1]) / 100
 
 
 def _read_wall(value: object) -> str:
@@ -92,18 +79,8 @@ class LocalStart(Model):
         return at_wall_time(self.on, wall, _FIRST_ZONE), at_wall_time(self.on, wall, _LAST_ZONE)
 
 
-class Conversion(Model):
-    """Who did `conversion`, an event, after getting the message."""
-
-    conversion: Name
-
-
 def _kind_of_start(value: object) -> str:
     return "now" if value == "now" else "local" if isinstance(value, dict | LocalStart) else "moment"
-
-
-def _kind_of_measure(value: object) -> str:
-    return "conversion" if isinstance(value, dict | Conversion) else "receipts"
 
 
 Start = Annotated[
@@ -112,44 +89,6 @@ Start = Annotated[
     | Annotated[LocalStart, Tag("local")],
     Discriminator(_kind_of_start),
 ]
-Measure = Annotated[
-    Annotated[Literal["clicks", "opens"], Tag("receipts")] | Annotated[Conversion, Tag("conversion")],
-    Discriminator(_kind_of_measure),
-]
-
-
-class Trial(Model):
-    """An A/B test: `share` of the contacts get one of the wordings each, and after a time the rest get the best.
-
-    The wordings are whole messages (`arms`) or subjects of one message. The first of them, by name, wins a tie.
-    """
-
-    share: Annotated[float, BeforeValidator(read_share)]
-    arms: dict[Slug, MessageName] | None = None
-    subjects: dict[Slug, Text] | None = None
-    winner: Measure
-    after: PositiveDuration
-
-    @model_validator(mode="after")
-    def _has_arms(self) -> Self:
-        if (self.arms is None) == (self.subjects is None):
-            raise ValueError("needs arms (whole messages) or subjects, and not both")
-        if not 2 <= len(self.names) <= 6:
-            raise ValueError(f"needs two to six wordings to compare, found {len(self.names)}")
-        words = list((self.arms or self.subjects or {}).values())
-        if len(set(words)) < len(words):
-            raise ValueError("two of the wordings are the same: nothing would be learned")
-        return self
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The arms, by name: JSON keeps no other order."""
-        return tuple(sorted(self.arms or self.subjects or ()))
-
-    @property
-    def measure(self) -> str:
-        """What is counted: clicks, opens, or the event of a conversion."""
-        return self.winner if isinstance(self.winner, str) else self.winner.conversion
 
 
 class Broadcast(Model):
@@ -206,10 +145,13 @@ class Broadcast(Model):
         arms = self.ab.arms if self.ab is not None and self.ab.arms else {}
         return arms.get(arm or "") or self.send or self.messages[0]
 
-    def subject(self, arm: str | None) -> str | None:
-        """The subject that an arm puts in place of the message's own, as a template."""
+    def subject(self, arm: str | None, locale: str) -> str | None:
+        """The subject that an arm puts in place of the message's own in a locale, as a template."""
         subjects = self.ab.subjects if self.ab is not None and self.ab.subjects else {}
-        return subjects.get(arm or "")
+        said = subjects.get(arm or "")
+        if not isinstance(said, dict):
+            return said
+        return next(said[one] for one in (locale, locale.partition("-")[0], *said) if one in said)
 
     def arm(self, customer: int) -> str | None:
         """The arm of a customer of the trial, the same at every look."""

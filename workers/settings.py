@@ -117,10 +117,14 @@ class Settings(BaseSettings):
         "Waymark <hello@waymark.example>", description="Sender of every mail: name and address."
     )
     email_per_second: float | None = Field(
-        None, gt=0, description="Most mails per second over all workers. Default: no limit."
+        None,
+        gt=0,
+        description="Most mails per second over all workers, of journeys and of broadcasts each. Default: no limit.",
     )
     sms_per_second: float | None = Field(
-        None, gt=0, description="Most SMS per second over all workers. Default: no limit."
+        None,
+        gt=0,
+        description="Most SMS per second over all workers, of journeys and of broadcasts each. Default: no limit.",
     )
     twilio_account_sid: str | None = Field(
         None, description="Twilio account (AC…) that sends SMS. Default: a local catcher that speaks its API."

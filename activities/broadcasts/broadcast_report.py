@@ -31,7 +31,7 @@ class Report:
     without a touch; `rate` is in messages per second over the last minute, `eta` when all would be done at that rate
     (UTC). `uncertain` were cut off while they left: sent or not, nobody knows, and nobody gets a second one. `standing`
     says why it does not go on, `upcoming` what it waits for; `leading` is the arm that is ahead while no winner is
-    known, `decision` what the winner was chosen by."""
+    known, `decision` what the winner was chosen by. `arms` are those of the trial, `rest` is what the others got."""
 
     broadcast: str
     title: str
@@ -57,6 +57,7 @@ class Report:
     winner: str | None
     decision: dict[str, Any] | None
     arms: list[ArmResult] = field(default_factory=list)
+    rest: ArmResult | None = None
 
 
 async def report(db: AsyncConnection, name: str, now: datetime) -> Report:
@@ -80,13 +81,17 @@ async def report(db: AsyncConnection, name: str, now: datetime) -> Report:
         rate = await outcomes.pace(db, row.id, since) / max((now - since).total_seconds(), 1.0)
     eta = now + timedelta(seconds=left / rate) if left and rate else None
     event = of.ab.measure if of.ab is not None and not isinstance(of.ab.winner, str) else None
-    arms = await outcomes.results(db, row.id, event=event)
+    decision = row.progress.get("decision")
+    decided = datetime.fromisoformat(decision["at"]) if decision else None
+    arms = await outcomes.results(db, row.id, event=event, went=(None, decided))
+    rest = await outcomes.results(db, row.id, event=event, went=(decided, None)) if decided else []
     leading = verdict(of.ab, arms) if of.ab is not None and row.winner is None and arms else None
     return Report(
         row.name, of.title, row.status, row.created_by, row.starts_at, row.started_at, row.finished_at,
         meant, total("sent"), total("claimed"), total("failed"), total("uncertain"), by_reason("skipped"),
         by_reason("failed"), left, round(rate, 1), eta, _standing(row), _upcoming(row, now),
-        of.ab.measure if of.ab is not None else None, leading, row.winner, row.progress.get("decision"), arms,
+        of.ab.measure if of.ab is not None else None, leading, row.winner, decision, arms,
+        next(iter(rest), None),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from activities.broadcasts.press import Press
@@ -57,7 +58,7 @@ class _Mails:
         self._press = press
 
     def write(self, of: Broadcast, arm: str | None, to: Customer, address: str, key: str, at: datetime) -> Letter:
-        return self._press.letter(of.message(arm), of.subject(arm), to, address, key, at)
+        return self._press.letter(of.message(arm), partial(of.subject, arm), to, address, key, at)
 
     async def send(self, written: Sequence[Letter]) -> list[Outcome]:
         return await self._bulk.send(written)
@@ -73,7 +74,7 @@ class _OneByOne:
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     def write(self, of: Broadcast, arm: str | None, to: Customer, address: str, key: str, at: datetime) -> Message:
-        return self._composer.message(of.message(arm), to, address, key, at, self._about, of.subject(arm))
+        return self._composer.message(of.message(arm), to, address, key, at, self._about, partial(of.subject, arm))
 
     async def send(self, written: Sequence[Message]) -> list[Outcome]:
         return await asyncio.gather(*(self._one(message) for message in written))

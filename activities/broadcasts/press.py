@@ -12,7 +12,7 @@ import hashlib
 import html
 import re
 from binascii import b2a_qp
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -51,6 +51,8 @@ class _Pixel:
 
 
 Part = Piece | _Link | _Pixel
+Subject = Callable[[str], str | None] | None
+"""Gives for a locale the template of a subject (None: the message's own)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,10 @@ class Press:
         self._dated: tuple[datetime, bytes] | None = None
 
     def letter(
-        self, message: str, subject: str | None, customer: Customer, address: str, key: str, at: datetime
+        self, message: str, subject: Subject, customer: Customer, address: str, key: str, at: datetime
     ) -> Letter:
-        """The mail to one customer, as it goes over the wire; `subject` stands in place of the message's own.
+        """The mail to one customer, as it goes over the wire; `subject` gives for a locale what stands in place of
+        the message's own.
 
         Raises:
             Unrenderable: the template is missing, broken, or names what the customer does not have.
@@ -102,7 +105,7 @@ class Press:
         return Letter.of(composed, self._sender)
 
     def _printed(
-        self, message: str, subject: str | None, customer: Customer, to: Mailbox, key: str, at: datetime
+        self, message: str, subject: Subject, customer: Customer, to: Mailbox, key: str, at: datetime
     ) -> Letter:
         values = {f"customer.{name}": value for name, value in self._view(customer).fields.items()}
         stencil = self._stencil(message, subject, customer.locale, values)
@@ -135,7 +138,7 @@ class Press:
             case _:
                 return _quoted(html.escape(self._composer.links.pixel(key)))
 
-    def _stencil(self, message: str, subject: str | None, locale: str | None, values: Mapping[str, Any]) -> _Stencil:
+    def _stencil(self, message: str, subject: Subject, locale: str | None, values: Mapping[str, Any]) -> _Stencil:
         """The stencil that fits a person, cut when there is none yet. Raises `Personal`."""
         if (message, locale) not in self._locales:
             try:
@@ -143,14 +146,15 @@ class Press:
             except WaymarkError as error:
                 raise Unrenderable(error.message) from error
         chosen = self._locales[message, locale]
-        cut = self._stencils.setdefault((message, subject, chosen), [])
+        title = subject(chosen) if subject is not None else None
+        cut = self._stencils.setdefault((message, title, chosen), [])
         for one in cut:
             if all(bool(values[name]) is answer for name, answer in one.asked.items()):
                 break
         else:
             if len(cut) >= MOST_STENCILS:
                 raise Personal
-            one = self._cut(message, subject, chosen, values)
+            one = self._cut(message, title, chosen, values)
             cut.append(one)
         if not one.body:
             raise Personal

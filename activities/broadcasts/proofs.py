@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -147,7 +148,7 @@ class Proofs:
     def _wording(self, of: Broadcast, arm: str | None, to: Customer, address: str, key: str, at: datetime) -> Wording:
         about = {"journey": {"title": of.title}, "event": {}}
         try:
-            message = self._composer.message(of.message(arm), to, address, key, at, about, of.subject(arm))
+            message = self._composer.message(of.message(arm), to, address, key, at, about, partial(of.subject, arm))
         except Unrenderable as error:
             raise WaymarkError(str(error)) from error
         if of.channel != "sms":

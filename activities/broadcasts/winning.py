@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, fsum, lgamma, log
 
-from journeys.broadcast import Trial
+from journeys.trials import Trial
 from records.messages.outcomes import ArmResult
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Which arm leads, and why in words. `chance`: how likely it is that it is the better one, against each of the
-    others (0 to 1); None where nobody can say, because it was tried on nobody, or on nobody else."""
+    others (0 to 1); None where nobody can say, because it was tried on nobody, or on nobody else. `tie`: another did
+    as well."""
 
     arm: str
     because: str
     chance: float | None
+    tie: bool = False
 
 
 def verdict(trial: Trial, found: Sequence[ArmResult]) -> Verdict:
@@ -39,7 +41,7 @@ def verdict(trial: Trial, found: Sequence[ArmResult]) -> Verdict:
     figures = ", ".join(f"{arm} {reached[arm][0]} of {reached[arm][1]}" for arm in trial.names)
     tie = f"; {' and '.join(equal)} are equal, so the first by name" if len(equal) > 1 else ""
     chances = [better(reached[winner], reached[arm]) for arm in tried if arm != winner]
-    return Verdict(winner, f"{trial.measure}: {figures}{tie}", round(min(chances), 3) if chances else None)
+    return Verdict(winner, f"{trial.measure}: {figures}{tie}", round(min(chances), 3) if chances else None, bool(tie))
 
 
 def better(one: tuple[int, int], other: tuple[int, int]) -> float:

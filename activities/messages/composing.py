@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -60,10 +60,10 @@ class Composer:
         key: str,
         at: datetime,
         about: Mapping[str, Any],
-        subject: str | None = None,
+        subject: Callable[[str], str | None] | None = None,
     ) -> Message:
-        """A message to one customer; `about` is what templates know as `journey` and `event`, `subject` a template
-        that stands in place of the message's own.
+        """A message to one customer; `about` is what templates know as `journey` and `event`, `subject`
+        gives for a locale a template that stands in place of the message's own.
 
         Raises:
             Unrenderable: the template is missing, broken, or names what the customer does not have.
@@ -80,7 +80,8 @@ class Composer:
                 sms = self.templates.render_sms(name, customer.locale, context)
                 return Message(key, address, None, sms.text, None, sms.locale, at)
             email = self.templates.render_email(name, customer.locale, context)
-            title = render_line(subject, context) if subject is not None else email.subject
+            own = subject(email.locale) if subject is not None else None
+            title = render_line(own, context) if own is not None else email.subject
         except WaymarkError as error:
             raise Unrenderable(error.message) from error
         html = self.links.track(email.html, key)

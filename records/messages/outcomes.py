@@ -42,10 +42,15 @@ async def pace(db: AsyncConnection, broadcast: int, since: datetime) -> int:
 
 
 async def results(
-    db: AsyncConnection, broadcast: int, *, event: str | None = None, until: datetime | None = None
+    db: AsyncConnection,
+    broadcast: int,
+    *,
+    event: str | None = None,
+    until: datetime | None = None,
+    went: tuple[datetime | None, datetime | None] = (None, None),
 ) -> list[ArmResult]:
     """What came of each arm until a moment: of those who got it, who opened, who clicked, and who did `event` after.
-    Nobody counts twice."""
+    Nobody counts twice. `went`: of messages that were claimed after the one moment and not after the other."""
     before = [events.c.occurred_at <= until] if until is not None else []
 
     def receipts(name: str) -> ColumnElement[bool]:
@@ -58,7 +63,10 @@ async def results(
         events.c.customer_id == touches.c.customer_id, events.c.name == event,
         events.c.occurred_at >= touches.c.claimed_at, *before,
     )  # fmt: skip
-    sent = touches.c.broadcast_id == broadcast, touches.c.status == "sent"
+    after, before_ = went
+    sent = [touches.c.broadcast_id == broadcast, touches.c.status == "sent"]
+    sent += [touches.c.claimed_at > after] if after is not None else []
+    sent += [touches.c.claimed_at <= before_] if before_ is not None else []
     query = (
         select(
             touches.c.variant,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from datetime import UTC, date, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from activities.broadcasts import inspection
 from activities.broadcasts.winning import better, verdict
+from activities.messages.rendering import Templates
 from journeys.broadcast import Broadcast, LocalStart, touch_key
 from journeys.broadcast_files import parse
 from journeys.source import InvalidFile
@@ -18,6 +21,7 @@ from records.messages.outcomes import ArmResult
 
 BASE = "broadcast: spring\ntitle: Spring\nsegment: active\nsend: email/whats_new\n"
 TRIAL = "ab: {share: 20%, subjects: {a: x, b: y}, winner: clicks, after: 4h}\n"
+ROOT = Path(__file__).parents[2]
 NAMES = st.text("abcdefghij", min_size=1, max_size=10)
 
 
@@ -52,6 +56,28 @@ def problems(text: str) -> str:
 )
 def test_what_is_wrong_is_told_at_its_place(line: str, told: str) -> None:
     assert told in problems(f"{BASE}{line}\n")
+
+
+def test_a_subject_may_be_said_in_each_locale_of_its_message() -> None:
+    of = parse(BASE + TRIAL.replace("b: y", "b: {en: y, zh: 春}")).broadcast
+    assert [of.subject("b", locale) for locale in ("en", "zh", "zh-CN", "de")] == ["y", "春", "春", "y"]
+    assert [of.subject("a", "zh"), of.subject(None, "en")] == ["x", None]
+    assert "5:50: 'no locale' is no locale" in problems(BASE + TRIAL.replace("b: y", "b: {no locale: y}"))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("b: {en: y}", "5:35: email/whats_new is written in zh too: say it in each"),
+        ("b: {en: y, zh: 春, de: z}", "5:53: 'de' is no locale in which email/whats_new is written"),
+        ("b: '{{ customer.first_nam }}'", "'first_nam' is no field of a customer; did you mean 'first_name'?"),
+        ("b: '{{ customer.first_name'", "end of template"),
+    ],
+)
+def test_what_is_wrong_with_a_subject_is_told_at_its_place(said: str, told: str) -> None:
+    one = parse(BASE + TRIAL.replace("b: y", said), "x.yaml")
+    found = inspection.problems(one, Templates(ROOT / "templates"), [])
+    assert [told in str(problem) for problem in found] == [True]
 
 
 def test_an_unknown_segment_is_told_with_the_nearest() -> None:
@@ -96,6 +122,16 @@ def test_a_local_time_comes_when_the_clock_of_the_contact_shows_it() -> None:
     assert fixed.moment(now, tokyo) == datetime(2026, 12, 1, 0, tzinfo=UTC)
     assert LocalStart(local="09:00").moment(datetime(2026, 12, 1, 8, tzinfo=UTC), berlin).day == 1
     assert LocalStart(local="09:00").moment(datetime(2026, 12, 1, 8, 1, tzinfo=UTC), berlin).day == 2
+
+
+def test_a_local_time_that_a_clock_leaps_over_comes_when_it_has_leapt_and_one_that_comes_twice_comes_first() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    leapt = LocalStart(local="02:30", on=date(2027, 3, 28)).moment(datetime(2027, 3, 27, tzinfo=UTC), berlin)
+    assert leapt.astimezone(berlin).isoformat() == "2027-03-28T03:00:00+02:00"
+    twice = LocalStart(local="02:30", on=date(2026, 10, 25)).moment(datetime(2026, 10, 24, tzinfo=UTC), berlin)
+    assert twice.astimezone(berlin).isoformat() == "2026-10-25T02:30:00+02:00"
+    daily = LocalStart(local="02:30").moment(datetime(2027, 3, 28, 0, 45, tzinfo=UTC), berlin)
+    assert daily.astimezone(berlin).isoformat() == "2027-03-28T03:00:00+02:00"
 
 
 def test_the_best_arm_is_the_one_with_the_highest_share_of_those_who_got_it() -> None:

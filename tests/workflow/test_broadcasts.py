@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from temporalio.testing import TimeSkipper
 
+from activities.broadcasts.broadcast_report import report
 from activities.broadcasts.studio import BroadcastEnded
 from activities.deliveries.receipts import Receipts
 from journeys.broadcast_files import parse
@@ -101,6 +102,11 @@ async def test_the_rest_get_the_arm_that_was_clicked_more(stage: Stage) -> None:
     after = await ended(stage, row)
     assert after.winner == "b"
     assert after.progress["decision"]["because"].startswith("clicks: a 0 of")
+    async with stage.engine.connect() as db:
+        seen = await report(db, "spring", datetime.now(UTC) + timedelta(hours=5))
+    assert sum(one.sent for one in seen.arms) == len(tried)
+    assert seen.rest is not None
+    assert (seen.rest.arm, seen.rest.sent) == ("b", 12 - len(tried))
 
 
 async def test_of_equal_arms_the_first_by_name_wins_and_says_so(stage: Stage) -> None:

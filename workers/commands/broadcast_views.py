@@ -36,7 +36,7 @@ def drawn(found: Report, clock: Clock) -> Group:
         parts += [_progress(found.meant, found), _figures(found)]
     elif found.started_at is not None:
         parts.append(Text("It meant nobody."))
-    if any(one.arm is not None for one in found.arms):
+    if any(one is not None and one.arm is not None for one in (*found.arms, found.rest)):
         parts += [Text(), _arms(found), *_verdict(found)]
     return Group(*parts)
 
@@ -72,10 +72,13 @@ def _arms(found: Report) -> Table:
     if found.measure not in ("opens", "clicks"):
         columns.append("converted")
     shown = plain_table("wording", *columns, "", right=columns)
-    for one in found.arms:
+    named = [(one.arm or "—", one, "won" if one.arm == found.winner else "") for one in found.arms]
+    if found.rest is not None:
+        named.append((f"the rest ({found.rest.arm})", found.rest, ""))
+    for name, one, won in named:
         counts = {"opened": one.opened, "clicked": one.clicked, "converted": one.converted}
-        shares = [_share(counts[name], one) for name in columns[1:]]
-        shown.add_row(one.arm or "—", f"{one.sent:,}", *shares, "won" if one.arm == found.winner else "")
+        shares = [_share(counts[column], one) for column in columns[1:]]
+        shown.add_row(name, f"{one.sent:,}", *shares, won)
     return shown
 
 
@@ -88,18 +91,21 @@ def _verdict(found: Report) -> list[Text]:
     if found.winner is not None:
         told = found.decision or {}
         because = f": {told['because']}" if "because" in told else ""
-        return [Text(f"{found.winner} won{because}{_sure(told.get('chance'))}")]
-    if found.leading is None or found.leading.chance is None:
+        return [Text(f"{found.winner} won{because}"), *_sure(told.get("chance"))]
+    if found.leading is None:
         return []
-    return [Text(f"{found.leading.arm} is ahead: {found.leading.because}{_sure(found.leading.chance)}")]
+    if found.leading.tie:
+        return [Text("None is ahead so far.")]
+    return [Text(f"{found.leading.arm} is ahead so far."), *_sure(found.leading.chance)]
 
 
-def _sure(chance: Any) -> str:
+def _sure(chance: Any) -> list[Text]:
+    """How likely it is that the better figures are no accident."""
     if not isinstance(chance, int | float):
-        return ""
-    share = f"{min(max(chance, 0.01), 0.99):.0%}" if 0 < chance < 1 else f"{chance:.0%}"
-    said = "" if chance >= LIKELY else "; that may well be chance"
-    return f". It is the better one with a probability of {share}{said}."
+        return []
+    share = f"{min(max(chance, 0.01), 0.99):.0%}"
+    said = "" if chance >= LIKELY else ", which may well be chance"
+    return [Text(f"It is really the better one with a probability of {share}{said}.")]
 
 
 def foreseen(seen: Preview, clock: Clock) -> Group:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.live import Live
 
+from activities.broadcasts import inspection
 from activities.broadcasts.broadcast_report import Report, report
 from activities.broadcasts.proofs import Preview, Wording
 from activities.intake.contacts import read_email, read_phone
@@ -228,17 +229,9 @@ def _folder() -> Folder:
     named = {one.name for one in segment_files.load_all(of.definitions / "segments", fields)}
     folder = load_all(of.definitions / "broadcasts", fields, named)
     templates = Templates(of.templates, of.workspace_locale)
-    sound, problems = dict(folder.broadcasts), list(folder.problems)
-    for one in folder.broadcasts.values():
-        found = [
-            one.source.problem(place, f"{message}: {problem}")
-            for message, place in one.places
-            for problem in templates.problems(message, set(fields))
-        ]
-        if found:
-            problems += found
-            del sound[one.name]
-    return Folder(sound, problems)
+    wrong = {name: inspection.problems(one, templates, fields) for name, one in folder.broadcasts.items()}
+    sound = {name: one for name, one in folder.broadcasts.items() if not wrong[name]}
+    return Folder(sound, [*folder.problems, *(problem for found in wrong.values() for problem in found)])
 
 
 def _file(name: str) -> LoadedBroadcast:
