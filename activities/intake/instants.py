@@ -26,6 +26,13 @@ _COMPACT = re.compile(
     r"(?P<y>(?:19|20)\d{2})(?P<mo>\d{2})(?P<d>\d{2})(?:T?(?P<h>\d{2})(?P<min>\d{2})(?P<s>\d{2})?(?:\.(?P<f>\d{1,9}))?)?"
     rf"{_ZONE}"
 )
+_WRITTEN_OUT = re.compile(
+    r"(?:(?P<d>\d{1,2})(?:st|nd|rd|th)?[ -](?P<mo>[A-Za-z]{3,9})\.?|"
+    r"(?P<mo2>[A-Za-z]{3,9})\.?[ -](?P<d2>\d{1,2})(?:st|nd|rd|th)?)"
+    rf",?[ -](?P<y>\d{{4}}),?{_CLOCK}{_ZONE}"
+)
+_MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+           "december")  # fmt: skip
 _NUMBER = re.compile(r"(?P<n>\d{9,16})(?P<f>\.\d{1,9})?")
 _UNITS = ((10, 1), (13, 1_000), (16, 1_000_000))
 """Up to so many digits, a number counts seconds, milliseconds or microseconds since 1970."""
@@ -87,6 +94,9 @@ def _read(text: str, zone: tzinfo, date_form: DateForm | None) -> datetime:
         parts = found.groupdict()
         month, day = _order(text, int(parts["a"]), int(parts["b"]), parts["sep"], date_form)
         return _moment(parts, month, day, zone)
+    if found := _WRITTEN_OUT.fullmatch(text):
+        parts = found.groupdict()
+        return _moment(parts, _month(parts["mo"] or parts["mo2"] or ""), int(parts["d"] or parts["d2"] or 0), zone)
     if text[-1:].isalnum() and re.search("[A-Za-z]{3}", text) and re.search(r"\d{4}.*\d:\d\d", text):
         moment = parsedate_to_datetime(text)
         return _in(moment, zone) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -103,6 +113,14 @@ def _counted(found: re.Match[str]) -> datetime | None:
     if moment.year < 1990 and _COMPACT.fullmatch(digits):
         return None
     return moment + timedelta(seconds=float(found["f"] or 0) / unit)
+
+
+def _month(name: str) -> int:
+    """The number of a month in English, by its first three letters or more. Raises ValueError."""
+    found = [number for number, month in enumerate(_MONTHS, 1) if month.startswith(name.lower())]
+    if len(found) != 1:
+        raise ValueError("no such month")
+    return found[0]
 
 
 def _order(text: str, first: int, second: int, mark: str, date_form: DateForm | None) -> tuple[int, int]:

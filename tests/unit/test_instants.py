@@ -102,6 +102,26 @@ def test_a_number_in_a_cell_is_a_number_that_reads_the_same(number: float) -> No
 
 
 @pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("Dec 1, 2010", "2010-12-01T00:00"),
+        ("1 Dec 2010", "2010-12-01T00:00"),
+        ("1-Dec-2010 08:26", "2010-12-01T08:26"),
+        ("December 1st, 2010, 8:26 PM", "2010-12-01T20:26"),
+        ("Sept. 3 2010 8:26:05 UTC", "2010-09-03T08:26"),
+    ],
+)
+def test_days_with_a_month_in_words_are_read(text: str, read: str) -> None:
+    assert read_instant(text, UTC).isoformat()[:16] == read
+
+
+@pytest.mark.parametrize("text", ["Dez 1, 2010", "31 Feb 2010", "1 Decemberish 2010", "Ju 1 2010", "Dec 2010"])
+def test_words_that_are_no_month_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no moment"):
+        read_instant(text, UTC)
+
+
+@pytest.mark.parametrize(
     ("days", "form"),
     [
         (["12/1/2010 8:26", "12/13/2010 9:00"], "mdy"),

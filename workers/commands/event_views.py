@@ -33,7 +33,8 @@ def show(report: EventReport, file: EventFile, rejects: Path | None, *, dry_run:
     would = "would be " if dry_run else ""
     made = f", {report.created_customers:,} customers {would}created" if report.created_customers else ""
     out.print(
-        f"{report.rows:,} rows: {report.stored:,} {would}stored, {report.duplicates:,} were there already, "
+        f"{report.rows:,} {'row' if report.rows == 1 else 'rows'}: {report.stored:,} {would}stored, "
+        f"{report.duplicates:,} were there already, "
         f"{report.rejected_rows:,} rejected{made}.",
         soft_wrap=True,
     )
