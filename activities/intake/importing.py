@@ -276,8 +276,6 @@ class _Taking:
         if self.job is None:
             return await writing.draw(self.db, lines)
         async with self.db.begin():
-            # Numbers that are lost are not missed.
-            await queue.unhurried(self.db)
             return await writing.draw(self.db, lines)
 
     async def take(self, ready: Ready) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import json
 import pickle
 from array import array
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from bisect import insort
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from json.encoder import encode_basestring as quoted
 from typing import Any, NamedTuple
@@ -33,10 +34,19 @@ class Rows(NamedTuple):
 
     def without(self, ids: Collection[int]) -> Rows:
         """Those that are of nobody of these numbers."""
-        return rows([(one, of) for one, of in zip(self.split(), self.owners, strict=True) if of not in ids])
+        kept = [(one, owner) for one, owner in zip(self._split(), self.owners, strict=True) if owner not in ids]
+        return _rows([one for one, _ in kept], [owner for _, owner in kept])
 
-    def split(self) -> list[bytes]:
-        """Each of them."""
+    def among(self, names: Sequence[bytes]) -> bytes:
+        """These rows of identities with others, in the order of names."""
+        if not names:
+            return self.data
+        found = self._split()
+        for one in names:
+            insort(found, one, key=_name)
+        return b"".join(found)
+
+    def _split(self) -> list[bytes]:
         found, at = [], 0
         for size in self.sizes:
             found.append(self.data[at : at + size])
@@ -119,27 +129,35 @@ def draft(
         [tags[tagged] for tagged in page.tags],
         [properties(stated) for stated in page.properties],
     )
-    people = map(b"".join, zip(*columns, strict=True))
-    named: list[tuple[bytes, int]] = []
+    people = list(map(b"".join, zip(*columns, strict=True)))
+    named: list[bytes] = []
+    namesakes: list[int] = []
     for kind, cell_of in sorted(zip(IDENTIFIERS, keys, strict=True)):
         values, head = names.first[kind], fields(4) + word(kind)
         there = [at for at, value in enumerate(values) if value is not None]
         there.sort(key=values.__getitem__)  # type: ignore[arg-type]
-        named += [(head + cell_of[at] + numbers[at] + since, ids[at]) for at in there]
+        named += [head + cell_of[at] + numbers[at] + since for at in there]
+        namesakes += [ids[at] for at in there]
     begin, end = fields(5), word(source) + since
     said = [
         (begin + one + cells[channel] + truth(granted) + end, owner)
         for one, owner, stated in zip(numbers, ids, page.consents, strict=True)
         for channel, granted in stated.items()
     ]
-    return Draft(rows(zip(people, ids, strict=True)), rows(named), rows(said))
+    return Draft(
+        _rows(people, ids), _rows(named, namesakes), _rows([one for one, _ in said], [owner for _, owner in said])
+    )  # fmt: skip
 
 
-def rows(found: Iterable[tuple[bytes, int]]) -> Rows:
-    """Rows, each with the customer whom it is of."""
-    made = list(found)
-    data = [one for one, _ in made]
-    return Rows(b"".join(data), array("I", map(len, data)), array("q", [of for _, of in made]))
+def _name(row: bytes) -> tuple[bytes, bytes]:
+    """The kind and the value of a row of identities."""
+    value = 6 + int.from_bytes(row[2:6], "big")
+    end = value + 4 + int.from_bytes(row[value : value + 4], "big")
+    return row[6:value], row[value + 4 : end]
+
+
+def _rows(made: Sequence[bytes], owners: Sequence[int]) -> Rows:
+    return Rows(b"".join(made), array("I", map(len, made)), array("q", owners))
 
 
 class _Tags(dict[tuple[str, ...], bytes]):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from psycopg import errors
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,6 +21,13 @@ _OVERTAKEN = (
 )  # fmt: skip
 
 
+# Nothing is lost that is not done again: how far the import has come is lost with it. Its end is written with
+# certainty, and with it all that came before.
+_OUR_TURN = text(
+    "SELECT set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(hashtextextended('waymark intake', 0))"
+)
+
+
 async def in_turn(db: AsyncConnection, write: Callable[[], Awaitable[Result]], *, alone: bool) -> Result:
     """Write a page in a transaction of its own (within the one that is open, unless `alone`), again where somebody
     else came in the way. Imports of different files take turns, page by page.
@@ -32,10 +39,7 @@ async def in_turn(db: AsyncConnection, write: Callable[[], Awaitable[Result]], *
         try:
             async with db.begin() if alone else db.begin_nested():
                 if alone:
-                    # Nothing is lost that is not done again: how far the import has come is lost with it. Its end is
-                    # written with certainty, and with it all that came before.
-                    await unhurried(db)
-                    await db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("waymark intake", 0))))
+                    await db.execute(_OUR_TURN)
                 return await write()
         except (Overtaken, *_OVERTAKEN):
             continue
@@ -46,8 +50,3 @@ async def in_turn(db: AsyncConnection, write: Callable[[], Awaitable[Result]], *
         "Others keep writing the same customers at this moment; the pages before are written.",
         hint="Import the same file again: it goes on where it stood.",
     )
-
-
-async def unhurried(db: AsyncConnection) -> None:
-    """Let the transaction be committed without waiting for the disk: a power cut may undo it."""
-    await db.execute(text("SET LOCAL synchronous_commit = off"))

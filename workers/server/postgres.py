@@ -43,7 +43,9 @@ SETTINGS = {
     "random_page_cost": "1.1",
     "wal_compression": "on",
     "checkpoint_timeout": "15min",
-    "max_wal_size": "2GB",
+    # A list of a million contacts writes 2 GB. A checkpoint on the way would have all pages written in full again.
+    "max_wal_size": "4GB",
+    "wal_buffers": "64MB",
     "jit": "off",  # compiling costs more than it saves on statements of a few rows
     "timezone": "UTC",
     "log_timezone": "UTC",
