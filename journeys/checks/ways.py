@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from journeys.checks.logic import impossible, no_value
+from journeys.checks.logic import impossible
+from journeys.checks.values import no_value
 from journeys.conditions import Condition, FieldIs, FieldTest, PropertyTest, TiedTest
 from journeys.definition import Entry
 from journeys.places import Location
