@@ -89,6 +89,14 @@ class Rule(Model):
     expire_after: Time | None = None
     outcomes: Outcomes = Outcomes()
 
+    def effect(self, end: Outcome | Literal["expired"]) -> Effect:
+        """What an end of a task does. Who goes back to nurture may be handed over again: unless the file says what is
+        left of the score, it is brought below the mark for that."""
+        effect: Effect = getattr(self.outcomes, end)
+        if end == "nurture" and "nurture" not in self.outcomes.model_fields_set and self.again_below is not None:
+            return effect.model_copy(update={"score": max(self.again_below - 1, 0)})
+        return effect
+
 
 class OneRule(Rule, Team):
     """A file of one rule. `tasks` names the rule that keeps the tasks of maps that name none."""

@@ -160,7 +160,7 @@ class Desk:
         if self._sales is not None and rule is not None and task.outcome is not None:
             said = f": {task.reason}" if task.reason else ""
             because = f"sales: {task.outcome}{said}"
-            await affect(db, self._sales, task.customer_id, getattr(rule.outcomes, task.outcome), because, now)
+            await affect(db, self._sales, task.customer_id, rule.effect(task.outcome), because, now)
         if task.outcome == "won" and task.done_by is not None:
             await assignments.own(db, task.customer_id, task.done_by, because=f"won task {task.id}", now=now)
 

@@ -129,7 +129,7 @@ class Promises:
         await assignments.note(db, task.id, "expired", rep=task.assigned_to, because="nobody claimed it", at=now)
         expired = await tasks.change(db, task.id, status="expired")
         because = f"task {task.id} expired"
-        await affect(db, sales, task.customer_id, rule.outcomes.expired, because, now)
+        await affect(db, sales, task.customer_id, rule.effect("expired"), because, now)
         event = await events.store(
             db, customer_id=task.customer_id, name="task.expired", occurred_at=now, received_at=now,
             key=f"task.expired/{task.id}", properties={"task": task.id, "queue": task.queue, "rule": rule.name},

@@ -154,6 +154,20 @@ async def test_of_two_who_record_another_outcome_at_once_one_does(engine: AsyncE
     assert stage == {"won": "customer", "nurture": "nurturing"}[str(finished.outcome)]
 
 
+async def test_who_goes_back_to_nurture_may_become_a_lead_again(engine: AsyncEngine) -> None:
+    rules = sales.parse(Source.parse("threshold: 60\nagain_below: 40\n"))
+    desk, _ = await office(engine, rules)
+    ann = await lead(engine, "ann")
+    await earn(engine, rules, ann, 90)
+    [task] = await all_tasks(engine)
+    await desk.finish(task.id, "somebody", "nurture", now=NOW)
+    async with engine.connect() as db:
+        person = await customers.get(db, ann)
+    assert (person.score, person.stage, person.qualified_at) == (39, "nurturing", None)
+    await earn(engine, rules, ann, 21)
+    assert len(await all_tasks(engine)) == 2
+
+
 async def test_a_bad_lead_that_a_map_asked_to_ring_may_cross_the_threshold_anew(engine: AsyncEngine) -> None:
     rules = sales.parse(Source.parse(
         "rules:\n  - {name: hot, threshold: 60, again_below: 40}\n  - {name: calls}\ntasks: calls\n"

@@ -89,6 +89,8 @@ def show(task: Number, as_json: AsJson = False) -> None:
     story: list[tuple[datetime, str, str]] = [
         (step.at, step.kind, ", ".join(part for part in (step.rep, step.because) if part)) for step in steps
     ]
+    if one.done_at is not None:
+        story.append((one.done_at, "done", f"{one.done_by}, {one.outcome}"))
     for mail in mails:
         because = f": {mail.because}" if mail.because else ""
         said = f"{mail.kind} to {mail.recipient} {mail.status}{because}"
