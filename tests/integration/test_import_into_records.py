@@ -217,3 +217,17 @@ async def test_further_addresses_that_are_shared_join_nobody(engine: AsyncEngine
     rules = IdentityRules(shared={"phone": frozenset({"+4930901820"})})
     assert (await import_customers(engine, path, FIELDS, now=NOW, rules=rules)).created == 2
     assert [one.phone for one in await everybody(engine)] == ["+4930901820", "+4915112345679"]
+
+
+async def test_rows_that_have_nothing_but_a_shared_key_change_nothing_when_they_come_again(
+    engine: AsyncEngine, tmp_path: Path
+) -> None:
+    path = tmp_path / "acme.csv"
+    path.write_text(
+        "email,phone,first_name\ninfo@acme.example,,Ada\ninfo@acme.example,,Bo\n,+49 30 901820,\n", encoding="utf-8"
+    )
+    rules = IdentityRules(shared={"email": frozenset({"info@acme.example"}), "phone": frozenset({"+4930901820"})})
+    assert figures(await import_customers(engine, path, FIELDS, now=NOW, rules=rules)) == (3, 0, 0, 0)
+    # The same rows in another file: that the first one is known by its content does not count.
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert figures(await import_customers(engine, path, FIELDS, now=NOW, rules=rules)) == (0, 0, 3, 0)
