@@ -6,6 +6,7 @@ Every way asks an index, so that a million customers are searched as fast as a h
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
@@ -22,6 +23,7 @@ SHORTEST_NUMBER = 4
 """Digits from which a text is looked for among phone numbers."""
 _NUMBER = re.compile(r"[+\d][\d\s().\-/]*")
 _LAST = "\U0010ffff"
+_BARE = str.maketrans({"ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D"})
 
 
 async def list_page(
@@ -50,12 +52,18 @@ def matching(sought: str, *, after: int, limit: int) -> CTE:
         select(identities.c.customer_id.label("id")).where(or_(*begins)),
         select(customers.c.id).where(customers.c.sharing, or_(*whole)),
     ]
-    words = re.findall(r"[^\W_]+", said.lower())[:MOST_WORDS]
+    words = re.findall(r"[^\W_]+", _bare(said))[:MOST_WORDS]
     if words and "@" not in said:
         asked = cast(" & ".join(f"'{word}':*" for word in words), TSQUERY)
         ways.append(select(customers.c.id).where(literal_column(WORDS, TSVECTOR).op("@@")(asked)))
     found = union(*ways).subquery("found")
     return select(found.c.id).where(found.c.id > after).order_by(found.c.id).limit(limit).cte("sought")
+
+
+def _bare(text: str) -> str:
+    """Small letters without accents, as the index of names has them."""
+    signs = (sign for sign in unicodedata.normalize("NFD", text) if not "\u0300" <= sign <= "\u036f")
+    return unicodedata.normalize("NFC", "".join(signs)).translate(_BARE).lower()
 
 
 def _begins(kind: str, beginning: str) -> ColumnElement[bool]:

@@ -28,11 +28,14 @@ from records.tables.columns import (
     written,
 )
 
+_NAME = "(COALESCE(first_name, ''::text) || ' '::text) || COALESCE(last_name, ''::text)"
+_LETTERS = "COALESCE(first_name, ''::text) || COALESCE(last_name, ''::text)"
 WORDS = (
-    "to_tsvector('simple'::regconfig, translate((COALESCE(first_name, ''::text) || ' '::text) || "
-    "COALESCE(last_name, ''::text), '.@/-_&<>'::text, '        '::text))"
+    f"to_tsvector('simple'::regconfig, translate(\nCASE\n    WHEN octet_length({_LETTERS}) = char_length({_LETTERS}) "
+    f"THEN {_NAME}\n    ELSE NORMALIZE(replace(regexp_replace(NORMALIZE({_NAME}, NFD), '[\\u0300-\\u036f]'::text, "
+    "''::text, 'g'::text), 'ß'::text, 'ss'::text), NFC)\nEND, '.@/-_&<>øØłŁđĐ'::text, '        oOlLdD'::text))"
 )
-"""The words of a customer's names, as the index of the search has them, in PostgreSQL's own spelling."""
+"""The words of a customer's names without accents, as the index of the search has them; in PostgreSQL's spelling."""
 
 customers = Table(
     "customers",

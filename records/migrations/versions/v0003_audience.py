@@ -51,9 +51,16 @@ CREATE INDEX ix_merges_gone_id ON merges (gone_id);
 -- Merges of which open runs have not heard yet.
 CREATE INDEX ix_merges_told_at ON merges (id) WHERE told_at IS NULL;
 
--- The words of names, told apart as the search does: PostgreSQL would take Anna.Li for the name of a machine.
-CREATE INDEX ix_customers_words ON customers USING gin (to_tsvector('simple',
-    translate(coalesce(first_name, '') || ' ' || coalesce(last_name, ''), '.@/-_&<>', '        ')));
+-- The words of names without accents, told apart as the search does: PostgreSQL would take Anna.Li for the name of a
+-- machine.
+CREATE INDEX ix_customers_words ON customers USING gin (to_tsvector('simple', translate(
+    CASE WHEN octet_length(coalesce(first_name, '') || coalesce(last_name, ''))
+            = char_length(coalesce(first_name, '') || coalesce(last_name, ''))
+        THEN coalesce(first_name, '') || ' ' || coalesce(last_name, '')
+        ELSE normalize(replace(regexp_replace(
+            normalize(coalesce(first_name, '') || ' ' || coalesce(last_name, ''), NFD),
+            '[\\u0300-\\u036f]', '', 'g'), 'ß', 'ss'), NFC) END,
+    '.@/-_&<>øØłŁđĐ', '        oOlLdD')));
 
 -- What was said never changes; who said it does, when two records turn out to be one person. A withdrawal that only a
 -- merge wrote goes when the merge is undone.
