@@ -26,6 +26,8 @@ Reference = Annotated[str, typer.Argument(help="Id, external id, email or phone.
 After = Annotated[int, typer.Option(min=0, help="Only ids after this one.")]
 NEWEST = 100
 """How many entries of a timeline are shown unless asked for more."""
+NAMES = 20
+"""How many further ids, addresses and numbers are shown; --json has all."""
 
 MARKS = {
     "entered": ("→", "cyan"), "left": ("←", "cyan"), "event": ("•", "white"), "touch": ("✉", "blue"),
@@ -134,10 +136,12 @@ def portrait(
     """Who somebody is, in a few lines."""
     latest = {consent.channel: consent.granted for consent in said}
     shown = {person.external_id, person.email, person.phone}
+    also = [one.value for one in names if one.value not in shown]
+    more = [f"{len(also) - NAMES:,} more"] if len(also) > NAMES else []
     facts = {
         "email": f"{person.email} {_consent(latest.get('email'))}" if person.email else None,
         "phone": f"{person.phone} {_consent(latest.get('sms'))}" if person.phone else None,
-        "also": ", ".join(one.value for one in names if one.value not in shown),
+        "also": ", ".join([*also[:NAMES], *more]),
         "lives": ", ".join(part for part in (person.country, person.locale, person.time_zone) if part),
         "stage": person.stage,
         "score": f"{person.score}" + (f", qualified {clock(person.qualified_at)}" if person.qualified_at else ""),
