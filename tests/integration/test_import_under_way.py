@@ -183,6 +183,21 @@ async def test_rows_are_joined_through_others_within_the_file_and_across_its_pag
     assert len(names) == 9
 
 
+async def test_whoever_is_known_is_found_also_where_a_list_began_with_news_only(
+    engine: AsyncEngine, tmp_path: Path
+) -> None:
+    rows = [f"{number},person{number}@acme.example,P{number},yes" for number in range(900)]
+    await take(engine, people(tmp_path / "some.csv", rows[300:600]))
+
+    report = await take(engine, people(tmp_path / "all.csv", rows))
+
+    assert figures(report) == (900, 600, 0, 0, 300, 0)
+    assert [await count(engine, table) for table in ("customers", "identities", "consents")] == [900, 1800, 900]
+    async with engine.connect() as db:
+        names = (await db.execute(select(customers.c.external_id).order_by(customers.c.id))).scalars().all()
+    assert names == [str(number) for number in (*range(300, 600), *range(300), *range(600, 900))]
+
+
 async def test_a_dry_run_leaves_nothing_behind_and_says_the_same(engine: AsyncEngine, many: Path) -> None:
     dry = await import_customers(engine, many, FIELDS, now=NOW, dry_run=True, page_bytes=PAGE)
     assert figures(dry) == (600, 598, 0, 0, 0, 2)
