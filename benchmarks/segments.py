@@ -152,8 +152,8 @@ async def _incremental(
               f"to ask them alone: {asked * 1000:.1f} ms; after no event: {idle * 1000:.1f} ms")  # fmt: skip
     # The first find statements not yet prepared, as after the start of a worker.
     whole, some, alone = (statistics.median(one[1:]) for one in (full, few, question))
-    print(f"incremental: {some * 1000:.1f} ms, {some / vacuumed:.1%} of the full evaluation of tables just vacuumed "
-          f"({vacuumed * 1000:.0f} ms), {some / whole:.1%} of one after the same events ({whole * 1000:.0f} ms)")  # fmt: skip
+    print(f"incremental: {some * 1000:.1f} ms, {some / vacuumed:.1%} of the full evaluation of tables just vacuumed")
+    print(f"a full one after the same events: {whole * 1000:.0f} ms; the incremental one is {some / whole:.1%} of that")
     print(f"of these to ask: {alone * 1000:.1f} ms; the rest lets in, stores the events and commits")
     async with engine.connect() as own:
         meets = (await own.execute(membership.question(SEGMENT.where, NOW))).scalars().all()
@@ -176,7 +176,7 @@ async def _many(engine: AsyncEngine, db: psycopg.Connection, customers: int, rou
     db.execute("VACUUM ANALYZE segment_members")
     db.execute("VACUUM ANALYZE events")
     full, few = list[float](), list[float]()
-    for number in range(2 * (rounds // 2) + 2):
+    for number in range(2 * max(1, rounds // 2) + 2):
         _happen(db, customers, 1_000 + number)
         (full if number % 2 else few).append(await _all(engine, names, whole=bool(number % 2)))
     whole, some = statistics.median(full[1:]), statistics.median(few[1:])
