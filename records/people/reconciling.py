@@ -117,8 +117,18 @@ async def _number(
         await db.execute(update(enrolments).where(enrolments.c.id == run).values(entry=entry))
 
 
+MERGED_MEANWHILE = "merged while the message was leaving"
+"""Why nobody knows yet whether a message of a broadcast went."""
+
+
 async def join_broadcasts(db: AsyncConnection, kept_id: int, gone_id: int) -> Before:
-    """Count one message of a broadcast where both got it: the other stays in the ledger, on its own."""
+    """Count one message of a broadcast where both got it: the other stays in the ledger, on its own.
+
+    A message that is just leaving goes on in doubt, until it is known how it ended: who takes a shard over would look
+    for its claim under the number that it left for, and let it go again.
+    """
+    leaving = touches.c.customer_id == gone_id, touches.c.broadcast_id.is_not(None), touches.c.status == "claimed"
+    await db.execute(update(touches).where(*leaving).values(status="uncertain", because=MERGED_MEANWHILE))
     got = select(touches.c.broadcast_id).where(touches.c.customer_id == kept_id, touches.c.broadcast_id.is_not(None))
     twice = select(touches.c.id, touches.c.broadcast_id).where(
         touches.c.customer_id == gone_id, touches.c.broadcast_id.in_(got)

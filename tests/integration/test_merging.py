@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from journeys.broadcast import Broadcast
 from records import events, tables
+from records.messages import claims, shards
+from records.messages.claims import Claim, Settlement
 from records.people import consents, customers, identities, merging, search, upserts
 from records.people.contacts import Contact
 from records.people.identities import UnknownCustomer
@@ -329,6 +332,30 @@ async def test_a_turn_that_waited_for_the_merge_finds_the_run_with_its_new_custo
         waiting = asyncio.create_task(turn())
         await until_somebody_waits(engine)
     assert await waiting == kept
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_message_of_a_broadcast_that_is_leaving_is_not_claimed_again_after_the_merge(
+    engine: AsyncEngine, known: bool
+) -> None:
+    mails = Broadcast(broadcast="sale", title="Sale", segment="new", send="email/sale")
+    async with engine.begin() as db:
+        await ground(db)
+        kept, gone = await person(db, "ada"), await person(db, "bea")
+        broadcast = (await db.execute(select(tables.broadcasts.c.id))).scalar_one()
+        claim = Claim(gone, None, "email/sale", "wmb-1", "bea@acme.example", "claimed", None)
+        assert await claims.claim(db, broadcast, mails, [claim], NOW) == {gone}
+        await merging.merge(db, kept, gone, by="ada", because="one person", now=NOW)
+    async with engine.begin() as db:
+        if known:
+            await claims.settle(db, [Settlement("wmb-1", "sent")], NOW)
+        # Workers die, and others take over what each had, behind the one who is kept.
+        for shard in (0, 1):
+            await shards.take_over(db, broadcast, shard, 2, 1)
+        found = (await db.execute(select(tables.touches.c.status, tables.touches.c.customer_id))).all()
+        again = Claim(kept, None, "email/sale", "wmb-2", "ada@acme.example", "claimed", None)
+        assert await claims.claim(db, broadcast, mails, [again], NOW) == set()
+    assert found == [("sent" if known else "uncertain", kept)]
 
 
 async def test_a_merge_waits_for_what_is_being_written_and_takes_it_along(engine: AsyncEngine) -> None:
