@@ -31,7 +31,7 @@ CUSTOMER_COLUMNS = (
 EVENT_COLUMNS = "customer,event,at,message,value,properties"
 
 DIRTY = (
-    ("no address", ",,,Gordon,Pym,GB,en-GB,Europe/London,new,,yes,no,,,,,,,"),
+    ("no address", "K2001,,,Gordon,Pym,GB,en-GB,Europe/London,new,,yes,no,,,,,,,"),
     (
         "malformed mail address",
         "K2002,maria.lind.at.post.example,,Maria,Lind,DE,en-GB,Europe/Berlin,new,,yes,no,,,,,,,",

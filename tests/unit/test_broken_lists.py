@@ -152,7 +152,8 @@ def test_nobodys_name_names_nobody(tmp_path: Path, blank: str) -> None:
     """Two who have no address are not the same person."""
     rows = read(tmp_path, f"external_id;email;phone;country\n7;{blank};{blank};DE\n{blank};a@acme.example;0;DE\n")
     names = [(row.contact.external_id, row.contact.email, row.contact.phone) for row in rows if isinstance(row, Row)]
-    assert names == [("7", None, None), (None, "a@acme.example", None)]
+    assert names == [(None, "a@acme.example", None)]
+    assert ["no address" in row.error for row in rows if isinstance(row, Rejection)] == [True]
 
 
 def test_who_wants_nothing_is_noted_and_nobody_else(tmp_path: Path) -> None:

@@ -183,8 +183,10 @@ def test_a_line_without_end_is_told_and_the_next_is_read(folder: Path) -> None:
 # What the values are
 
 
-def test_a_contact_whom_nothing_names_is_rejected(folder: Path) -> None:
-    assert "nothing says who it is" in reasons(folder, "email,phone,first_name", ",,Ada")[2]
+def test_a_contact_without_any_address_is_rejected(folder: Path) -> None:
+    assert "no address" in reasons(folder, "email,phone,first_name", ",,Ada")[2]
+    assert "no address" in reasons(folder, "external_id,email,phone", "c1,,")[2]
+    assert reasons(folder, "external_id,email,other_email", "c1,,ada@acme.example") == {}
 
 
 def ids(folder: Path, content: str) -> list[str | None]:
