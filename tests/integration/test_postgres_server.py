@@ -27,6 +27,8 @@ from workers.server.postgres import EmbeddedPostgres
 server = EmbeddedPostgres(Path(sys.argv[1]))
 url = server.start()
 try:
+    # A shell that starts programs in the background lets them ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print("ready", flush=True)
     signal.pause()
 except KeyboardInterrupt:
