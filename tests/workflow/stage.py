@@ -120,6 +120,9 @@ class Stage:
         """Return when the workflows of a customer's runs stand where the records do, which are written a moment
         before."""
         for run in await self.time.open_runs(customer):
+            if not run.turn:
+                # A workflow that has just been started answers nothing yet.
+                continue
             async with asyncio.timeout(30):
                 while (await self.handle(run).query("state") or {}).get("turn", 0) < run.turn:
                     await asyncio.sleep(0.02)
