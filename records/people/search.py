@@ -10,8 +10,22 @@ import unicodedata
 from typing import Any
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
-from sqlalchemy import CTE, ColumnElement, and_, cast, literal_column, or_, select, union
-from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    cast,
+    column,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    union,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY, TSVECTOR
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records.people.customers import Customer
@@ -45,13 +59,20 @@ def matching(sought: str, *, after: int, limit: int) -> CTE:
     an external id, an address, or a number, however that is written (0151 ..., +49 151 ..., 0049 151 ...)."""
     said = sought.replace("\0", "").strip()[:LONGEST]
     begins = [_begins("external_id", spelling) for spelling in sorted({said, said.lower(), said.upper()})]
-    begins += [_begins("email", said.lower()), *(_begins("phone", number) for number in _numbers(said))]
-    # What several people share names none of them, and is found on each as a whole.
-    whole = [customers.c.email == said.lower(), customers.c.phone.in_(_numbers(said))]
+    begins.append(_begins("email", said.lower()))
+    numbers = _numbers(said)
+    if len(numbers) == 1:
+        begins.append(_begins("phone", numbers[0]))
     ways: list[Any] = [
         select(identities.c.customer_id.label("id")).where(or_(*begins)),
-        select(customers.c.id).where(customers.c.sharing, or_(*whole)),
+        # What several people share names none of them, and is found on each as a whole.
+        select(customers.c.id).where(customers.c.sharing, customers.c.email == said.lower()),
     ]
+    if numbers:
+        these = literal(numbers, ARRAY(Text))
+        ways.append(select(customers.c.id).where(customers.c.sharing, customers.c.phone == func.any(these)))
+    if len(numbers) > 1:
+        ways.append(_whose_number_begins(these))
     words = re.findall(r"[^\W_]+", _bare(said))[:MOST_WORDS]
     if words and "@" not in said:
         asked = cast(" & ".join(f"'{word}':*" for word in words), TSQUERY)
@@ -66,9 +87,17 @@ def _bare(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(signs)).translate(_BARE).lower()
 
 
-def _begins(kind: str, beginning: str) -> ColumnElement[bool]:
+def _begins(kind: str, beginning: str | ColumnElement[str]) -> ColumnElement[bool]:
     value = identities.c.value
     return and_(identities.c.kind == kind, value >= beginning, value < beginning + _LAST)
+
+
+def _whose_number_begins(numbers: ColumnElement[Any]) -> Select[tuple[int]]:
+    """Whoever has a number that begins with one of these: each is looked up by itself, where a condition with
+    hundreds of parts would take longer to plan than to answer."""
+    beginning = func.unnest(numbers).table_valued(column("begins", Text), name="numbers").render_derived()
+    own = beginning.join(identities, _begins("phone", beginning.c.begins))
+    return select(identities.c.customer_id.label("id")).select_from(own)
 
 
 def _numbers(text: str) -> list[str]:
