@@ -23,6 +23,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    text,
     union,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY, TSVECTOR
@@ -47,6 +48,8 @@ async def list_page(
     name, of an external id, an address or a number."""
     query = select(*shown(customers)).order_by(customers.c.id)
     if search and search.strip():
+        # A plan for any beginning reads every customer: how few one finds is seen from what it is.
+        await db.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
         sought = matching(search, after=after, limit=limit)
         query = query.join(sought, sought.c.id == customers.c.id)
     else:
