@@ -34,6 +34,8 @@ COLUMNS = (
 _LOCALE = re.compile(r"^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-[A-Za-z0-9]{5,8})*$")
 SHORTEST_PHONE = 8
 """Characters of a number in E.164, the + included; shorter ones are services, not people."""
+NO_ADDRESS = "and phone are both missing: there is no address to reach this contact"
+"""What is wrong with the email of a contact who has neither."""
 LONGEST = {"external_id": 200, "first_name": 200, "last_name": 200, "stage": 60}
 """Characters of a value, by column."""
 
@@ -89,7 +91,7 @@ def read_contact(
         except ValueError as error:
             problems[name] = str(error)
     if needs_address and not (problems.keys() | columns.keys()) & {"email", "phone"}:
-        problems["email"] = "and phone are both missing: there is no address to reach this contact"
+        problems["email"] = NO_ADDRESS
     if problems:
         raise InvalidContactError({name: problems[name] for name in [*values, "email"] if name in problems})
     return Contact(**columns, tags=tags, properties=properties, consents=consents)

@@ -18,6 +18,7 @@ from activities.intake.chunks import Chunk
 from activities.intake.contacts import (
     COLUMNS,
     LONGEST,
+    NO_ADDRESS,
     plain_text,
     read_country,
     read_email,
@@ -40,8 +41,8 @@ _REMEMBERED = 20_000
 """Values of one column that are remembered."""
 _PLACES = {name: at for at, name in enumerate(STORED)}
 _COUNTRY = _PLACES["country"]
-_ADDRESSES = (_PLACES["email"], _PLACES["phone"])
-_IDS = (_PLACES["external_id"],)
+_UNREACHED = {"email": NO_ADDRESS}
+_UNNAMED = {"external_id": "is missing: nothing else in this list says who it is"}
 _NEW = object()
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]*[0-9]")
 _Column = tuple[int, str, int | None, dict[str, Any], Callable[[str, str | None], Any]]
@@ -80,14 +81,8 @@ class Parser:
         self._reading = reading
         self._width = len(reading.columns)
         self._named = reading.named
-        addressed = {"email", "phone", "other_email", "other_phone"} & {*reading.columns}
         # A list of ids only tells of people who buy; one with addresses, of people who are to be reached.
-        self._needed = _ADDRESSES if addressed else _IDS
-        self._missing = (
-            {"email": "and phone are both missing: there is no address to reach this contact"}
-            if addressed
-            else {"external_id": "is missing: nothing else in this list says who it is"}
-        )
+        self._addressed = not {"email", "phone", "other_email", "other_phone"}.isdisjoint(reading.columns)
         known = [(at, name) for at, name in enumerate(reading.columns) if name]
         # The country comes first, because a phone number is read by it.
         self._plan = [self._column(at, name) for at, name in sorted(known, key=lambda one: one[1] != "country")]
@@ -147,8 +142,9 @@ class Parser:
                 properties[name] = value
         further = _add(others_said, columns, consents) if others_said else ()
         external_id, email, phone, *others = columns
-        if not problems and all(columns[place] is None for place in self._needed):
-            problems = self._missing
+        missing = email is None and phone is None if self._addressed else external_id is None
+        if missing and not problems:
+            problems = _UNREACHED if self._addressed else _UNNAMED
         if problems:
             names = sorted(problems, key=lambda name: self._order.get(name, -1))
             return Rejection(line, names[0], "; ".join(f"{name} {problems[name]}" for name in names), texts)
