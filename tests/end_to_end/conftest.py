@@ -92,7 +92,7 @@ class Up:
         """The PostgreSQL processes of its home folder."""
         folder = str(self.home / "postgres" / "data")
         servers = [one for one in psutil.process_iter(["cmdline"]) if folder in (one.info["cmdline"] or [])]
-        return [process for server in servers for process in (server, *server.children())]
+        return [process for server in servers for process in (server, *_children(server))]
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """Press Ctrl-C, or send another signal; the exit code."""
@@ -117,6 +117,14 @@ class Up:
     def lines(self, *arguments: str) -> list[dict[str, Any]]:
         """What a command prints as JSON lines."""
         return [json.loads(line) for line in self.waymark(*arguments, "--json").stdout.splitlines()]
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    """Those below a process; none when it has ended meanwhile, as initdb's servers do one after another."""
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 Starter = Callable[..., Up]

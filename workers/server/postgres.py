@@ -215,9 +215,9 @@ class EmbeddedPostgres:
         try:
             process = psutil.Process(int(self._pid_file()[0]))
             ours = "postgres" in process.name() and str(self.data) in process.cmdline()
+            return process if ours and process.status() != psutil.STATUS_ZOMBIE else None
         except (OSError, IndexError, ValueError, psutil.Error):
             return None
-        return process if ours and process.status() != psutil.STATUS_ZOMBIE else None
 
     def _remove_stale_pid(self) -> None:
         # After a crash the number may belong to another program by now; PostgreSQL would refuse to start.
