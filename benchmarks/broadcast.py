@@ -41,7 +41,8 @@ from records.people import upserts
 from records.people.contacts import Contact
 from records.people.customers import Customer
 from workers import worker
-from workers.composition import compose, links
+from workers.composition import compose
+from workers.foundation import links
 from workers.leaving import leave
 from workers.settings import Settings
 

@@ -15,30 +15,16 @@ from activities.broadcasts.admission import Admission
 from activities.broadcasts.broadcasting import Broadcasting
 from activities.broadcasts.planning import Planning, Waves
 from activities.broadcasts.proofs import Proofs
-from activities.broadcasts.studio import Studio
 from activities.calendar import Calendar
 from activities.channels.channel import Channel
 from activities.channels.email import EmailChannel
 from activities.channels.sms import SmsChannel
 from activities.channels.webhook import WebhookChannel
 from activities.deliveries.delivery import Delivery
-from activities.entering.audience import Audience, Router
-from activities.entering.backfilling import Backfill
 from activities.entering.clock import Entering
-from activities.entering.entrance import Entrance
-from activities.entering.herds import Herds
 from activities.entering.sweeping import Sweeping
-from activities.figures.membership import Membership
-from activities.figures.scoring import Scoring
-from activities.figures.upkeep import Upkeep
-from activities.figures.valuing import Stages, Valuing
 from activities.messages.composing import Composer, Workspace
-from activities.messages.links import Links
 from activities.messages.rendering import Templates
-from activities.sales.desk import Desk
-from activities.sales.handoff import Handoff
-from activities.sales.keepers import Keepers
-from activities.sales.office import Office
 from activities.sales.promises import Promises
 from activities.sales.salesmail import SalesMails
 from activities.sales.selling import Selling
@@ -47,51 +33,30 @@ from activities.turns.advance import Advance
 from activities.turns.effects import Effects
 from activities.turns.gates import Gates
 from activities.turns.gates import load as load_rules
-from activities.turns.programs import Programs
 from activities.turns.turn import Turns
-from journeys import sales
 from journeys.broadcasting import BroadcastRun
 from journeys.errors import WaymarkError
-from journeys.fields import Fields, load_fields
 from journeys.figures import NightlyFigures, Rescoring
 from journeys.instruction import QUEUE, channel_queue
-from journeys.sales import Sales
 from journeys.salestask import SalesDay, SalesSweep, SalesTask
 from journeys.sending import SendingRules
 from journeys.timetable import DatedEntries, ScheduledEntry, SegmentRefresh
 from journeys.workflow import CustomerJourney, Sweep
-from workers import temporal
 from workers.content import shipped
-from workers.databases import database
-from workers.running import resolve
+from workers.foundation import Foundation, found, links
 from workers.salesdays import SalesDays
 from workers.schedules import Timetable
 from workers.settings import Settings, variable
 
 
-@dataclass(frozen=True)
-class Composition:
+@dataclass(frozen=True, kw_only=True)
+class Composition(Foundation):
     """The parts of one process, ready for use; closing them is the business of `compose`."""
 
-    settings: Settings
-    engine: AsyncEngine
-    client: Client
-    links: Links
-    fields: Fields
     templates: Templates
     channels: Mapping[str, Channel]
-    audience: Audience
-    membership: Membership
-    upkeep: Upkeep
-    valuing: Valuing
-    scoring: Scoring
     entering: Entering
-    backfill: Backfill
     sweeping: Sweeping
-    sales: Sales | None
-    keepers: Keepers
-    desk: Desk
-    studio: Studio
     proofs: Proofs
     activities: Mapping[str, Sequence[Callable[..., Any]]]
     """The activities of each task queue."""
@@ -108,11 +73,6 @@ class Composition:
         SalesDay,
         SalesSweep,
     )
-
-
-def links(settings: Settings) -> Links:
-    """The maker of links, on the console's public address: the given one, or where it runs by default."""
-    return Links(settings.link_secret(), settings.console_url or f"http://{settings.host}:{settings.console_port}")
 
 
 def build_channels(settings: Settings) -> dict[str, Channel]:
@@ -161,40 +121,26 @@ async def compose(
     The settings are completed by a stack that runs over the home folder. `patient` waits for the Temporal server to
     come up instead of raising; `lazy` does without it until it is used. `calendar` is a rehearsal's.
     """
-    settings = resolve(settings)
-    fields = load_fields(settings.definitions / "fields.yaml")
-    names, zone = frozenset(fields), settings.workspace_time_zone
-    team = sales.load(settings.definitions, names)
     async with AsyncExitStack() as closing:
-        if engine is None:
-            engine = await closing.enter_async_context(database(settings, ping=not patient))
-        if client is None:
-            client = await temporal.connect(settings, patient=patient, lazy=lazy)
+        ground = await closing.enter_async_context(
+            found(settings, engine=engine, client=client, calendar=calendar, patient=patient, lazy=lazy)
+        )
+        settings, engine, client, calendar = ground.settings, ground.engine, ground.client, ground.calendar
         if channels is None:
             channels = build_channels(settings)
             for channel in channels.values():
                 closing.push_async_callback(channel.close)
+        names, zone = frozenset(ground.fields), settings.workspace_time_zone
         templates = templates or Templates(settings.templates, settings.workspace_locale)
         workspace = Workspace(settings.workspace_name, settings.workspace_address, settings.workspace_url)
-        programs, maker = Programs(), links(settings)
-        calendar = calendar or Calendar()
+        programs, router = ground.programs, ground.audience.router
         gates = Gates(rules if rules is not None else load_rules(settings.definitions))
-        entrance = Entrance(programs, zone)
-        router = Router(engine, client, programs, entrance, calendar)
-        office = Office(engine, team, calendar, zone)
-        keepers, promises = Keepers(office, client), Promises(office, router)
-        router.afterwards = keepers.launch_for
-        membership, herds = Membership(engine, router), Herds(engine, router, entrance)
-        valuing = Valuing(engine, router, Stages(settings.definitions / "lifecycle.yaml", fields), zone)
-        handoff = Handoff(team, names, zone)
-        scoring = Scoring(engine, router, handoff, calendar)
-        upkeep = Upkeep(valuing, scoring, membership)
-        audience = Audience(engine, router, upkeep.after, upkeep.figures)
-        studio = Studio(engine, client, calendar)
-        sweeping = Sweeping(engine, router, calendar, studio.launch_stranded)
-        entering = Entering(engine, router, entrance, herds, programs, zone)
-        turns = Turns(programs, Effects(handoff, entrance), gates, zone)
-        composer = Composer(templates, maker, workspace, names)
+        office, membership, scoring = ground.office, ground.membership, ground.scoring
+        promises = Promises(office, router)
+        sweeping = Sweeping(engine, router, calendar, ground.studio.launch_stranded)
+        entering = Entering(engine, router, ground.entrance, ground.herds, programs, zone)
+        turns = Turns(programs, Effects(ground.handoff, ground.entrance), gates, zone)
+        composer = Composer(templates, ground.links, workspace, names)
         admission = Admission(gates, zone)
         waves = Waves(admission, calendar)
         planning = Planning(engine, membership, waves, calendar)
@@ -203,15 +149,15 @@ async def compose(
                 Advance(engine, turns, router, calendar).advance,
                 sweeping.sweep,
                 membership.refresh,
-                valuing.refresh,
+                ground.valuing.refresh,
                 scoring.publish,
                 scoring.rescore,
                 entering.enter_dates,
                 entering.enter_scheduled,
                 Timetable(engine, client, programs, zone).keep,
                 promises.keep,
-                SalesSweeping(office, router, handoff, keepers).sweep,
-                SalesDays(client, team, zone).keep,
+                SalesSweeping(office, router, ground.handoff, ground.keepers).sweep,
+                SalesDays(client, ground.sales, zone).keep,
                 planning.plan,
                 planning.plan_rest,
                 planning.decide,
@@ -230,10 +176,11 @@ async def compose(
             selling = Selling(office, email, mails)
             activities[channel_queue("email")] += [selling.tell, selling.tell_day]
         yield Composition(
-            settings, engine, client, maker, fields, templates, channels, audience, membership, upkeep,
-            valuing, scoring, entering,
-            Backfill(engine, herds, programs), sweeping, team, keepers,
-            Desk(office, router, keepers),
-            studio,
-            Proofs(engine, composer, admission, channels), activities,
-        )  # fmt: skip
+            **vars(ground),
+            templates=templates,
+            channels=channels,
+            entering=entering,
+            sweeping=sweeping,
+            proofs=Proofs(engine, composer, admission, channels),
+            activities=activities,
+        )

@@ -9,20 +9,19 @@ from contextlib import contextmanager
 import uvicorn
 
 from activities.deliveries.receipts import Receipts
-from activities.people.merging import Merging
 from console.app import create_app
 from console.parts import Parts
 from journeys.errors import WaymarkError
 from journeys.identities import load_identity
 from workers.child import announce, until_told_to_stop
-from workers.composition import Composition, compose
+from workers.foundation import Foundation, found
 from workers.leaving import leave
 from workers.server.ports import port_is_free
 from workers.settings import Settings, load_settings
 
 
-def console_parts(parts: Composition) -> Parts:
-    """What the console needs of the composition."""
+def console_parts(parts: Foundation) -> Parts:
+    """What the console needs of it."""
     settings = parts.settings
     return Parts(
         database=parts.engine,
@@ -31,7 +30,7 @@ def console_parts(parts: Composition) -> Parts:
         links=parts.links,
         fields=parts.fields,
         desk=parts.desk,
-        merging=Merging(parts.engine, parts.audience.router, parts.upkeep.after),
+        merging=parts.merging,
         identity=load_identity(settings.definitions / "identity.yaml"),
         unknown=settings.unknown_customers,
         url=parts.links.base,
@@ -57,7 +56,7 @@ async def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
             f"Port {settings.console_port} of {settings.host} is in use.",
             hint="Stop what uses it, or choose another with --port or WAYMARK_CONSOLE_PORT.",
         )
-    async with compose(settings, channels={}, patient=True) as parts:
+    async with found(settings, patient=True) as parts:
         config = uvicorn.Config(
             create_app(console_parts(parts)),
             host=settings.host,
