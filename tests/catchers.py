@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.patience import eventually
+from tests.patience import PATIENCE, eventually
 from workers.catchers.mailbox import Mails
 from workers.catchers.sms import ACCOUNT, TOKEN
 from workers.child import PARENT
@@ -32,22 +32,24 @@ class MailCatcher:
 
     def messages(self, **query: str | int) -> list[dict[str, Any]]:
         """Newest first; `to`, `subject`, `after`, `before`, `limit`."""
-        found: list[dict[str, Any]] = httpx.get(f"{self.url}/api/messages", params=query).json()["messages"]
+        found: list[dict[str, Any]] = httpx.get(f"{self.url}/api/messages", params=query, timeout=PATIENCE).json()[
+            "messages"
+        ]
         return found
 
     def message(self, identifier: str) -> dict[str, Any]:
         """One mail with headers, text and html."""
-        answer = httpx.get(f"{self.url}/api/messages/{identifier}")
+        answer = httpx.get(f"{self.url}/api/messages/{identifier}", timeout=PATIENCE)
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
 
     def misbehave(self, **faults: Any) -> None:
-        httpx.post(f"{self.url}/api/faults", json=faults).raise_for_status()
+        httpx.post(f"{self.url}/api/faults", json=faults, timeout=PATIENCE).raise_for_status()
 
     def clear(self) -> None:
-        httpx.delete(f"{self.url}/api/faults").raise_for_status()
-        httpx.delete(f"{self.url}/api/messages").raise_for_status()
+        httpx.delete(f"{self.url}/api/faults", timeout=PATIENCE).raise_for_status()
+        httpx.delete(f"{self.url}/api/messages", timeout=PATIENCE).raise_for_status()
 
 
 @dataclass(frozen=True)
@@ -60,21 +62,23 @@ class SmsCatcher:
 
     def messages(self, **query: str | int) -> list[dict[str, Any]]:
         """Newest first; `to`, `after`, `limit`."""
-        found: list[dict[str, Any]] = httpx.get(f"{self.url}/api/messages", params=query).json()["messages"]
+        found: list[dict[str, Any]] = httpx.get(f"{self.url}/api/messages", params=query, timeout=PATIENCE).json()[
+            "messages"
+        ]
         return found
 
     def reply(self, sender: str, body: str, **more: str) -> dict[str, Any]:
-        answer = httpx.post(f"{self.url}/api/replies", json={"from": sender, "body": body, **more})
+        answer = httpx.post(f"{self.url}/api/replies", json={"from": sender, "body": body, **more}, timeout=PATIENCE)
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
 
     def misbehave(self, **faults: Any) -> None:
-        httpx.post(f"{self.url}/api/faults", json=faults).raise_for_status()
+        httpx.post(f"{self.url}/api/faults", json=faults, timeout=PATIENCE).raise_for_status()
 
     def clear(self) -> None:
-        httpx.delete(f"{self.url}/api/faults").raise_for_status()
-        httpx.delete(f"{self.url}/api/messages").raise_for_status()
+        httpx.delete(f"{self.url}/api/faults", timeout=PATIENCE).raise_for_status()
+        httpx.delete(f"{self.url}/api/messages", timeout=PATIENCE).raise_for_status()
 
     def settled(self, sid: str, callbacks: int = 0) -> dict[str, Any]:
         """The text once it has its last status and so many callbacks were made."""
@@ -99,7 +103,7 @@ def catcher(module: str, *options: str) -> Iterator[tuple[subprocess.Popen[str],
         yield process, json.loads(process.stdout.readline() or "{}")
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)
         process.stdout.close()
 
 

@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
 from tests.catchers import MailCatcher, SmsCatcher
+from tests.patience import PATIENCE
 
 ADA = "+4915112345678"
 ROW = "table.mails tbody tr"
@@ -30,7 +31,7 @@ def send(mails: MailCatcher, subject: str, to: str = "Ada Lovelace <ada@example.
 def text(texts: SmsCatcher, body: str, to: str = ADA) -> None:
     url = f"{texts.url}/2010-04-01/Accounts/{texts.account_sid}/Messages.json"
     form = {"From": "+15005550006", "To": to, "Body": body}
-    httpx.post(url, data=form, auth=(texts.account_sid, texts.auth_token)).raise_for_status()
+    httpx.post(url, data=form, auth=(texts.account_sid, texts.auth_token), timeout=PATIENCE).raise_for_status()
 
 
 async def test_an_empty_inbox_says_so_and_fills_by_itself(mails: MailCatcher, page: Page) -> None:

@@ -18,12 +18,12 @@ from typing import Any
 import psutil
 
 from tests.catchers import MailCatcher, SmsCatcher, catcher
-from tests.end_to_end.conftest import PATIENCE, ROOT, clean_environment
-from tests.patience import eventually
+from tests.end_to_end.conftest import ROOT, clean_environment
+from tests.patience import PATIENCE, eventually
+from tests.ports import quiet_ports
 from workers.catching import ACCOUNT, SENDER, TOKEN
 from workers.server.binary import find_binary
 from workers.server.devserver import DevServer
-from workers.server.ports import free_ports
 from workers.server.postgres import EmbeddedPostgres
 
 NAMESPACE = "far-away"
@@ -51,7 +51,7 @@ class Role:
         """Ask it to end; the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=PATIENCE)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Apart:
             )  # fmt: skip
         role = Role(process, output)
         try:
-            eventually(lambda: until in role.said or process.poll() is not None, within=PATIENCE)
+            eventually(lambda: until in role.said or process.poll() is not None)
             assert process.poll() is None, role.said
             yield role
         finally:
@@ -126,7 +126,7 @@ async def apart(folder: Path, **maps: str) -> AsyncIterator[Apart]:
         (definitions / "journeys" / f"{name}.yaml").write_text(text)
     for name in ("fields.yaml", "handoff.yaml"):
         shutil.copy(ROOT / "definitions" / name, definitions)
-    [port] = free_ports("127.0.0.1", 1)
+    [port] = quiet_ports(1)
     # Apart from pytest's own folders, whose rights change when another run of pytest begins on the same machine.
     place = Path(tempfile.mkdtemp(prefix="waymark-apart-"))
     database = EmbeddedPostgres(place, durable=False)

@@ -17,22 +17,19 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.patience import PATIENCE
+from tests.ports import quiet_ports
 from workers import running
 from workers.running import Running
-from workers.server.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 PORTS = ("TEMPORAL_PORT", "UI_PORT", "SMTP_PORT", "INBOX_PORT", "SMS_PORT", "CONSOLE_PORT")
-PATIENCE = 120.0
-"""Seconds for a start on a busy machine; the binary of the Temporal server is there already."""
 
 
 def clean_environment(**given: str) -> dict[str, str]:
     """Nothing of the surrounding Waymark or Temporal, and ports that nobody uses."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith(("WAYMARK_", "TEMPORAL_"))}
-    ports = {
-        f"WAYMARK_{name}": str(port) for name, port in zip(PORTS, free_ports("127.0.0.1", len(PORTS)), strict=True)
-    }
+    ports = {f"WAYMARK_{name}": str(port) for name, port in zip(PORTS, quiet_ports(len(PORTS)), strict=True)}
     return {**mine, **ports, "TEMPORAL_CONFIG_FILE": "/nonexistent", "WAYMARK_PROCESSES": "1", **given}
 
 
@@ -98,7 +95,7 @@ class Up:
         """Press Ctrl-C, or send another signal; the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=PATIENCE)
 
     def waymark(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run another command over the same home folder, in another process."""
@@ -170,11 +167,11 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         yield one
 
 
-def until(found: Callable[[], Any], *, within: float = 30.0) -> Any:
+def until(found: Callable[[], Any]) -> Any:
     """What `found` returns as soon as it is something: real servers take a moment."""
-    deadline = time.monotonic() + within
+    deadline = time.monotonic() + PATIENCE
     while True:
         if result := found():
             return result
-        assert time.monotonic() < deadline, f"not seen within {within:g} s"
+        assert time.monotonic() < deadline, f"not seen within {PATIENCE:g} s"
         time.sleep(0.1)

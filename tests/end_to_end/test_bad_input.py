@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.conftest import PATIENCE, ROOT, Up, clean_environment
+from tests.end_to_end.conftest import ROOT, Up, clean_environment
+from tests.patience import PATIENCE
 
 HEAD = "journey: a\ntitle: A\nenter: api\nsteps:\n"
 FAULTS = {

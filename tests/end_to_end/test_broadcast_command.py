@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.end_to_end.conftest import PATIENCE, ROOT, Up, until
+from tests.end_to_end.conftest import ROOT, Up, until
+from tests.patience import PATIENCE
 
 SPRING = """\
 broadcast: {name}
@@ -69,12 +70,14 @@ class Marketer:
 
     def inbox(self, name: str) -> Counter[str]:
         """How many mails each of the contacts of this tag has."""
-        found = httpx.get(f"{self.up.running.inbox_url}/api/messages", params={"limit": 500, "to": name}).json()
+        found = httpx.get(
+            f"{self.up.running.inbox_url}/api/messages", params={"limit": 500, "to": name}, timeout=PATIENCE
+        ).json()
         return Counter(address for mail in found["messages"] for address in mail["recipients"] if name in address)
 
     def has_sent_some(self, name: str) -> None:
         """Return once messages of a broadcast have left."""
-        until(lambda: self.document("show", name)["sent"], within=60)
+        until(lambda: self.document("show", name)["sent"])
 
     def stands(self, name: str, status: str) -> Any:
         """How a broadcast stands once it has this status and nothing of it is leaving."""
@@ -83,7 +86,7 @@ class Marketer:
             found = self.document("show", name)
             return found if (found["status"], found["leaving"]) == (status, 0) else None
 
-        return until(looked, within=60)
+        return until(looked)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.end_to_end.conftest import Up, until
+from tests.patience import PATIENCE
 
 CONTROL = """\
 journey: control
@@ -118,7 +119,7 @@ def test_a_run_is_explained_in_the_contacts_time_with_the_way_into_the_temporal_
     link = explained(far, run)["temporal_ui"]
     assert link in shown
     assert link.startswith(f"{far.running.temporal_ui}/namespaces/default/workflows/journey%2Fcontrol%2F")
-    assert httpx.get(link, follow_redirects=True).status_code == 200
+    assert httpx.get(link, follow_redirects=True, timeout=PATIENCE).status_code == 200
 
 
 def test_a_run_is_skipped_moved_and_ended_and_every_order_is_on_record(far: Up, tmp_path: Path) -> None:
@@ -176,7 +177,7 @@ def test_a_customer_is_stopped(far: Up, tmp_path: Path) -> None:
 
 @pytest.fixture
 def http(far: Up) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"{far.running.console_url}/v1", timeout=30) as client:
+    with httpx.Client(base_url=f"{far.running.console_url}/v1", timeout=PATIENCE) as client:
         yield client
 
 

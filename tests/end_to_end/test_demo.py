@@ -21,7 +21,8 @@ import psutil
 import psycopg
 import pytest
 
-from tests.end_to_end.conftest import PATIENCE, ROOT, clean_environment, until
+from tests.end_to_end.conftest import ROOT, clean_environment, until
+from tests.patience import PATIENCE, gone
 from workers import running
 from workers.server.postgres import EmbeddedPostgres
 
@@ -207,14 +208,14 @@ def staying(tmp_path: Path) -> Iterator[tuple[Demo, subprocess.Popen[str], Path]
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-        process.wait(60)
+        process.wait(PATIENCE)
 
 
 def test_without_once_it_stays_up_to_be_looked_at_until_ctrl_c(
     staying: tuple[Demo, subprocess.Popen[str], Path],
 ) -> None:
     demo, process, said = staying
-    until(lambda: "Press Ctrl-C" in said.read_text() or process.poll() is not None, within=PATIENCE)
+    until(lambda: "Press Ctrl-C" in said.read_text() or process.poll() is not None)
     assert process.poll() is None, said.read_text()
     until(lambda: "Look closer in another terminal" in said.read_text())
     found = running.read(demo.home)
@@ -222,7 +223,7 @@ def test_without_once_it_stays_up_to_be_looked_at_until_ctrl_c(
     for page in (found.inbox_url, found.sms_url, found.temporal_ui):
         assert page is not None
         assert page in said.read_text()
-        assert httpx.get(page).status_code == 200
+        assert httpx.get(page, timeout=PATIENCE).status_code == 200
     assert len(demo.lines("customers", "list", "--limit", "1000")) == 200
     assert {one["state"] for one in demo.lines("doctor")} == {"ok"}
 
@@ -236,15 +237,15 @@ def test_without_once_it_stays_up_to_be_looked_at_until_ctrl_c(
     family = demo.left_behind()
     assert len(family) > 6
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 0
-    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert process.wait(PATIENCE) == 0
+    assert gone(family)
     assert demo.left_behind() == []
 
 
 def test_ctrl_c_in_the_middle_of_the_days_ends_it_in_order(staying: tuple[Demo, subprocess.Popen[str], Path]) -> None:
     demo, process, said = staying
-    until(lambda: "Published:" in said.read_text() or process.poll() is not None, within=PATIENCE)
+    until(lambda: "Published:" in said.read_text() or process.poll() is not None)
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) in (0, 130), said.read_text()
+    assert process.wait(PATIENCE) in (0, 130), said.read_text()
     assert "Traceback" not in said.read_text()
     assert demo.left_behind() == []

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
@@ -16,6 +15,7 @@ from temporalio.client import Client
 from journeys import attributes
 from tests.end_to_end.apart import NAMESPACE, Apart, Role, apart
 from tests.end_to_end.conftest import until
+from tests.patience import PATIENCE, gone
 
 TASTING = """\
 journey: tasting
@@ -193,7 +193,7 @@ def test_no_server_of_its_own_was_started_and_workers_leave_in_order(far: Apart,
     family = crew.family()
     assert len(family) == 3
     assert crew.stop() == 0
-    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert gone(family)
 
 
 def arrives(far: Apart, name: str, step: str) -> dict[str, Any]:
@@ -212,6 +212,6 @@ def follow_the_link(far: Apart, mail: dict[str, Any]) -> None:
     body = far.mails.message(mail["id"])["html"]
     console = far.environment["WAYMARK_CONSOLE_URL"]
     [link, *_] = re.findall(rf"{re.escape(console)}/c/[\w.~-]+", body)
-    answer = httpx.get(link)
+    answer = httpx.get(link, timeout=PATIENCE)
     assert answer.status_code == 302
     assert answer.headers["location"].startswith("https://kettlewick.example/")

@@ -16,8 +16,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from records.audience.values import Rfm
-from tests.end_to_end.conftest import PATIENCE, ROOT, clean_environment
+from tests.end_to_end.conftest import ROOT, clean_environment
 from tests.integration.test_values import Order, expected
+from tests.patience import PATIENCE
 
 ORDERS = """Customer ID,Order Date,Total,Order No,Gift
 c1,2026-01-05 10:00,84.50,00123,true

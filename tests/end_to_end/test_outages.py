@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-import psutil
 import pytest
 from temporalio.client import Client, ScheduleHandle
 from temporalio.testing import TimeSkipper
@@ -19,6 +18,7 @@ from records.runs import entries
 from records.runs.enrolments import Enrolment
 from tests.end_to_end.apart import NAMESPACE, Apart, Role, apart
 from tests.end_to_end.conftest import until
+from tests.patience import PATIENCE, gone
 from workers.schedules import EVERY, SWEEP
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ def crew(far: Apart) -> Iterator[Role]:
         yield role
         assert role.family() == family, "a worker died and was started again"
         assert role.stop() == 0
-        assert psutil.wait_procs(family, timeout=10)[1] == []
+        assert gone(family)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def sweep(client: Client, crew: Role) -> ScheduleHandle:
 
 async def swept(sweep: ScheduleHandle, found: Callable[[], T | None]) -> T:
     """What there is after a sweep that need not wait for its minute. What is a few seconds old is left for the next."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while not (result := found()):
             await sweep.trigger()
             await asyncio.sleep(0.5)
@@ -105,7 +105,7 @@ async def test_the_sweep_is_a_schedule_of_every_minute_that_overlaps_nothing(swe
     assert [interval.every for interval in description.schedule.spec.intervals] == [EVERY] == [timedelta(minutes=1)]
     assert not description.schedule.state.paused
     before = description.info.num_actions
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         await sweep.trigger()
         while (await sweep.describe()).info.num_actions <= before:
             await asyncio.sleep(0.1)
@@ -178,7 +178,7 @@ async def test_runs_under_way_outlast_a_database_that_goes_away(far: Apart, crew
         runs = far.lines("runs", "list", "--journey", "three_mails")
         return runs if all(run["ended_at"] for run in runs) else None
 
-    runs = until(all_ended, within=90)
+    runs = until(all_ended)
     assert [run["outcome"] for run in runs] == ["done"] * 20
     assert far.lines("runs", "list", "--uncertain") == []
     mails = [mail for name in names for mail in far.mails_to(name)]

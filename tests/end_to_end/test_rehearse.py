@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.end_to_end.conftest import PATIENCE, ROOT, clean_environment, until
+from tests.end_to_end.conftest import ROOT, clean_environment, until
+from tests.patience import PATIENCE, gone
 
 COMMAND = [sys.executable, "-m", "workers"]
 REAL_SERVERS = {
@@ -140,7 +141,7 @@ def test_who_stops_it_leaves_nothing_running_and_nothing_behind(
     assert process.returncode in (0, 130), said
     assert left(scratch) == []
     if isinstance(family, list):
-        assert psutil.wait_procs(family, timeout=30)[1] == []
+        assert gone(family)
     mine = [one for one in psutil.process_iter(["cmdline"]) if str(scratch) in " ".join(one.info["cmdline"] or [])]
     assert mine == []
 

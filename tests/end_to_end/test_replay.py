@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import ROOT, Up, clean_environment, until
-from workers.server.ports import free_ports
+from tests.patience import PATIENCE
+from tests.ports import quiet_ports
 
 CLICKED = ROOT / "tests" / "histories" / "0.1" / "clicked.json"
 
@@ -18,7 +19,7 @@ CLICKED = ROOT / "tests" / "histories" / "0.1" / "clicked.json"
 def replay(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "workers", "--home", str(home), "replay", *arguments],
-        cwd=ROOT, env=clean_environment(**environment), capture_output=True, text=True, timeout=120, check=False,
+        cwd=ROOT, env=clean_environment(**environment), capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
 
 
@@ -70,7 +71,7 @@ def test_open_runs_of_a_live_server_are_replayed_too(up: Up, tmp_path: Path) -> 
 
 
 def test_a_server_that_was_asked_for_and_does_not_answer_is_an_error(tmp_path: Path) -> None:
-    [port] = free_ports("127.0.0.1", 1)
+    [port] = quiet_ports(1)
     ran = replay(tmp_path, "--sample", "5", TEMPORAL_ADDRESS=f"127.0.0.1:{port}")
     assert (ran.returncode, ran.stdout) == (1, "")
     assert "does not answer" in ran.stderr

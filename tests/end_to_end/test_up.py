@@ -6,9 +6,9 @@ import socket
 from pathlib import Path
 
 import httpx
-import psutil
 
 from tests.end_to_end.conftest import Starter, Up, until
+from tests.patience import PATIENCE, gone
 
 PEOPLE = "external_id,email,phone,first_name,consent_email,consent_sms\n{id},{id}@acme.example,,Ada,yes,yes\n"
 
@@ -20,18 +20,12 @@ def imported(up: Up, folder: Path, name: str) -> str:
     return name
 
 
-def gone(processes: list[psutil.Process]) -> bool:
-    _, alive = psutil.wait_procs(processes, timeout=10)
-    assert alive == []
-    return True
-
-
 def test_a_contact_signs_up_and_receives_the_welcome_mail(up: Up, tmp_path: Path) -> None:
     name = imported(up, tmp_path, "ada")
     up.waymark("events", "send", name, "customer.signed_up", "--key", "ada-1")
 
     def mails() -> list[dict[str, str]]:
-        found = httpx.get(f"{up.running.inbox_url}/api/messages").json()["messages"]
+        found = httpx.get(f"{up.running.inbox_url}/api/messages", timeout=PATIENCE).json()["messages"]
         return [mail for mail in found if "ada@acme.example" in mail["recipients"]]
 
     [mail] = until(mails)
@@ -46,13 +40,13 @@ def test_the_links_of_a_mail_lead_to_the_console_and_back_into_the_journey(up: U
     inbox = up.running.inbox_url
 
     def mail() -> str | None:
-        for found in httpx.get(f"{inbox}/api/messages").json()["messages"]:
+        for found in httpx.get(f"{inbox}/api/messages", timeout=PATIENCE).json()["messages"]:
             if "bo@acme.example" in found["recipients"]:
-                return str(httpx.get(f"{inbox}/api/messages/{found['id']}").text)
+                return str(httpx.get(f"{inbox}/api/messages/{found['id']}", timeout=PATIENCE).text)
         return None
 
     links = re.findall(rf"{re.escape(str(up.running.console_url))}/c/[\w.~-]+", until(mail))
-    answer = httpx.get(links[0])
+    answer = httpx.get(links[0], timeout=PATIENCE)
     assert answer.status_code == 302
     assert not answer.headers["location"].startswith(str(up.running.console_url))
     kinds = [entry["title"] for entry in _timeline(up, name)]
@@ -61,7 +55,7 @@ def test_the_links_of_a_mail_lead_to_the_console_and_back_into_the_journey(up: U
 
 
 def _timeline(up: Up, name: str) -> list[dict[str, str]]:
-    found = httpx.get(f"{up.running.console_url}/v1/customers/{name}/timeline").json()
+    found = httpx.get(f"{up.running.console_url}/v1/customers/{name}/timeline", timeout=PATIENCE).json()
     return list(found["timeline"])
 
 
@@ -84,7 +78,7 @@ def test_a_worker_that_is_killed_is_started_again(up: Up) -> None:
     found = worker.find()
     assert found is not None
     found.kill()
-    until(lambda: [p for p in up.running.processes if p.name == "worker 1" and p.pid != worker.pid], within=60)
+    until(lambda: [p for p in up.running.processes if p.name == "worker 1" and p.pid != worker.pid])
     until(lambda: all(one["state"] == "ok" for one in up.lines("doctor") if one["part"] == "workers"))
 
 
@@ -104,8 +98,8 @@ def test_ctrl_c_leaves_no_process_behind_and_nothing_is_lost(start_up: Starter, 
 
 def test_sigterm_in_the_middle_of_the_start_leaves_no_process_behind(start_up: Starter, tmp_path: Path) -> None:
     up = start_up(tmp_path / "home")
-    until(lambda: (up.home / "running.json").exists(), within=60)
-    until(up.databases, within=60)
+    until(lambda: (up.home / "running.json").exists())
+    until(up.databases)
     everything = up.family()
     assert up.stop(signal.SIGTERM) == 0
     assert gone(everything)
@@ -135,11 +129,11 @@ def test_ports_in_use_get_others_with_a_notice(start_up: Starter, tmp_path: Path
         found = up.wait_until_ready()
         assert f"Port {port} for the console is in use" in up.said
         assert found.console_url != f"http://127.0.0.1:{port}"
-        assert httpx.get(f"{found.console_url}/healthz").json() == {"status": "ok"}
+        assert httpx.get(f"{found.console_url}/healthz", timeout=PATIENCE).json() == {"status": "ok"}
         assert up.stop() == 0
 
 
 def test_beyond_this_machine_the_console_needs_a_key(start_up: Starter, tmp_path: Path) -> None:
     up = start_up(tmp_path / "home", environment={"WAYMARK_HOST": "0.0.0.0"})
-    assert up.process.wait(timeout=60) == 1
+    assert up.process.wait(timeout=PATIENCE) == 1
     assert "WAYMARK_API_KEY" in up.said

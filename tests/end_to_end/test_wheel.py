@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.end_to_end.conftest import ROOT, Starter, clean_environment, until
+from tests.patience import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,6 @@ def test_a_workspace_is_laid_out_and_runs_from_its_own_folder(
     people.write_text("email,consent_email\nada@acme.example,yes\n")
     up.waymark("import", str(people))
     up.waymark("events", "send", "ada@acme.example", "customer.signed_up")
-    until(lambda: httpx.get(f"{up.running.inbox_url}/api/messages").json()["messages"])
+    until(lambda: httpx.get(f"{up.running.inbox_url}/api/messages", timeout=PATIENCE).json()["messages"])
     assert {one["state"] for one in up.lines("doctor")} == {"ok"}
     assert up.stop() == 0

@@ -7,9 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,11 @@ from activities.channels.relay import Timeouts
 from activities.channels.signature import is_valid
 from activities.channels.sms import SmsChannel
 from tests.catchers import MailCatcher, SmsCatcher, catcher, fill, mail_catcher, mails, sms_catcher, texts
-from tests.patience import eventually
+from tests.patience import PATIENCE, eventually
+from workers.catchers.faults import Faults
+from workers.catchers.inbox import routes
+from workers.catchers.mailbox import Mail, Mails
+from workers.catchers.serving import application
 
 __all__ = ["mail_catcher", "mails", "sms_catcher", "texts"]
 ADA = "+4915112345678"
@@ -110,7 +114,7 @@ async def test_mails_are_found_by_recipient_and_subject_newest_first(mails: Mail
 
 async def test_the_page_of_a_mail_loads_nothing_and_runs_nothing(mails: MailCatcher) -> None:
     await send(mails, mail())
-    answer = httpx.get(f"{mails.url}/api/messages/{mails.messages()[0]['id']}/html")
+    answer = httpx.get(f"{mails.url}/api/messages/{mails.messages()[0]['id']}/html", timeout=PATIENCE)
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "sandbox" in policy
@@ -120,20 +124,23 @@ async def test_the_page_of_a_mail_loads_nothing_and_runs_nothing(mails: MailCatc
 
 @pytest.mark.parametrize("path", ["/messages/nothing", "/api/messages/nothing", "/api/messages/..%2F..%2Fetc/html"])
 def test_a_mail_that_is_not_there_is_not_found(mails: MailCatcher, path: str) -> None:
-    assert httpx.get(mails.url + path).status_code == 404
+    assert httpx.get(mails.url + path, timeout=PATIENCE).status_code == 404
 
 
 def test_other_sites_cannot_empty_or_disturb_the_inbox(mails: MailCatcher) -> None:
-    assert httpx.post(f"{mails.url}/clear", headers={"Origin": "https://evil.example"}).status_code == 403
-    assert httpx.post(f"{mails.url}/api/faults", content="{}").status_code == 422
-    assert httpx.get(mails.url, headers={"Host": "evil.example"}).status_code == 400
+    assert (
+        httpx.post(f"{mails.url}/clear", headers={"Origin": "https://evil.example"}, timeout=PATIENCE).status_code
+        == 403
+    )
+    assert httpx.post(f"{mails.url}/api/faults", content="{}", timeout=PATIENCE).status_code == 422
+    assert httpx.get(mails.url, headers={"Host": "evil.example"}, timeout=PATIENCE).status_code == 400
 
 
 @pytest.mark.parametrize(
     "faults", [{"rctp": {}}, {"rcpt": {"cod": 1}}, {"rcpt": {"pattern": "("}}, {"rcpt": {"code": 250}}]
 )
 def test_a_fault_that_is_not_known_is_refused(mails: MailCatcher, faults: dict[str, Any]) -> None:
-    answer = httpx.post(f"{mails.url}/api/faults", json=faults)
+    answer = httpx.post(f"{mails.url}/api/faults", json=faults, timeout=PATIENCE)
     assert answer.status_code == 422
     assert answer.json()["message"]
 
@@ -180,9 +187,11 @@ async def test_the_catcher_hangs_where_it_is_told(
     mails: MailCatcher, stage: str, error: type[Exception], kept: int
 ) -> None:
     mails.misbehave(**{stage: {"hang": True}})
+    # Nothing but the silence that is meant is cut short.
+    short = "final" if error is Unknown else "command"
     with pytest.raises(error):
-        await send(mails, mail(), timeouts=Timeouts(connect=2, command=0.3, body=0.3, final=0.3))
-    assert len(mails.messages()) == kept
+        await send(mails, mail(), timeouts=replace(Timeouts(), **{short: 0.3}))
+    eventually(lambda: len(mails.messages()) == kept)
 
 
 def test_mails_survive_a_restart_in_their_order(tmp_path: Path) -> None:
@@ -197,18 +206,27 @@ def test_mails_survive_a_restart_in_their_order(tmp_path: Path) -> None:
         assert [m["subject"] for m in again.messages()] == ["Three", "Two", "One"]
 
 
-def test_ten_thousand_mails_do_not_slow_the_inbox(tmp_path: Path) -> None:
-    fill(tmp_path / "inbox", 10_000)
-    with catcher("mail", "--smtp-port=0", "--http-port=0", f"--folder={tmp_path / 'inbox'}") as (_, answer):
-        url = answer["inbox_url"]
-        began = time.monotonic()
-        first = httpx.get(url)
-        searched = httpx.get(url, params={"to": "c77", "subject": "mail 77"})
-        took = time.monotonic() - began
+async def test_of_thousands_of_mails_the_inbox_reads_those_that_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def behaves(_: object) -> None: ...
+
+    fill(tmp_path / "inbox", 2_000)
+    mails, source, read = Mails(tmp_path / "inbox"), Mails.source, list[str]()
+
+    def noted(self: Mails, mail: Mail) -> bytes:
+        read.append(mail.subject)
+        return source(self, mail)
+
+    monkeypatch.setattr(Mails, "source", noted)
+    transport = httpx.ASGITransport(application(routes(mails, Faults(), behaves), "127.0.0.1"))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as browser:
+        first = await browser.get("/")
+        assert sorted(read) == sorted(f"Mail {number}" for number in range(1950, 2000))
+        searched = await browser.get("/", params={"to": "c77", "subject": "mail 77"})
     assert first.text.count("<tr data-id") == 50
-    assert "Mail 9999" in first.text
-    assert "111 of 10000 mails" in searched.text
-    assert took < 2
+    assert "11 of 2000 mails" in searched.text
+    assert len(read) == 50 + 11
 
 
 @pytest.mark.parametrize(
@@ -220,7 +238,7 @@ def test_a_port_in_use_is_one_clear_line(module: str, options: list[str], tmp_pa
         taken.listen()
         port = str(taken.getsockname()[1])
         command = [sys.executable, "-m", f"workers.catchers.{module}", *options, port]
-        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False,
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False,
                                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})  # fmt: skip
     assert ended.returncode == 1
     assert ended.stderr.strip().count("\n") == 0
@@ -235,7 +253,7 @@ def test_a_catcher_ends_cleanly_when_told(
     with catcher(module, *options, f"--folder={tmp_path / 'kept'}") as (process, answer):
         assert answer["ready"]
         process.send_signal(number)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_a_catcher_ends_when_its_parent_dies(tmp_path: Path) -> None:
@@ -245,7 +263,9 @@ def test_a_catcher_ends_when_its_parent_dies(tmp_path: Path) -> None:
         " env={**os.environ, PARENT: str(os.getpid())})\n"
         "print(child.stdout.readline().decode().strip(), flush=True); os.kill(os.getpid(), 9)"
     )
-    parent = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    parent = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     url = httpx.URL(json.loads(parent.stdout)["sms_url"])
 
     def gone() -> bool:
@@ -297,7 +317,7 @@ async def test_a_reply_is_posted_signed_to_the_neighbour_of_the_status_callback(
     "reply", [{"from": "12", "body": "x"}, {"from": ADA, "body": " "}, {"from": ADA, "body": 1}, []]
 )
 def test_a_reply_that_is_none_is_refused(texts: SmsCatcher, reply: Any) -> None:
-    assert httpx.post(f"{texts.url}/api/replies", json=reply).status_code == 422
+    assert httpx.post(f"{texts.url}/api/replies", json=reply, timeout=PATIENCE).status_code == 422
 
 
 def test_texts_survive_a_restart(tmp_path: Path) -> None:
@@ -314,7 +334,7 @@ def test_texts_survive_a_restart(tmp_path: Path) -> None:
 async def test_the_phone_page_shows_conversations(texts: SmsCatcher) -> None:
     await asyncio.to_thread(texts.settled, await text(texts))
     await text(texts, to="+8613800138000")
-    shown = httpx.get(texts.url, params={"with": ADA}).text
+    shown = httpx.get(texts.url, params={"with": ADA}, timeout=PATIENCE).text
     assert "Hi Ada" in shown
     assert "+8613800138000" in shown
     assert "delivered" in shown

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
@@ -17,10 +18,11 @@ from activities.channels.channel import Message, Refused, TryLater, Unknown
 from activities.channels.email import EmailChannel
 from activities.channels.relay import Relay, Timeouts
 from journeys.errors import WaymarkError
+from tests.patience import PATIENCE
 from tests.relay import CLOSE, HANG, KEEP_AND_CLOSE, ScriptedRelay, relay
 
 QUICK = Timeouts(connect=0.3, command=0.3, body=0.3, final=0.3)
-PATIENT = Timeouts(connect=10, command=10, body=10, final=10)
+PATIENT = Timeouts(connect=PATIENCE, command=PATIENCE, body=PATIENCE, final=PATIENCE)
 CERTIFICATE = Path(__file__).parent.parent / "relay.pem"
 # What a stage answers, and what that means, for every stage before the message is handed over.
 BEFORE_THE_DOT = ["greeting", "ehlo", "mail", "rcpt", "data"]
@@ -152,7 +154,7 @@ async def test_a_relay_that_stops_reading_in_the_middle_is_tried_later() -> None
 async def test_silence_after_the_dot_leaves_it_unknown() -> None:
     async with relay({"dot": HANG}) as server:
         with pytest.raises(Unknown, match="did not answer"):
-            await sent_to(server, QUICK)
+            await sent_to(server, replace(PATIENT, final=0.3))
 
 
 @pytest.mark.parametrize("end", [CLOSE, KEEP_AND_CLOSE])

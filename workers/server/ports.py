@@ -21,12 +21,6 @@ def port_is_free(ip: str, port: int) -> bool:
     return True
 
 
-def free_ports(ip: str, count: int) -> list[int]:
-    """`count` different ports that nothing listens on and nobody claims at this moment."""
-    with Claims(ip) as claims:
-        return [claims.take() for _ in range(count)]
-
-
 class Claims:
     """Ports that are going to be listened on, by this process or by a child of it, and kept from other claimants.
 
