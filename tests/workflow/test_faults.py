@@ -192,10 +192,14 @@ async def test_a_message_that_has_gone_is_recorded_as_sent_when_the_database_com
 ) -> None:
     await stage.publish(LONG)
     ann = await stage.customer()
-    stage.mailbox.meanwhile = outage.begin
     entering = asyncio.create_task(stage.parts.audience.router.enrol(ann, "long", source="api", now=datetime.now(UTC)))
+
+    async def begin() -> None:
+        await entering  # which writes down that the run was started, while the run is sending already
+        await outage.begin()
+
+    stage.mailbox.meanwhile = begin
     await outage.end()
-    await entering
     await stage.time.moved([replace(await entering, turn=1)])
     assert [touch.status for touch in await stage.touches(ann)] == ["sent"]
     assert await subjects(stage) == 1
