@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from activities.intake.contacts import InvalidContactError, read_contact
-from activities.sales.desk import read_amount
+from activities.sales.deals import read_amount
 from console.control import Control
 from console.documents import document
 from console.events import Events
