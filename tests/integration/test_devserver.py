@@ -23,6 +23,7 @@ from temporalio.testing import TimeSkipper
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from journeys.errors import WaymarkError
+from tests.patience import PATIENCE
 from workers.server.binary import Binary, find_binary
 from workers.server.devserver import DevServer
 
@@ -141,7 +142,7 @@ def test_the_binary_itself_refuses_a_taken_port_in_one_line(binary: Binary) -> N
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         command = [str(binary.path), "server", "start-dev", "--headless", "--port", str(port)]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert ran.returncode == 1
     assert "address already in use" in ran.stderr
     assert ran.stderr.count("\n") == 1
@@ -234,11 +235,11 @@ async def test_no_server_is_left_behind_when_its_parent_is_killed(binary: Binary
         cwd=Path(__file__).parents[2],
     )
     assert parent.stdout is not None
-    line = await asyncio.wait_for(parent.stdout.readline(), 40)
+    line = await asyncio.wait_for(parent.stdout.readline(), PATIENCE)
     found = re.match(rb"server (\d+)", line)
     assert found is not None
     server = psutil.Process(int(found[1]))
     parent.send_signal(signal.SIGKILL)
     await parent.wait()
-    await asyncio.to_thread(server.wait, 20)
+    await asyncio.to_thread(server.wait, PATIENCE)
     assert not server.is_running()

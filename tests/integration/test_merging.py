@@ -24,6 +24,7 @@ from records.people.merging import NotMerged
 from records.people.timeline import timeline
 from records.runs import enrolments, entries, holds, orders, standings
 from records.tables import metadata, shown
+from tests.patience import PATIENCE
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
@@ -394,7 +395,7 @@ async def test_two_who_merge_the_same_two_at_once_come_to_one_merge(engine: Asyn
 
 
 async def until_somebody_waits(engine: AsyncEngine) -> None:
-    async with engine.connect() as db, asyncio.timeout(30):
+    async with engine.connect() as db, asyncio.timeout(PATIENCE):
         waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
         while not (await db.execute(waiting)).scalar_one():
             await asyncio.sleep(0.01)

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from journeys.errors import WaymarkError
+from tests.patience import PATIENCE
 from workers.server.postgres import EmbeddedPostgres
 
 USER = """
@@ -115,7 +116,7 @@ def test_the_last_program_out_stops_the_server(folder: Path) -> None:
     one, other = EmbeddedPostgres(folder / "postgres"), _user(folder / "postgres")
     url = one.start()
     os.killpg(other.pid, signal.SIGINT)
-    assert other.wait(30) == 0
+    assert other.wait(PATIENCE) == 0
     _note(url, "still used")
     one.stop()
     assert _postmasters(folder) == []
@@ -124,7 +125,7 @@ def test_the_last_program_out_stops_the_server(folder: Path) -> None:
 def test_ctrl_c_reaches_the_programs_and_not_the_server(folder: Path) -> None:
     program = _user(folder / "postgres")
     os.killpg(program.pid, signal.SIGINT)
-    said, _ = program.communicate(timeout=30)
+    said, _ = program.communicate(timeout=PATIENCE)
     assert said == "still there\n"
     assert program.returncode == 0
     assert _postmasters(folder) == []
@@ -139,7 +140,7 @@ def test_programs_that_start_at_once_share_one_server(folder: Path) -> None:
     assert len(_postmasters(folder)) == 1
     for program in programs:
         program.send_signal(signal.SIGINT)
-        program.communicate(timeout=30)
+        program.communicate(timeout=PATIENCE)
 
 
 def test_a_killed_owner_leaves_a_server_that_the_next_one_takes_over_and_stops(folder: Path) -> None:

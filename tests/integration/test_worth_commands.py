@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, insert
 
 from records import tables
 from records.database import address
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC)
@@ -42,7 +43,7 @@ def waymark(database_url: str, tmp_path: Path) -> Run:
     def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "workers", "--home", str(tmp_path), *words], cwd=ROOT, env=clean | environment,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
 
     return run

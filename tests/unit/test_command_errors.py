@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from journeys.errors import WaymarkError
+from tests.patience import PATIENCE
 from workers.commands.failing import report
 from workers.commands.options import options
 
@@ -25,7 +26,7 @@ def waymark(*arguments: str, home: Path, **environment: str) -> subprocess.Compl
         env={**clean, "TEMPORAL_CONFIG_FILE": "/nonexistent", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

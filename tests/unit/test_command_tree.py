@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import workers.commands
+from tests.patience import PATIENCE
 from workers.command import command
 from workers.commands.later import Later
 from workers.commands.tree import COMMANDS
@@ -43,7 +44,7 @@ def python(code: str, **environment: str) -> str:
     """What a Python prints of which nothing was asked before."""
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True,
-        timeout=60, check=False,
+        timeout=PATIENCE, check=False,
     )  # fmt: skip
     return ran.stdout + ran.stderr
 

@@ -10,6 +10,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities import pulse
 from activities.pulse import Pulse
+from tests.patience import PATIENCE
 
 
 async def test_every_beat_says_how_far_the_work_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,7 +29,7 @@ async def test_every_beat_says_how_far_the_work_has_come(monkeypatch: pytest.Mon
     async def work() -> None:
         with Pulse() as one:
             one.at(7)
-            await asyncio.wait_for(twice.wait(), 10)
+            await asyncio.wait_for(twice.wait(), PATIENCE)
 
     await environment.run(work)
     assert set(told) <= {None, 7}

@@ -15,6 +15,7 @@ from journeys.broadcast_files import parse
 from records.messages import broadcasts
 from records.messages.broadcasts import BroadcastRow
 from records.messages.touches import Touch
+from tests.patience import PATIENCE
 from tests.workflow.stage import Stage
 
 SPRING = """
@@ -47,7 +48,7 @@ async def start_skipping(stage: Stage, text: str) -> tuple[BroadcastRow, Workflo
 
 async def outcome(handle: WorkflowHandle[Any, Any]) -> str:
     """How the workflow ended."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         return str(await handle.result())
 
 
@@ -62,7 +63,7 @@ async def touches_of(stage: Stage, *people: int) -> list[Touch]:
 
 async def until(stage: Stage, handle: WorkflowHandle[Any, Any], words: str) -> None:
     """Return when the Temporal UI shows these words of the broadcast."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while words not in await shown(handle):
             await asyncio.sleep(0.05)
 

@@ -36,6 +36,7 @@ from records.runs.enrolments import Enrolment
 from records.runs.paths import PathStep
 from records.sales import tasks
 from records.sales.tasks import Task
+from tests.patience import PATIENCE
 from workers import worker
 from workers.composition import Composition, compose
 from workers.settings import Settings
@@ -123,7 +124,7 @@ class Stage:
             if not run.turn:
                 # A workflow that has just been started answers nothing yet.
                 continue
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 while (await self.handle(run).query("state") or {}).get("turn", 0) < run.turn:
                     await asyncio.sleep(0.02)
 
@@ -176,7 +177,7 @@ class Stage:
 
     async def execution_after(self, run: Enrolment, run_id: str) -> WorkflowExecutionDescription:
         """The execution that a run continues as, once it has: the records are written a moment before."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while (fresh := await self.handle(run).describe()).run_id == run_id:
                 await asyncio.sleep(0.02)
         return fresh

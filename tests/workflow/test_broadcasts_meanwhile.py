@@ -20,6 +20,7 @@ from records.messages import claims, paces
 from records.people import consents, merging, tags
 from records.tables import customers
 from records.tables import paces as rows
+from tests.patience import PATIENCE
 from tests.workflow.broadcasting import SPRING, ended, outcome, readers, start, start_skipping, touches_of
 from tests.workflow.stage import Stage
 
@@ -124,7 +125,7 @@ async def test_an_error_that_keeps_it_is_shown_until_it_is_over(stage: Stage, mo
     with monkeypatch.context() as broken:
         broken.setattr(claims, "claim", fails)
         _, handle = await start(stage, SPRING)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not (told := await standing()):
                 await asyncio.sleep(0.02)
     assert told == ["an error that is tried again (ValueError); the worker's log has the details"]

@@ -15,6 +15,7 @@ from records import events
 from records.events import StoredEvent
 from records.people import timeline
 from records.runs import enrolments, standings
+from tests.patience import PATIENCE
 from tests.workflow.stage import Stage
 
 HOUR, DAY, NONE = timedelta(hours=1), timedelta(days=1), timedelta()
@@ -61,7 +62,7 @@ async def unrouted(stage: Stage) -> list[StoredEvent]:
 async def waiting_for_a_lock(engine: AsyncEngine) -> None:
     """Return once some session of this database waits for another one."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             async with engine.connect() as db:
                 if (await db.execute(text(query))).scalar_one():

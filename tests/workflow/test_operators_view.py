@@ -19,6 +19,7 @@ from temporalio.client import Client, WorkflowHistory
 from activities.channels.email import EmailChannel
 from journeys.attributes import KINDS
 from records.runs.enrolments import Enrolment
+from tests.patience import PATIENCE
 from tests.relay import ScriptedRelay, relay
 from tests.workflow.stage import Stage, staged
 
@@ -185,7 +186,7 @@ async def test_a_failure_names_its_kind_and_place_and_nothing_of_the_row(stage: 
 async def listed(stage: Stage, run: Enrolment, executions: int = 1) -> None:
     """Return when the server's index, which follows a little behind, knows all executions of a run."""
     query = f"WorkflowId = '{stage.handle(run).id}' AND WaymarkEnrolment = '{run.id}'"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while (await stage.client.count_workflows(query)).count < executions:
             await asyncio.sleep(0.05)
 

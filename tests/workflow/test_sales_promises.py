@@ -26,6 +26,7 @@ from records.sales import assignments, notices, tasks
 from records.sales.assignments import Step
 from records.sales.notices import Notice
 from records.sales.tasks import Task
+from tests.patience import PATIENCE
 from tests.workflow.stage import ROOT, Stage, staged
 from workers import histories
 from workers.salesdays import PREFIX, SalesDays, end_of_day
@@ -100,7 +101,7 @@ async def hand_over(stage: Stage, name: str = "Ann", **columns: Any) -> Task:
 async def rests(stage: Stage, task: int, unlike: Callable[[Outlook], bool] = lambda _: False) -> Outlook | None:
     """Return when the workflow rests, and no longer as `unlike` says: what is next; None once it has ended."""
     handle: WorkflowHandle[Any, Any] = stage.client.get_workflow_handle(workflow_id(task))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             described = await handle.describe()
             if described.status is not WorkflowExecutionStatus.RUNNING:
@@ -133,7 +134,7 @@ async def read(stage: Stage, task: int) -> tuple[Task, list[Step], list[Notice]]
 
 async def sent(stage: Stage, customer: int, journey: str) -> bool:
     """Whether the journey goes on to its message, now that the task has ended."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not (made := [touch for touch in await stage.touches(customer) if touch.journey == journey]):
             await asyncio.sleep(0.02)
         while made[-1].status == "claimed":
@@ -385,11 +386,11 @@ async def test_the_ends_of_days_are_kept_in_temporal_as_the_file_says(sales: Sta
     assert end_of_day(team.reps[0], team) == "0 18 * * *"
 
     async def kept() -> set[str]:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             return {one.id async for one in await sales.client.list_schedules() if one.id.startswith(PREFIX)}
 
     async def become(wanted: int) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while len(await kept()) != wanted:
                 await asyncio.sleep(0.05)
 
@@ -403,7 +404,7 @@ async def test_the_ends_of_days_are_kept_in_temporal_as_the_file_says(sales: Sta
     spec = (await handle.describe()).schedule.spec
     assert spec.time_zone_name == "UTC"
     await handle.trigger()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while not (recent := (await handle.describe()).info.recent_actions):
             await asyncio.sleep(0.05)
         workflow: Any = recent[0].action

@@ -21,6 +21,7 @@ from journeys import crons
 from journeys.loading import parse
 from journeys.timetable import Appointment
 from records.runs import occasions, versions
+from tests.patience import PATIENCE
 from tests.workflow.stage import Stage
 from workers import schedules
 from workers.schedules import Timetable
@@ -61,7 +62,7 @@ async def kept(stage: Stage) -> dict[str, ScheduleDescription]:
 
 async def listed(client: Client, names: set[str]) -> None:
     """Return when the server lists these schedules: it finds them a moment after they are written."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while {one.id async for one in await client.list_schedules()} != names:
             await asyncio.sleep(0.05)
 
@@ -146,7 +147,7 @@ async def test_a_schedule_lets_in_whom_it_means_under_its_nominal_time(stage: St
     )
     handle = stage.client.get_schedule_handle("waymark/weekly/1")
     await handle.backfill(span)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while not await stage.runs(ann):
             await asyncio.sleep(0.05)
     [run] = await stage.runs(ann)
@@ -236,7 +237,7 @@ async def test_the_schedules_of_waymark_itself_are_made_once_and_do_their_work(s
         handle = stage.client.get_schedule_handle(name)
         assert (await handle.describe()).schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
         await handle.trigger()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         for name in OWN:
             handle = stage.client.get_schedule_handle(name)
             while not (recent := (await handle.describe()).info.recent_actions):

@@ -17,6 +17,7 @@ from journeys.scoring import Scoring
 from records import tables
 from records.audience import rulebooks, scores, scoring
 from records.people import upserts
+from tests.patience import PATIENCE
 from tests.workflow.stage import Stage
 from workers import schedules
 
@@ -196,7 +197,7 @@ async def test_figures_are_worked_out_every_night_where_the_workspace_is(stage: 
             due = (await handle.describe()).info.next_action_times[0]
             assert due.astimezone(ZoneInfo(zone)).strftime("%H:%M") == "04:15"
         await handle.trigger()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while not (recent := (await handle.describe()).info.recent_actions):
                 await asyncio.sleep(0.05)
             started: Any = recent[0].action

@@ -16,6 +16,7 @@ from temporalio.client import Client, WorkflowExecutionDescription
 
 from journeys.workflow import SHAPE
 from records.runs.enrolments import Enrolment
+from tests.patience import PATIENCE
 from tests.temporal import new_namespace
 from tests.workflow.stage import Stage
 from workers import histories, versioning, worker
@@ -133,7 +134,7 @@ async def test_who_works_on_each_shape_and_how_many_runs_need_them_can_be_told(s
 
 async def told(stage: Stage, runs: int) -> list[Shape]:
     """The shapes, once the server's listing has caught up with so many runs."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         found: list[Shape] = []
         while sum(one.runs for one in found) < runs:
             found = await versioning.shapes(stage.client)
