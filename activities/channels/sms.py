@@ -12,6 +12,8 @@ from activities.channels.segments import segments
 from journeys.errors import WaymarkError
 
 API = "https://api.twilio.com"
+CONNECT = 10.0
+"""Seconds to wait for the connection. Nothing was sent before it is there, so nothing is in doubt without it."""
 _LOGIN_HINT = "Check WAYMARK_TWILIO_ACCOUNT_SID and WAYMARK_TWILIO_AUTH_TOKEN."
 _SENDER_HINT = "Check WAYMARK_TWILIO_FROM: it must be a number or messaging service of this account."
 
@@ -48,7 +50,7 @@ class SmsChannel:
         self.status_callback = status_callback
         self._account = f"/2010-04-01/Accounts/{quote(account_sid, safe='')}"
         self._login = (account_sid, auth_token)
-        self._timeout = httpx.Timeout(timeout, connect=min(timeout, 10), pool=None)
+        self._timeout = httpx.Timeout(timeout, connect=CONNECT, pool=None)
         self._client: httpx.AsyncClient | None = None
 
     async def send(self, message: Message) -> Receipt:

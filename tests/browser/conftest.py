@@ -8,9 +8,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.catchers import mail_catcher, mails, sms_catcher, texts
+from tests.patience import PATIENCE
 from tools.browser import ADVICE, find
 
 __all__ = ["mail_catcher", "mails", "sms_catcher", "texts"]
@@ -22,6 +23,7 @@ async def browser() -> AsyncIterator[Browser]:
     path = await asyncio.to_thread(find)
     if path is None:
         pytest.fail(f"There is no Chromium here. {ADVICE}", pytrace=False)
+    expect.set_options(timeout=PATIENCE * 1000)
     async with async_playwright() as playwright:
         # No sandbox: the tests may run as root, and open nothing but our own pages.
         browser = await playwright.chromium.launch(

@@ -26,7 +26,7 @@ _START = {"START", "UNSTOP", "YES"}
 _TICK = 0.05
 _HANG = 86_400
 _KNOWN = {
-    "send": {"pattern", "status", "code", "message", "retry_after", "hang", "drop", "times"},
+    "send": {"pattern", "status", "code", "message", "retry_after", "taken", "hang", "drop", "times"},
     "deliver": {"pattern", "status", "code"},
     "callbacks": {"drop", "delay", "repeat", "reverse"},
 }
@@ -36,8 +36,8 @@ _KNOWN = {
 class SmsFaults:
     """What goes wrong, as `/api/faults` sets it.
 
-    `send`: answer `status` (HTTP) with Twilio's `code` and `message` to numbers matching `pattern`, or `hang` after
-    taking the text, or `drop` it; `times` limits it. `deliver`: end as `undelivered` or `failed` with error `code`.
+    `send`: answer `status` (HTTP) with Twilio's `code` and `message` to numbers matching `pattern`, although the text
+    was `taken` or because it was not, or `hang` after taking it, or `drop` it; `times` limits it. `deliver`: end as `undelivered` or `failed` with error `code`.
     `callbacks`: `drop` them, `delay` them by seconds, `repeat` each so many times more, or send them in `reverse`.
     """
 
@@ -105,13 +105,13 @@ class Provider:
         if refusal := self._refuse_text(to, sender, body):
             return refusal
         fault = self.faults.at("send", to)
-        if fault and not fault.get("hang") and not fault.get("drop"):
-            headers = {"Retry-After": str(fault["retry_after"])} if "retry_after" in fault else {}
-            status = int(fault.get("status", 503))
-            return _error(status, int(fault.get("code", 0)), str(fault.get("message", "told to misbehave")), headers)
+        if fault and not fault.keys() & {"taken", "hang", "drop"}:
+            return _misbehaving(fault)
         text = self.texts.add("outbound", sender, to, body, form.get("StatusCallback"))
         if not (fault and fault.get("drop")):
             self._later(lambda: self._deliver(text))
+        if fault and fault.get("taken"):
+            return _misbehaving(fault)
         if fault:
             await asyncio.sleep(_HANG)
         return JSONResponse(self._described(text), 201)
@@ -232,6 +232,12 @@ class Provider:
         task = asyncio.create_task(make())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _misbehaving(fault: dict[str, Any]) -> Response:
+    headers = {"Retry-After": str(fault["retry_after"])} if "retry_after" in fault else {}
+    status = int(fault.get("status", 503))
+    return _error(status, int(fault.get("code", 0)), str(fault.get("message", "told to misbehave")), headers)
 
 
 def _error(status: int, code: int, message: str, headers: dict[str, str] | None = None) -> Response:
