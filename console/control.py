@@ -10,7 +10,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from activities.operating.holding import Holding, Scope, scope, way_of, window_of
+from activities.operating.holding import Holding
+from activities.operating.scopes import Scope, scope, way_of, window_of
 from activities.operating.steering import KINDS, Steering
 from console.documents import document
 from console.parts import Parts

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.deliveries.receipts import Receipts
 from activities.entering.audience import Audience
-from activities.entering.ingesting import Unknown
+from activities.intake.incoming import Unknown
 from activities.messages.links import Links
 from activities.people.merging import Merging
 from activities.sales.desk import Desk

@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 from activities.entering.audience import NotEnrollable
 from activities.intake.contacts import InvalidContactError
 from activities.messages.links import BrokenLinkError
-from activities.operating.holding import NotHeld
+from activities.operating.scopes import NotHeld
 from activities.operating.steering import OrderRefused
 from journeys.errors import WaymarkError
 from records.people.identities import UnknownCustomer

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from activities.figures.membership import bring_into_force
+from activities.figures.segments import bring_into_force
 from activities.intake.importing import import_customers
 from activities.publishing import load_all, publish
 from journeys import segments

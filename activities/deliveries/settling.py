@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.entering.audience import Router
 from journeys.errors import WaymarkError
 from journeys.instruction import Event
 from records.messages import ledger, touches
 from records.messages.ledger import Slot
 from records.runs import standings
+
+if TYPE_CHECKING:
+    from activities.entering.audience import Router
 
 Verdict = Literal["sent", "resend"]
 

@@ -18,12 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities.entering.audience import Routed, Router
 from activities.intake.contacts import read_email, read_phone
+from activities.intake.incoming import Unknown
 from journeys.identities import DEFAULT, IdentityRules, Key, one_spelling
 from records import events, incoming
 from records.incoming import Incoming, Told
 
-Unknown = Literal["refuse", "create"]
-"""What becomes of an event of somebody who is not known."""
 ATTEMPTS = 5
 _INTERNATIONAL = re.compile(r"\+.*|00[1-9][\d\s()./-]{6,}")
 """A phone number, where it says so itself. 00001 is the first of many customers."""

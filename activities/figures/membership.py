@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -11,59 +10,17 @@ from temporalio import activity
 
 from activities.discretion import discreet
 from activities.entering.audience import Router
+from activities.figures.segments import PublishedSegment, bring_into_force
 from activities.pulse import Pulse
-from journeys.errors import WaymarkError
 from journeys.nearest import unknown_word
-from journeys.segments import LoadedSegment, Segment, in_order, named_in
+from journeys.segments import LoadedSegment, Segment, in_order
 from records.audience import membership, segments
 from records.audience.membership import Evaluated
 from records.audience.segments import UnknownSegment
 from records.events import StoredEvent
-from records.runs import versions
 
 PAGE = 1000
 """How many changes of membership are looked at in one transaction."""
-
-
-class SegmentInUse(WaymarkError):
-    """A live journey asks for a segment that is to go. Change the journey first."""
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedSegment:
-    """What a publication did to one segment."""
-
-    segment: str
-    became: str
-    """`new`, `changed`, `unchanged` or `removed`."""
-
-
-async def bring_into_force(
-    db: AsyncConnection, loaded: Collection[LoadedSegment], now: datetime
-) -> list[PublishedSegment]:
-    """Bring these segments into force and put all others out of it. Whoever is in one that goes, leaves it.
-
-    Raises:
-        SegmentInUse: a live journey still names one that would go.
-    """
-    before = await segments.definitions(db)
-    going = sorted(before.keys() - {one.name for one in loaded})
-    for journey in await versions.live_definitions(db) if going else []:
-        if lost := sorted(named_in(journey.definition) & set(going)):
-            raise SegmentInUse(
-                f"The journey {journey.journey} asks for the segment {lost[0]}, which has no file any more.",
-                hint="Publish the journey without it first, or bring the file back.",
-            )
-    done = []
-    for one in loaded:
-        fresh = await segments.put(db, one.name, one.segment.title, one.definition, one.digest)
-        became = ("changed" if one.name in before else "new") if fresh else "unchanged"
-        done.append(PublishedSegment(one.name, became))
-    for name in going:
-        await membership.empty(db, name, now)
-        await segments.remove(db, name)
-        done.append(PublishedSegment(name, "removed"))
-    return done
 
 
 class Membership:

@@ -19,9 +19,10 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.entering.ingesting import Ingesting, Unknown, digest_of, patiently
+from activities.entering.ingesting import Ingesting, digest_of, patiently
 from activities.intake.event_files import EventFile, Rejection, Row
 from activities.intake.event_report import EventReport, Progress, write_rows
+from activities.intake.incoming import Unknown
 from records import events, incoming
 from records.intake import imports
 from records.intake.imports import Job

@@ -8,12 +8,14 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Literal
 
 from activities.intake.instants import DateForm, read_instant
 from journeys.errors import WaymarkError
 from records.incoming import Told
 
+Unknown = Literal["refuse", "create"]
+"""What becomes of an event of somebody who is not known."""
 FIELDS = ("customer", "event", "at", "value", "key")
 """What an event says beside its properties. `customer` may also be told by `external_id`, `email` or `phone`."""
 EVENT_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.entering import backfilling, herds
 from activities.entering import clock as entering
+from activities.entering.qualifying import count
 from activities.publishing import publish
 from journeys.loading import parse
 from records import clocks, events
@@ -248,9 +249,9 @@ async def test_those_who_qualify_already_are_counted_and_taken_in_once_a_version
         await bought(stage, people[name], 90, BEFORE - DAY)
     backfill, program = stage.parts.backfill, parse(QUALIFY).program
     async with stage.engine.connect() as db:
-        assert await backfilling.count(db, program, BEFORE, BEFORE - 30 * DAY) == 4
-        assert await backfilling.count(db, program, BEFORE, BEFORE - 40 * DAY) == 5
-        assert await backfilling.count(db, parse(BIRTHDAY).program, BEFORE, BEFORE - DAY) == 0
+        assert await count(db, program, BEFORE, BEFORE - 30 * DAY) == 4
+        assert await count(db, program, BEFORE, BEFORE - 40 * DAY) == 5
+        assert await count(db, parse(BIRTHDAY).program, BEFORE, BEFORE - DAY) == 0
     heard: list[int] = []
     assert await backfill.take_in("qualify", BEFORE, BEFORE - 30 * DAY, progress=heard.append) == 4
     assert heard == sorted(heard)
@@ -258,4 +259,4 @@ async def test_those_who_qualify_already_are_counted_and_taken_in_once_a_version
     [run] = await stage.runs(people["ann"])
     assert (run.source, run.occasion, run.event_id, run.enrolled_at) == ("backfill", "backfill/v1", latest, BEFORE)
     async with stage.engine.connect() as db:
-        assert await backfilling.count(db, program, BEFORE + DAY, BEFORE - 29 * DAY) == 0
+        assert await count(db, program, BEFORE + DAY, BEFORE - 29 * DAY) == 0

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from activities.entering.audience import NotEnrollable
-from activities.operating.holding import Holding, NotHeld, Preview, Scope, Told, Way, preview
+from activities.operating.holding import Holding, Told
+from activities.operating.scopes import NotHeld, Preview, Scope, Way, preview
 from records.runs import holds, orders, versions
 from records.runs.enrolments import Enrolment
 from records.runs.holds import EVERYTHING, Kind

@@ -6,8 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from activities.operating.holding import Holding, Scope
-from activities.operating.migrating import Migrating, Plan, StepsGone, plan
+from activities.operating.holding import Holding
+from activities.operating.migrating import Migrating
+from activities.operating.plans import Plan, StepsGone, plan
+from activities.operating.scopes import Scope
 from journeys.errors import WaymarkError
 from records.runs import holds, orders, versions
 from records.runs.enrolments import Enrolment

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from activities.figures import membership
-from activities.figures.membership import PublishedSegment, SegmentInUse
+from activities.figures.segments import PublishedSegment, SegmentInUse
 from journeys.segments import LoadedSegment, Segment, arranged, parse
 from records.audience import segments
 from records.audience.membership import Evaluated

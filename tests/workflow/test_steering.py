@@ -15,7 +15,8 @@ from temporalio.client import Client
 from activities.channels.email import EmailChannel
 from activities.deliveries.settling import settle_by_hand
 from activities.operating.explaining import explain
-from activities.operating.holding import Holding, Scope
+from activities.operating.holding import Holding
+from activities.operating.scopes import Scope
 from activities.operating.steering import Kind, OrderRefused, Steered, Steering
 from records.runs import holds, orders
 from records.runs.enrolments import Enrolment, UnknownRun

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.entering.backfilling import Backfill, count
-from activities.figures.membership import bring_into_force
+from activities.entering.qualifying import count
+from activities.figures.segments import bring_into_force
 from journeys.conditions import read_duration
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.loading import LoadedJourney
 from journeys.segments import load_all, named_in
 from journeys.timing import Duration, add
-from workers.commands.shared import settings
+from workers.commands.going_on import foundation
 from workers.commands.terminal import err, notice
-from workers.composition import compose
 from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from activities.entering.backfilling import Backfill
 
 Since = Annotated[
     str,
@@ -61,7 +63,7 @@ def told_waiting(journey: str, waiting: int, backfill: bool) -> list[str]:
 
 async def take_in(waiting: Mapping[str, int], now: datetime, since: datetime) -> None:
     """Take in those who qualify, journey by journey. Cut off, it is done again by the same command."""
-    async with compose(settings(), channels={}, lazy=True) as parts:
+    async with foundation(lazy=True) as parts:
         for journey, expected in waiting.items():
             if expected:
                 notice(f"{journey}: {await _take_in(parts.backfill, journey, expected, now, since):,} taken in")

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from activities.sales.desk import Desk, read_amount
+from activities.sales.deals import read_amount
 from journeys.errors import WaymarkError
 from journeys.fields import read_datetime
 from journeys.sales import Outcome
 from journeys.timing import Duration, add, at_wall_time, parse_time_of_day
 from records.sales.tasks import Task
+from workers.commands.going_on import foundation
 from workers.commands.shared import AsJson, person, run, settings
 from workers.commands.tasks import Number, deal, one_of
 from workers.commands.terminal import Clock, notice, print_json
-from workers.composition import compose
+
+if TYPE_CHECKING:
+    from activities.sales.desk import Desk
 
 app = typer.Typer()
 Rep = Annotated[str | None, typer.Option("--rep", help="Who works on it. Default: you.", metavar="NAME")]
@@ -27,7 +30,7 @@ Rep = Annotated[str | None, typer.Option("--rep", help="Who works on it. Default
 @asynccontextmanager
 async def _desk() -> AsyncIterator[Desk]:
     """Where reps work. What Temporal cannot be told now, because it is away or not named, it finds out later."""
-    async with compose(settings(), channels={}, lazy=True) as parts:
+    async with foundation(lazy=True) as parts:
         yield parts.desk
 
 

@@ -7,8 +7,7 @@ import typer
 
 from journeys.errors import WaymarkError
 from records.people import customers
-from workers.commands.events import AWAY
-from workers.commands.going_on import audience
+from workers.commands.going_on import AWAY, foundation
 from workers.commands.shared import AsJson, run
 from workers.commands.terminal import notice, print_lines
 
@@ -39,12 +38,14 @@ def enrol(
 
 async def _enrol(journey: str, references: list[str]) -> list[dict[str, Any]]:
     answers: list[dict[str, Any]] = []
-    async with audience(lazy=True) as (engine, people):
+    async with foundation(lazy=True) as parts:
         for reference in references:
             try:
-                async with engine.connect() as db:
+                async with parts.engine.connect() as db:
                     customer = await customers.find(db, reference)
-                entered = await people.router.enrol(customer.id, journey, source="command", now=datetime.now(UTC))
+                entered = await parts.audience.router.enrol(
+                    customer.id, journey, source="command", now=datetime.now(UTC)
+                )
                 started = entered.launched_at is not None
                 answers.append(
                     {"customer": reference, "enrolment": entered.id, "version": entered.version, "started": started}

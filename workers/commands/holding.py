@@ -1,22 +1,25 @@
 """`pause`, `resume`, `stop`, `holds`: one contact, one journey, one channel, or everything."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from __future__ import annotations
+
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.operating.holding import Holding, Preview, Scope, Told, Way, preview, scope, way_of, window_of
+from activities.operating.scopes import Preview, Scope, Way, preview, scope, way_of, window_of
 from journeys.errors import WaymarkError
 from records.runs import holds as records_of_holds
 from records.runs.holds import Hold
-from workers.commands.going_on import audience
+from workers.commands.going_on import foundation
 from workers.commands.shared import AsJson, person, records, run, settings
 from workers.commands.standing import Because
 from workers.commands.terminal import Clock, err, notice, out, print_json, print_lines, table
+
+if TYPE_CHECKING:
+    from activities.operating.holding import Told
 
 app = typer.Typer()
 
@@ -87,10 +90,10 @@ def resume(
                 of = await _scope(engine, journey, customer, channel)
                 async with engine.connect() as db:
                     return of, await preview(db, of), None
-        async with _telling() as (engine, holding):
-            of = await _scope(engine, journey, customer, channel)
+        async with foundation(lazy=True) as parts:
+            of = await _scope(parts.engine, journey, customer, channel)
             with err.status("Resuming ...") as status:
-                found, told = await holding.resume(
+                found, told = await parts.holding.resume(
                     of, way, over=window, by=person(), because=because, now=datetime.now(UTC),
                     progress=lambda done, total: status.update(f"Told {done:,} of {total:,} runs"),
                 )  # fmt: skip
@@ -128,10 +131,10 @@ def stop(
         )
 
     async def end() -> tuple[Scope, Told]:
-        async with _telling() as (engine, holding):
-            of = await _scope(engine, journey, customer, channel)
+        async with foundation(lazy=True) as parts:
+            of = await _scope(parts.engine, journey, customer, channel)
             with err.status("Stopping ...") as status:
-                told = await holding.stop(
+                told = await parts.holding.stop(
                     of, by=person(), because=because, now=datetime.now(UTC),
                     progress=lambda done, total: status.update(f"Told {done:,} of {total:,} runs"),
                 )  # fmt: skip
@@ -193,12 +196,6 @@ def becomes(found: Preview, way: Way, over: timedelta, length: timedelta) -> str
     if way == "skip":
         return f"{said}: overdue messages are skipped, the rest goes on at once."
     return f"{said}: they go on spread over {_length(over)}."
-
-
-@asynccontextmanager
-async def _telling() -> AsyncIterator[tuple[AsyncEngine, Holding]]:
-    async with audience(lazy=True) as (engine, people):
-        yield engine, Holding(engine, people.router)
 
 
 async def _scope(engine: AsyncEngine, journey: str | None, customer: str | None, channel: str | None) -> Scope:

@@ -1,8 +1,6 @@
 """`customers merge`, `customers unmerge`: one person who has two records, and two who have one."""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -10,14 +8,13 @@ import typer
 from rich.markup import escape
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.people.merging import Merging
 from journeys.errors import WaymarkError
 from records.people import customers, merging
 from records.people.customers import Customer
-from workers.commands.shared import AsJson, person, run, settings
+from workers.commands.going_on import foundation
+from workers.commands.shared import AsJson, person, run
 from workers.commands.standing import Because
 from workers.commands.terminal import notice, out, print_json
-from workers.composition import compose
 
 app = typer.Typer()
 
@@ -37,14 +34,15 @@ def merge(
     """Make one customer of two: both histories, names, consents (the stricter stands), runs, tasks and points."""
 
     async def work() -> tuple[int, Customer, int]:
-        async with _merging() as (engine, joined):
+        async with foundation(lazy=True) as parts:
+            engine = parts.engine
             one, other = await _known(engine, kept), await _known(engine, gone)
             if one == other and kept.strip() != gone.strip():
                 raise merging.NotMerged(
                     f"{kept} and {gone} are one customer already, {one}: nothing is left to do.",
                     hint=f"`waymark customers show id:{one}` shows all names of it.",
                 )
-            done = await joined.merge(
+            done = await parts.merging.merge(
                 one, other, by=person(), because=because, now=datetime.now(UTC), prefer_newer=prefer_newer
             )
             async with engine.connect() as db:
@@ -71,8 +69,9 @@ def unmerge(
     """Undo a merge: both customers as they were. What came since stays with the one who was kept."""
 
     async def work() -> tuple[merging.Merge, Customer, Customer]:
-        async with _merging() as (engine, joined):
-            done = await joined.unmerge(await _merge_of(engine, which), by=person(), now=datetime.now(UTC))
+        async with foundation(lazy=True) as parts:
+            engine = parts.engine
+            done = await parts.merging.unmerge(await _merge_of(engine, which), by=person(), now=datetime.now(UTC))
             async with engine.connect() as db:
                 return done, await customers.get(db, done.kept_id), await customers.get(db, done.gone_id)
 
@@ -82,12 +81,6 @@ def unmerge(
         return
     names = [f"customer {one.id}, {escape(one.name)}" for one in (kept, gone)]
     out.print(f"Merge {done.id} is undone: there are {names[0]}, and {names[1]}, again.")
-
-
-@asynccontextmanager
-async def _merging() -> AsyncIterator[tuple[AsyncEngine, Merging]]:
-    async with compose(settings(), channels={}, lazy=True) as parts:
-        yield parts.engine, Merging(parts.engine, parts.audience.router, parts.upkeep.after)
 
 
 async def _known(engine: AsyncEngine, reference: str) -> int:

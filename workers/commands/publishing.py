@@ -1,27 +1,31 @@
 """`journeys publish`, `migrate`, `archive`, `unpublish`: which version of a map is live, and who is on which."""
 
+from __future__ import annotations
+
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.operating.holding import Told
-from activities.operating.migrating import Migrating, Move, Plan, default_target, plan
+from activities.operating.plans import Move, Plan, default_target, plan
 from activities.publishing import Published
 from activities.publishing import publish as publish_all
 from journeys.errors import WaymarkError
 from records.runs import moves, versions
 from records.runs.versions import JourneyListing
 from workers.commands.backfilling import Since, bring_segments, count_waiting, lookback, take_in, told_waiting
-from workers.commands.going_on import audience
+from workers.commands.going_on import foundation
 from workers.commands.journeys import Name
 from workers.commands.maps import Files, checked
 from workers.commands.shared import AsJson, person, records, run, settings
 from workers.commands.standing import Because
 from workers.commands.terminal import err, notice, out, print_json, print_lines, table
+
+if TYPE_CHECKING:
+    from activities.operating.holding import Told
 
 app = typer.Typer()
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
@@ -121,12 +125,12 @@ def migrate(
         if dry_run:
             async with records() as engine:
                 return await look(engine), None
-        async with audience(lazy=True) as (engine, people):
-            made = await look(engine)
+        async with foundation(lazy=True) as parts:
+            made = await look(parts.engine)
             if made.gone:
                 return made, None
             with err.status("Moving ...") as status:
-                return await Migrating(engine, people.router).migrate(
+                return await parts.migrating.migrate(
                     journey, old, made.new, ways, by=person(), because=because, now=datetime.now(UTC),
                     progress=lambda done, total: status.update(f"Told {done:,} of {total:,} runs"),
                 )  # fmt: skip

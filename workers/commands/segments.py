@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from activities.figures.membership import PublishedSegment, bring_into_force
+from activities.figures.segments import PublishedSegment, bring_into_force
 from journeys.conditions import Condition
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
@@ -18,11 +18,10 @@ from records.audience import previews, segments
 from records.audience.membership import Evaluated
 from records.audience.previews import Preview
 from records.audience.segments import Member, SegmentRow
-from workers.commands.events import AWAY
+from workers.commands.going_on import AWAY, foundation
 from workers.commands.shared import AsJson, Limit, records, run, settings
 from workers.commands.terminal import Clock, err, notice, out, print_json, print_lines, table
 from workers.commands.worth import valuing
-from workers.composition import compose
 
 app = typer.Typer()
 SAMPLE = 10
@@ -124,7 +123,7 @@ def evaluate(
     """
 
     async def work() -> tuple[list[Evaluated], bool]:
-        async with compose(settings(), channels={}, lazy=True) as of:
+        async with foundation(lazy=True) as of:
             now = datetime.now(UTC)
             await of.valuing.settle(0, now)
             with err.status("Asking who belongs to them ...") as status:

@@ -1,18 +1,22 @@
 """`runs resolve|skip|move|exit|retry`: telling one run what to do."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from activities.deliveries.settling import Verdict, settle_by_hand
-from activities.operating.steering import Kind, Steered, Steering
 from journeys.errors import WaymarkError
-from workers.commands.going_on import audience
+from workers.commands.going_on import foundation
 from workers.commands.shared import AsJson, person, run, settings
 from workers.commands.standing import Because, Number, plain_run, state_of
 from workers.commands.terminal import Clock, notice, print_json
+
+if TYPE_CHECKING:
+    from activities.operating.steering import Kind, Steered
 
 app = typer.Typer()
 
@@ -64,9 +68,9 @@ def resolve(
         raise WaymarkError(f"--as {as_!r} is not known.", hint="One of sent, resend.")
 
     async def settle() -> list[str]:
-        async with audience() as (engine, people):
+        async with foundation() as parts:
             verdict = cast("Verdict", as_)
-            return await settle_by_hand(engine, people.router, number, verdict, now=datetime.now(UTC))
+            return await settle_by_hand(parts.engine, parts.audience.router, number, verdict, now=datetime.now(UTC))
 
     settled = run(settle())
     if as_json:
@@ -77,9 +81,8 @@ def resolve(
 
 def _order(number: int, kind: Kind, args: Mapping[str, Any], because: str | None, as_json: bool) -> None:
     async def give() -> Steered:
-        async with audience() as (engine, people):
-            steering = Steering(engine, people.router)
-            return await steering.order(number, kind, args, by=person(), because=because, now=datetime.now(UTC))
+        async with foundation() as parts:
+            return await parts.steering.order(number, kind, args, by=person(), because=because, now=datetime.now(UTC))
 
     steered = run(give())
     if as_json:

@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, Later | TyperGroup] = {
         "events",
         "Events of customers.",
         {
-            "import": ("events", "Import events from a CSV file."),
+            "import": ("event_importing", "Import events from a CSV file."),
             "send": ("events", "Send an event of one customer."),
         },
     ),

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.figures.valuing import Valuing
 from journeys import lifecycle as rules_of_lifecycle
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
@@ -26,6 +25,9 @@ from records.audience.values import Rfm
 from workers.commands.shared import AsJson, Limit, records, run, settings
 from workers.commands.terminal import Clock, notice, print_json
 from workers.commands.worth_views import FIELDS, Picture, Standing, draw_moves, draw_stages, standing_document
+
+if TYPE_CHECKING:
+    from activities.figures.valuing import Valuing
 
 app = typer.Typer()
 
@@ -111,6 +113,9 @@ def lifecycle_(
 
 def valuing(engine: AsyncEngine) -> Valuing:
     """What works out values and stages, for commands that tell no journey: the sweep does."""
+    # Temporal's library, which its activities are declared with, takes as long to import as the rest of a report.
+    from activities.figures.valuing import Valuing
+
     return Valuing(engine, None, _rules, settings().workspace_time_zone)
 
 
