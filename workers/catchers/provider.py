@@ -38,7 +38,8 @@ class SmsFaults:
 
     `send`: answer `status` (HTTP) with Twilio's `code` and `message` to numbers matching `pattern`, although the text
     was `taken` or because it was not, or `hang` after taking it, or `drop` it; `times` limits it. `deliver`: end as
-    `undelivered` or `failed` with error `code`. `callbacks`: `drop` them, `delay` them by seconds, `repeat` each so many times more, or send them in `reverse`.
+    `undelivered` or `failed` with error `code`. `callbacks`: `drop` them, `delay` them by seconds, `repeat` each so
+    many times more, or send them in `reverse`.
     """
 
     asked: dict[str, dict[str, Any]] = field(default_factory=dict)
