@@ -6,6 +6,7 @@ at the start of each test.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ class MailCatcher:
 
     smtp_url: str
     url: str
+    process: subprocess.Popen[str] | None = None
 
     def messages(self, **query: str | int) -> list[dict[str, Any]]:
         """Newest first; `to`, `subject`, `after`, `before`, `limit`."""
@@ -46,6 +48,16 @@ class MailCatcher:
 
     def misbehave(self, **faults: Any) -> None:
         httpx.post(f"{self.url}/api/faults", json=faults, timeout=PATIENCE).raise_for_status()
+
+    @contextmanager
+    def asleep(self) -> Iterator[None]:
+        """For the length of the block it says nothing to anybody; then it answers what it was told meanwhile."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def clear(self) -> None:
         httpx.delete(f"{self.url}/api/faults", timeout=PATIENCE).raise_for_status()

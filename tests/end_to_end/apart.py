@@ -136,7 +136,7 @@ async def apart(folder: Path, **maps: str) -> AsyncIterator[Apart]:
     )
     mailbox = folder / "mail"
     with (
-        catcher("mail", "--smtp-port=0", "--http-port=0", f"--folder={mailbox}") as (_, mail),
+        catcher("mail", "--smtp-port=0", "--http-port=0", f"--folder={mailbox}") as (relay, mail),
         catcher("sms", "--port=0") as (_, sms),
     ):
         url = database.start()
@@ -157,7 +157,7 @@ async def apart(folder: Path, **maps: str) -> AsyncIterator[Apart]:
                 )
                 environment["WAYMARK_CONSOLE_URL"] = f"http://127.0.0.1:{environment['WAYMARK_CONSOLE_PORT']}"
                 yield Apart(
-                    folder / "home", database, temporal, MailCatcher(mail["smtp_url"], mail["inbox_url"]),
+                    folder / "home", database, temporal, MailCatcher(mail["smtp_url"], mail["inbox_url"], relay),
                     SmsCatcher(sms["sms_url"]), environment,
                 )  # fmt: skip
         finally:
