@@ -17,6 +17,7 @@ from activities.entering.backfilling import Backfill
 from activities.entering.entrance import Entrance
 from activities.entering.herds import Herds
 from activities.figures.membership import Membership
+from activities.figures.rescorer import Rescorer
 from activities.figures.scoring import Scoring
 from activities.figures.upkeep import Upkeep
 from activities.figures.valuing import Stages, Valuing
@@ -56,6 +57,7 @@ class Foundation:
     upkeep: Upkeep
     valuing: Valuing
     scoring: Scoring
+    rescorer: Rescorer
     herds: Herds
     backfill: Backfill
     merging: Merging
@@ -123,6 +125,7 @@ async def found(
             upkeep=upkeep,
             valuing=valuing,
             scoring=scoring,
+            rescorer=Rescorer(client),
             herds=herds,
             backfill=Backfill(engine, herds, programs),
             merging=Merging(engine, router, upkeep.after),

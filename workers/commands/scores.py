@@ -5,21 +5,16 @@ from __future__ import annotations
 import asyncio
 import sys
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.status import Status
 from sqlalchemy.ext.asyncio import AsyncEngine
-from temporalio.client import WorkflowHandle
-from temporalio.common import WorkflowIDConflictPolicy
-from temporalio.service import RPCError
 
 from console.documents import document
 from journeys import sales, scoring
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
-from journeys.figures import RESCORING, Rescored, RescoringOrder
-from journeys.instruction import QUEUE
 from journeys.scoring import LoadedScoring, Scoring
 from journeys.segments import load_all
 from journeys.timing import at_wall_time
@@ -29,16 +24,18 @@ from records.audience.rulebooks import SCORING, Rulebook
 from records.audience.scorecards import Scorecard, scorecard
 from records.people import customers
 from records.people.customers import Customer
+from workers.commands.going_on import foundation
 from workers.commands.scorecards import show_card, show_preview
 from workers.commands.shared import AsJson, person, records, run, settings
 from workers.commands.terminal import Clock, err, notice, print_json
 from workers.commands.worth import valuing
-from workers.composition import compose
+
+if TYPE_CHECKING:
+    from journeys.figures import Rescored
 
 app = typer.Typer()
 MOST = 10
 """How many customers are named whom new rules would change most."""
-POLL = 0.5
 
 
 @app.command("explain")
@@ -122,8 +119,7 @@ def rescore(
             print_json({"dry_run": True, "same_rules": same, "threshold": threshold, **document(changes)})
         return
     _agreed(yes or as_json, yes)
-    order = RescoringOrder(loaded.definition, loaded.digest, person(), hand_over, changes.customers)
-    done = run(_carry_out(order))
+    done = run(_carry_out(loaded, hand_over, changes.customers))
     if as_json:
         print_json({"dry_run": False, "same_rules": same, "threshold": threshold, **document(changes),
                     "seen": done.seen, "changed": done.changed})  # fmt: skip
@@ -157,34 +153,24 @@ def _agreed(quiet: bool, yes: bool) -> None:
     typer.confirm("Bring these rules into force?", abort=True, err=True)
 
 
-async def _carry_out(order: RescoringOrder) -> Rescored:
-    """Start the job and see it through. One that is under way by older rules is ended: this one does its work too."""
-    async with compose(settings(), channels={}) as parts:
-        job: WorkflowHandle[Any, Rescored] = await parts.client.start_workflow(
-            "Rescoring", order, id=RESCORING, task_queue=QUEUE, result_type=Rescored,
-            id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING, static_summary="Rescore everybody",
-        )  # fmt: skip
-        watching = asyncio.create_task(_watch(job, order.customers))
-        try:
-            return await job.result()
-        except asyncio.CancelledError:
-            notice("The work goes on without this command; the Temporal UI shows it as waymark-rescoring.")
-            raise
-        finally:
-            watching.cancel()
-
-
-async def _watch(job: WorkflowHandle[Any, Rescored], customers_: int) -> None:
-    """Say how far the job has come, until cancelled."""
+async def _carry_out(loaded: LoadedScoring, hand_over: bool, customers_: int) -> Rescored:
     with Status("Waiting for a worker ...", console=err) as status:
-        while True:
-            try:
-                done: Rescored = await job.query("progress", result_type=Rescored, rpc_timeout=None)
-                share = f" ({done.seen / customers_:.0%})" if customers_ else ""
-                status.update(f"{done.seen:,} of {customers_:,} looked at{share}, {done.changed:,} changed")
-            except RPCError:
+
+        def tell(done: Rescored | None) -> None:
+            if done is None:
                 status.update("Waiting for a worker: `waymark worker` starts some ...")
-            await asyncio.sleep(POLL)
+                return
+            share = f" ({done.seen / customers_:.0%})" if customers_ else ""
+            status.update(f"{done.seen:,} of {customers_:,} looked at{share}, {done.changed:,} changed")
+
+        async with foundation() as parts:
+            try:
+                return await parts.rescorer.carry_out(
+                    loaded, by=person(), hand_over=hand_over, customers=customers_, tell=tell
+                )
+            except asyncio.CancelledError:
+                notice("The work goes on without this command; the Temporal UI shows it as waymark-rescoring.")
+                raise
 
 
 def _moment(text: str, clock: Clock) -> datetime:
