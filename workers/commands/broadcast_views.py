@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -10,11 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from activities.broadcasts.broadcast_report import Report
-from activities.broadcasts.proofs import Preview, Wording
 from records.messages.broadcasts import OPEN
 from records.messages.outcomes import ArmResult
 from workers.commands.terminal import Clock
 from workers.commands.terminal import table as plain_table
+
+if TYPE_CHECKING:
+    from activities.broadcasts.proofs import Preview, Wording
 
 BAR = 40
 LIKELY = 0.95

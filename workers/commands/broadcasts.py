@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.live import Live
 
 from activities.broadcasts import inspection
 from activities.broadcasts.broadcast_report import Report, report
-from activities.broadcasts.proofs import Preview, Wording
 from activities.intake.contacts import read_email, read_phone
 from activities.messages.rendering import Templates
 from journeys import segments as segment_files
@@ -26,10 +25,13 @@ from records.messages import broadcasts
 from records.messages.broadcasts import OPEN, BroadcastRow
 from records.people import customers
 from workers.commands.broadcast_views import drawn, foreseen, worded
+from workers.commands.going_on import composition, foundation
 from workers.commands.shared import AsJson, person, records, run, settings
 from workers.commands.terminal import Clock, notice, out, print_json, print_lines
 from workers.commands.terminal import table as plain_table
-from workers.composition import compose
+
+if TYPE_CHECKING:
+    from activities.broadcasts.proofs import Preview, Wording
 
 app = typer.Typer()
 Name = Annotated[str, typer.Argument(help="A broadcast of definitions/broadcasts.", metavar="NAME")]
@@ -75,7 +77,7 @@ def preview(name: Name, as_: As = None, as_json: AsJson = False) -> None:
     of = _file(name).broadcast
 
     async def look() -> Preview:
-        async with compose(settings(), channels={}, lazy=True) as parts:
+        async with composition() as parts:
             example = None
             if as_ is not None:
                 async with parts.engine.connect() as db:
@@ -110,7 +112,7 @@ def try_out(
         raise WaymarkError(str(error)) from None
 
     async def send() -> list[Wording]:
-        async with compose(settings(), lazy=True) as parts:
+        async with composition(sending=True) as parts:
             now = datetime.now(UTC)
             example = await parts.proofs.example(of, now, as_)
             return await parts.proofs.test(of, address, example, now)
@@ -138,7 +140,7 @@ def start(
     loaded = _file(name)
 
     async def begin() -> BroadcastRow:
-        async with compose(settings(), channels={}) as parts:
+        async with foundation() as parts:
             moment = require_aware(at) if at is not None else None
             return await parts.studio.start(loaded, at=moment, by=person(), now=datetime.now(UTC))
 
@@ -172,7 +174,7 @@ def winner(
     """Pick the winner of a trial instead of waiting for it."""
 
     async def pick() -> BroadcastRow:
-        async with compose(settings(), channels={}, lazy=True) as parts:
+        async with foundation(lazy=True) as parts:
             return await parts.studio.pick(name, arm, by=person(), now=datetime.now(UTC))
 
     _said(run(pick()), as_json)
@@ -207,7 +209,7 @@ def show(
 
 def _steer(name: str, to: str, as_json: bool) -> None:
     async def work() -> BroadcastRow:
-        async with compose(settings(), channels={}, lazy=True) as parts:
+        async with foundation(lazy=True) as parts:
             return await parts.studio.steer(name, to)
 
     _said(run(work()), as_json)
