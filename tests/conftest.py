@@ -17,8 +17,8 @@ from records.database import create_engine
 from records.migration import migrate
 from workers.server.postgres import EmbeddedPostgres
 
-# A run proves what the run before it proved, on a busy machine too. `HYPOTHESIS_PROFILE=exploring` looks for what nobody
-# has thought of yet, each time elsewhere.
+# A run proves what the run before it proved, on a busy machine too. `HYPOTHESIS_PROFILE=exploring` looks for what
+# nobody has thought of yet, each time elsewhere.
 settings.register_profile("exploring", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("the same", settings.get_profile("exploring"), derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "the same"))
