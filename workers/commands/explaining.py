@@ -11,7 +11,7 @@ from activities.operating.explaining import Explanation, Passage, explain
 from records.messages.touches import Touch
 from records.runs.holds import Hold
 from records.runs.orders import Order
-from workers import running, temporal
+from workers import running
 from workers.commands.shared import AsJson, records, run, settings
 from workers.commands.standing import Number, plain_run
 from workers.commands.terminal import out, print_json
@@ -48,6 +48,9 @@ def workflow_link(of: Settings, workflow: str) -> str | None:
     local = running.read(of.home)
     if local is None or local.temporal_ui is None:
         return None
+    # Only where there is such a page has this to do with Temporal, whose library takes its time to import.
+    from workers import temporal
+
     namespace = quote(temporal.namespace(), safe="")
     return f"{local.temporal_ui.rstrip('/')}/namespaces/{namespace}/workflows/{quote(workflow, safe='')}"
 

@@ -1,5 +1,7 @@
 """`rehearse`: see what journeys will do, on the real engine, before anybody gets anything."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections import Counter
@@ -7,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
@@ -15,25 +17,17 @@ from rich.markup import escape
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from activities.intake.importing import CustomerFile
-from activities.messages.rendering import Templates
-from activities.publishing import load_files, message_problems
-from console.rehearsal import Rehearsed, page
-from journeys import segments
 from journeys.errors import WaymarkError
-from journeys.fields import load_fields, read_datetime
-from journeys.loading import LoadedJourney
-from journeys.nearest import unknown_word
-from journeys.source import InvalidFile, Problem
+from journeys.fields import read_datetime
+from journeys.source import Problem
 from workers.commands.shared import AsJson, settings
 from workers.commands.terminal import err, notice, out, print_lines, table
 from workers.display import Stopping
-from workers.rehearsal.happenings import Reject, open_happenings
-from workers.rehearsal.rehearsing import Plan, Progress, Report
-from workers.rehearsal.rehearsing import rehearse as run_rehearsal
-from workers.rehearsal.scratch import scratch
-from workers.rehearsal.ways_in import needed
 from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from console.rehearsal import Rehearsed
+    from workers.rehearsal.rehearsing import Plan, Progress, Report
 
 app = typer.Typer()
 
@@ -74,13 +68,23 @@ def rehearse(
     of = settings()
     if html is not None and (html.is_dir() or not html.absolute().parent.is_dir()):
         raise WaymarkError(f"{html} cannot be written.", hint="Name a file in a folder that is there.")
-    plan = _plan(of, journeys, customers, events, _start(start, of), days)
+    begins = _start(start, of)
+    # A rehearsal needs all of production, which takes a second to import.
+    from workers.rehearsal.planning import Unrehearsable, plan
+
+    try:
+        planned = plan(of, journeys, customers, events, begins, days)
+    except Unrehearsable as error:
+        _tell_problems(error.problems)
+        raise typer.Exit(1) from None
     began = time.monotonic()
-    report = asyncio.run(_rehearse(of, plan))
+    report = asyncio.run(_rehearse(of, planned))
     if report is None:
         raise typer.Exit(130)
     _tell_rejects(report, customers)
     if html is not None:
+        from console.rehearsal import page
+
         html.write_text(page(report.rehearsed), encoding="utf-8")
     if as_json:
         print_lines(report.rehearsed.documents())
@@ -93,6 +97,9 @@ def rehearse(
 
 async def _rehearse(of: Settings, plan: Plan) -> Report | None:
     """None when somebody stopped it."""
+    from workers.rehearsal.rehearsing import rehearse as run_rehearsal
+    from workers.rehearsal.scratch import scratch
+
     stopping = Stopping()
     try:
         with _days(plan) as progress:
@@ -104,51 +111,6 @@ async def _rehearse(of: Settings, plan: Plan) -> Report | None:
         return None
     finally:
         stopping.end()
-
-
-def _plan(
-    of: Settings, names: list[str], customers: Path, events: Path | None, start: datetime, days: int
-) -> Plan:  # fmt: skip
-    fields = load_fields(of.definitions / "fields.yaml")
-    # What is no table is refused before any server starts.
-    CustomerFile(customers, fields, relative_to=start.date())
-    if events is not None:
-        open_happenings(events)
-    try:
-        maps = load_files(dict.fromkeys(_file(of.definitions / "journeys", name) for name in names), fields)
-        asked = needed(maps, segments.load_all(of.definitions / "segments", fields))
-        problems = _message_problems(of, maps, frozenset(fields))
-    except InvalidFile as error:
-        problems = error.problems
-    if problems:
-        _tell_problems(problems)
-        raise typer.Exit(1)
-    _check_segments(maps, {one.name for one in asked})
-    return Plan(maps, asked, customers, events, start, days)
-
-
-def _message_problems(of: Settings, maps: list[LoadedJourney], fields: frozenset[str]) -> list[Problem]:
-    templates = Templates(of.templates, of.workspace_locale)
-    return list(dict.fromkeys(problem for one in maps for problem in message_problems(one, templates, fields)))
-
-
-def _check_segments(maps: list[LoadedJourney], known: set[str]) -> None:
-    for one in maps:
-        if missing := sorted(segments.named_in(one.definition) - known):
-            raise WaymarkError(unknown_word(missing[0], known, f"in {one.journey.journey} is no segment"))
-
-
-def _file(folder: Path, name: str) -> Path:
-    """The file of a map that is given by its name or by its path."""
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
-        return path
-    found = {file.stem: file for file in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])}
-    if name not in found:
-        raise WaymarkError(
-            unknown_word(name, found, f"is no map in {folder}"), hint="Give the name of one there, or a YAML file."
-        )
-    return found[name]
 
 
 def _start(text: str | None, of: Settings) -> datetime:
@@ -172,12 +134,12 @@ def _tell_problems(problems: list[Problem]) -> None:
 
 
 def _tell_rejects(report: Report, customers: Path) -> None:
-    contacts = [Reject(customers.name, one.line, one.error) for one in report.imported.rejected]
+    left_out = [f"{customers.name}:{one.line}: {one.error}" for one in report.imported.rejected]
+    left_out += [f"{one.file}:{one.line}: {one.reason}" for one in report.rejects]
     for column, near in report.imported.unknown_columns.items():
         notice(f"Column {column!r} is not known and was left out" + (f"; did you mean {near}?" if near else ""))
-    left_out = [*contacts, *report.rejects]
     for one in left_out[:SHOWN]:
-        err.print(f"[red]✗[/] {escape(f'{one.file}:{one.line}: {one.reason}')}", soft_wrap=True)
+        err.print(f"[red]✗[/] {escape(one)}", soft_wrap=True)
     if left_out:
         more = f" ({len(left_out) - SHOWN:,} more are not shown)" if len(left_out) > SHOWN else ""
         notice(f"{len(left_out):,} row{'s' * (len(left_out) != 1)} left out; the rest was rehearsed{more}.")

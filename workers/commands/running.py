@@ -1,4 +1,7 @@
-"""`up`, `worker`, `console`, `demo`: commands that run until they are stopped."""
+"""`up`, `worker`, `console`, `demo`: commands that run until they are stopped.
+
+What each runs is imported when it is to run, as it takes a second that the others, and help, need not wait for.
+"""
 
 import asyncio
 import logging
@@ -6,8 +9,6 @@ from typing import Annotated
 
 import typer
 
-from workers import demo as showing
-from workers import serving, temporal
 from workers.child import until_told_to_stop
 from workers.commands.shared import Home, run, settings
 from workers.commands.terminal import notice
@@ -15,7 +16,6 @@ from workers.display import Progress, Stopping, show_addresses
 from workers.fleet import Fleet
 from workers.running import resolve
 from workers.settings import Settings, unknown_variables
-from workers.stack import running_stack
 
 app = typer.Typer()
 
@@ -40,6 +40,8 @@ def _tell_slips() -> None:
 
 
 async def _up(of: Settings) -> None:
+    from workers.stack import running_stack
+
     progress = Progress()
     stopped = Stopping()
     try:
@@ -59,6 +61,8 @@ async def _up(of: Settings) -> None:
 @app.command("worker")
 def worker(processes: Processes = None) -> None:
     """Run worker processes, until Ctrl-C or SIGTERM; one that dies is started again."""
+    from workers import temporal
+
     of = settings(processes=processes)
     _tell_slips()
     temporal.config(of)
@@ -92,6 +96,8 @@ def console(
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     of = settings(host=host, console_port=port)
     _tell_slips()
+    from workers import serving
+
     run(serving.serve(of, ready=lambda url: notice(f"The console listens at {url}. Press Ctrl-C to stop.")))
 
 
@@ -101,4 +107,6 @@ def demo(
     home: Home = None,
 ) -> None:
     """Show the main job: 200 contacts, nine journeys, 45 days in about a minute; then stay up until Ctrl-C."""
+    from workers import demo as showing
+
     showing.run(home=home, once=once)

@@ -1,8 +1,4 @@
-"""`init` and `migrate`: laying out a workspace, and bringing its database up to date."""
-
-import shutil
-from pathlib import Path
-from typing import Annotated
+"""`migrate`: bringing the database up to date."""
 
 import anyio.to_thread
 import typer
@@ -12,29 +8,10 @@ from records import migration, revisions
 from workers import temporal
 from workers.commands.shared import AsJson, run, settings
 from workers.commands.terminal import notice, print_json
-from workers.content import shipped
 from workers.databases import database_url
 from workers.running import resolve
 
 app = typer.Typer()
-
-
-@app.command("init")
-def init(
-    folder: Annotated[Path, typer.Argument(help="The folder to lay out; made if it is missing.", metavar="DIR")],
-) -> None:
-    """Lay out a workspace: starter definitions and templates to edit. Overwrites nothing."""
-    parts = ("definitions", "templates")
-    there = [name for name in parts if (folder / name).exists()]
-    if there:
-        raise WaymarkError(
-            f"{folder} holds {' and '.join(there)} already; nothing was written.",
-            hint="Choose another folder, or move what is there away.",
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in parts:
-        shutil.copytree(shipped(name), folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-    notice(f"Laid out {folder}. What next:\n\n  cd {folder}\n  waymark up\n  waymark journeys publish")
 
 
 @app.command("migrate")

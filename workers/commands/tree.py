@@ -12,7 +12,7 @@ COMMANDS: Mapping[str, Later | TyperGroup] = {
     "worker": Later("worker", "running", "Run worker processes, until Ctrl-C or SIGTERM."),
     "console": Later("console", "running", "Serve the HTTP API, links in messages, callbacks."),
     "migrate": Later("migrate", "setup", "Bring the database to this release."),
-    "init": Later("init", "setup", "Lay out a workspace: definitions and templates to edit."),
+    "init": Later("init", "laying_out", "Lay out a workspace: definitions and templates to edit."),
     "doctor": Later("doctor", "checking", "Check each part and say what is wrong."),
     "rehearse": Later("rehearse", "rehearsing", "Rehearse journeys: days in seconds, and nothing leaves."),
     "replay": Later("replay", "replaying", "Replay histories with the installed workflow."),
