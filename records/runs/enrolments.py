@@ -94,21 +94,6 @@ async def of_customers(db: AsyncConnection, customer_ids: Collection[int]) -> li
     return [Enrolment(**row._mapping) for row in await db.execute(select(enrolments).where(*mine).order_by(c.id))]
 
 
-async def concerned(db: AsyncConnection, customer_id: int, event: str) -> list[Enrolment]:
-    """The customer's open runs that await an event of this name.
-
-    Waits for turns in progress (a share lock on the customer's open runs): a turn that was about to await the event
-    is either seen here, or sees the event itself.
-    """
-    query = (
-        select(enrolments)
-        .where(enrolments.c.customer_id == customer_id, enrolments.c.status.in_(OPEN))
-        .with_for_update(read=True)
-    )
-    rows = [Enrolment(**row._mapping) for row in await db.execute(query)]
-    return [row for row in rows if event in row.awaiting]
-
-
 async def unlaunched(
     db: AsyncConnection, *, limit: int, after: int = 0, before: datetime | None = None
 ) -> list[Enrolment]:
