@@ -119,26 +119,23 @@ async def test_another_way_to_read_the_file_is_another_import(engine: AsyncEngin
     assert report.updated > 0
 
 
-async def test_the_same_file_twice_at_once_is_refused_in_one_line(engine: AsyncEngine, many: Path) -> None:
-    met: list[Exception] = []
+async def test_the_same_file_twice_at_once_is_refused_in_one_line(
+    engine: AsyncEngine, many: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note, pages = jobs.reach, 0
 
-    async def meanwhile() -> None:
-        try:
+    async def meanwhile(*arguments: object) -> None:
+        nonlocal pages
+        pages += 1
+        with pytest.raises(AlreadyImporting, match=r"many\.csv is being imported already"):
             await take(engine, many)
-        except AlreadyImporting as error:
-            met.append(error)
+        await note(*arguments)  # type: ignore[arg-type]
 
-    waiting: list[asyncio.Task[None]] = []
-    report = await import_customers(
-        engine, many, FIELDS, now=NOW, page_bytes=PAGE,
-        progress=lambda report: waiting.append(asyncio.create_task(meanwhile())) if not waiting else None,
-    )  # fmt: skip
-    await asyncio.gather(*waiting)
+    monkeypatch.setattr(jobs, "reach", meanwhile)
+    report = await take(engine, many)
 
     assert figures(report) == (600, 598, 0, 0, 0, 2)
-    [error] = met
-    assert isinstance(error, AlreadyImporting)
-    assert "many.csv is being imported already" in error.message
+    assert pages > 1
     assert await count(engine, "customers") == 598
 
 
