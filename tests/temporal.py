@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
@@ -21,6 +21,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from journeys import attributes
 from journeys.instruction import QUEUE
 from journeys.workflow import SHAPE, CustomerJourney
+from tests.patience import PATIENCE
 from tests.workflow.stage import Stage, staged
 from workers import versioning
 from workers.server.binary import find_binary
@@ -94,16 +95,20 @@ async def new_namespace(server: DevServer) -> str:
     request.workflow_execution_retention_period.FromTimedelta(timedelta(days=1))
     await root.workflow_service.register_namespace(request)
     kinds = {key: _TYPES[kind] for key, kind in attributes.KINDS.items()}
-    # The server learns of a new namespace by a cache that it refreshes; until then it says that there is none.
-    for _ in range(200):
-        try:
-            await root.operator_service.add_search_attributes(
-                AddSearchAttributesRequest(namespace=name, search_attributes=kinds)
-            )
-            break
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
+    # The server learns of a new namespace, and of what its runs can be found by, through a cache that it refreshes; until
+    # then it says that there is none.
+    wanted = AddSearchAttributesRequest(namespace=name, search_attributes=kinds)
+    listing = ListSearchAttributesRequest(namespace=name)
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                await root.operator_service.add_search_attributes(wanted)
+                break
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                await asyncio.sleep(0.02)
+        while not kinds.keys() <= (await root.operator_service.list_search_attributes(listing)).custom_attributes.keys():
             await asyncio.sleep(0.02)
     return name
 
