@@ -95,8 +95,8 @@ async def new_namespace(server: DevServer) -> str:
     request.workflow_execution_retention_period.FromTimedelta(timedelta(days=1))
     await root.workflow_service.register_namespace(request)
     kinds = {key: _TYPES[kind] for key, kind in attributes.KINDS.items()}
-    # The server learns of a new namespace, and of what its runs can be found by, through a cache that it refreshes; until
-    # then it says that there is none.
+    # The server learns of a new namespace, and of what its runs can be found by, through a cache that it refreshes;
+    # until then it says that there is none.
     wanted = AddSearchAttributesRequest(namespace=name, search_attributes=kinds)
     listing = ListSearchAttributesRequest(namespace=name)
     async with asyncio.timeout(PATIENCE):
@@ -108,7 +108,7 @@ async def new_namespace(server: DevServer) -> str:
                 if error.status is not RPCStatusCode.NOT_FOUND:
                     raise
                 await asyncio.sleep(0.02)
-        while not kinds.keys() <= (await root.operator_service.list_search_attributes(listing)).custom_attributes.keys():
+        while (await root.operator_service.list_search_attributes(listing)).custom_attributes.keys() < kinds.keys():
             await asyncio.sleep(0.02)
     return name
 
