@@ -49,9 +49,9 @@ COMMANDS: Mapping[str, Later | TyperGroup] = {
             "show": ("journeys", "Show a published version as it was written."),
             "entries": ("entries", "Show by which ways a journey lets contacts in."),
             "draw": ("drawing", "Draw a map: in the terminal, or as a picture."),
-            "migrate": ("publishing", "Move runs from one version to another."),
-            "archive": ("publishing", "Let nobody in any more; runs go on to their end."),
-            "unpublish": ("publishing", "Make the version before live again."),
+            "migrate": ("versions", "Move runs from one version to another."),
+            "archive": ("versions", "Let nobody in any more; runs go on to their end."),
+            "unpublish": ("versions", "Make the version before live again."),
         },
     ),
     "segments": group(
