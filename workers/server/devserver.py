@@ -119,7 +119,7 @@ class DevServer:
     ) -> None:
         await self.stop()
 
-    async def start(self, *, timeout: float = 30.0) -> None:
+    async def start(self, *, timeout: float = 60.0) -> None:
         """Start the server, and return once it answers and knows the search attributes.
 
         Raises `WaymarkError` if a port that `strict` insists on is taken, if the process ends (with the last lines
@@ -136,8 +136,9 @@ class DevServer:
             except _EndedError:
                 last, taken = _tail(printed), "address already in use" in _all(printed)
                 await self.stop()
-                # Another process may have taken a port, also one that the server chose for its own inside.
-                if taken and attempt < 2 and not self._strict:
+                # Another process may have taken a port, also one that the server chose for its own inside. One that
+                # is insisted on is looked at again first.
+                if taken and attempt < 2:
                     continue
                 raise WaymarkError(f"the Temporal server ended as it started: {last}") from None
             except TimeoutError:
