@@ -197,7 +197,8 @@ class EmbeddedPostgres:
                 return
 
     def _halt(self) -> None:
-        if self._postmaster() is None:
+        server = self._postmaster()
+        if server is None:
             return
         sockets = Path(self._socket_folder())
         # Whoever has closed the way to the folder since the start must not keep the server from ending in order.
@@ -205,6 +206,9 @@ class EmbeddedPostgres:
         for mode in ("fast", "immediate"):
             with contextlib.suppress(WaymarkError):
                 self._command("pg_ctl", "stop", "-D", self.data, "--mode", mode, "--wait", "--timeout", "30")
+                # pg_ctl returns when the file with its number is gone; the server itself goes a moment later.
+                while _lives(server):
+                    time.sleep(0.005)
                 break
         if sockets != self.folder:
             with contextlib.suppress(OSError):
@@ -267,6 +271,13 @@ class EmbeddedPostgres:
             message,
             hint="\n".join(["Name another server with WAYMARK_DATABASE_URL, or mend what its log says:", *said]),
         )
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _binaries() -> Path:
