@@ -125,3 +125,13 @@ async def test_the_search_takes_the_first_it_finds(filled: AsyncEngine) -> None:
         ids = (await db.execute(select(matching("c-", after=3, limit=5)))).scalars().all()
     assert [one.id for one in page] == list(ids)
     assert len(ids) == 5
+
+
+async def test_a_search_is_planned_for_what_is_sought_however_often_it_was_asked(engine: AsyncEngine) -> None:
+    async with engine.begin() as db:
+        for number in range(20):
+            await search.list_page(db, search=f"{number:02}ab")
+        prepared = text("SELECT sum(custom_plans), sum(generic_plans) FROM pg_prepared_statements "
+                        "WHERE statement LIKE '%sought%'")  # fmt: skip
+        custom, generic = (await db.execute(prepared)).one()
+    assert (int(generic), custom >= 10) == (0, True)
