@@ -6,7 +6,6 @@ import csv
 import json
 import random
 import subprocess
-import sys
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,9 +15,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from records.audience.values import Rfm
-from tests.end_to_end.conftest import ROOT, clean_environment
+from tests.end_to_end.conftest import clean_environment
 from tests.integration.test_values import Order, expected
-from tests.patience import PATIENCE
+from tests.terminal import command
 
 ORDERS = """Customer ID,Order Date,Total,Order No,Gift
 c1,2026-01-05 10:00,84.50,00123,true
@@ -36,10 +35,7 @@ class Terminal:
         self.home, self.environment = home, clean_environment(WAYMARK_DATABASE_URL=database_url)
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "workers", "--home", str(self.home), *arguments],
-            cwd=ROOT, env=self.environment | environment, capture_output=True, text=True, timeout=PATIENCE, check=False,
-        )  # fmt: skip
+        return command("--home", str(self.home), *arguments, environment=self.environment | environment)
 
     def report(self, *arguments: str) -> dict[str, Any]:
         ran = self(*arguments, "--json")

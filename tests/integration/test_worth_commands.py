@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,7 +15,7 @@ from sqlalchemy import create_engine, insert
 
 from records import tables
 from records.database import address
-from tests.patience import PATIENCE
+from tests.terminal import command
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC)
@@ -41,10 +40,7 @@ def waymark(database_url: str, tmp_path: Path) -> Run:
     clean |= {"WAYMARK_DATABASE_URL": database_url, "TEMPORAL_CONFIG_FILE": "/nonexistent"}
 
     def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "workers", "--home", str(tmp_path), *words], cwd=ROOT, env=clean | environment,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False,
-        )  # fmt: skip
+        return command("--home", str(tmp_path), *words, environment=clean | environment)
 
     return run
 

@@ -3,14 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from journeys.errors import WaymarkError
-from tests.patience import PATIENCE
+from tests.terminal import command
 from workers.commands.failing import report
 from workers.commands.options import options
 
@@ -20,15 +19,8 @@ ROOT = Path(__file__).parents[2]
 def waymark(*arguments: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a person would, with nothing of our own environment but the path."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("WAYMARK_", "TEMPORAL_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "workers", "--home", str(home), *arguments],
-        cwd=ROOT,
-        env={**clean, "TEMPORAL_CONFIG_FILE": "/nonexistent", **environment},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    around = {**clean, "TEMPORAL_CONFIG_FILE": "/nonexistent", **environment}
+    return command("--home", str(home), *arguments, environment=around)
 
 
 @pytest.fixture(autouse=True)
