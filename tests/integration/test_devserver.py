@@ -23,7 +23,7 @@ from temporalio.testing import TimeSkipper
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from journeys.errors import WaymarkError
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, gone
 from workers.server.binary import Binary, find_binary
 from workers.server.devserver import DevServer
 
@@ -241,5 +241,4 @@ async def test_no_server_is_left_behind_when_its_parent_is_killed(binary: Binary
     server = psutil.Process(int(found[1]))
     parent.send_signal(signal.SIGKILL)
     await parent.wait()
-    await asyncio.to_thread(server.wait, PATIENCE)
-    assert not server.is_running()
+    assert await asyncio.to_thread(gone, [server])

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from journeys.errors import WaymarkError
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, gone
 from workers.server.postgres import EmbeddedPostgres
 
 USER = """
@@ -160,7 +160,7 @@ def test_a_killed_server_recovers_what_was_committed(folder: Path) -> None:
     _note(server.start(), "committed")
     [postmaster] = _postmasters(folder)
     postmaster.kill()
-    psutil.wait_procs([postmaster])
+    assert gone([postmaster])
     assert _notes(server.start()) == ["committed"]
     server.stop()
 
