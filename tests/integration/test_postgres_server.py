@@ -55,9 +55,12 @@ def folder() -> Iterator[Path]:
 
 
 def _postmasters(folder: Path) -> list[psutil.Process]:
-    found = psutil.process_iter(["name", "cmdline"])
+    found = psutil.process_iter(["name", "cmdline", "ppid"])
     servers = [one for one in found if one.info["name"] == "postgres"]
-    return [one for one in servers if str(folder.resolve()) in " ".join(one.info["cmdline"] or [])]
+    named = [one for one in servers if str(folder.resolve()) in " ".join(one.info["cmdline"] or [])]
+    # A process that a server has just forked goes by the server's own name for a moment.
+    numbers = {one.pid for one in named}
+    return [one for one in named if one.info["ppid"] not in numbers]
 
 
 def _user(folder: Path) -> subprocess.Popen[str]:
