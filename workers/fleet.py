@@ -61,7 +61,13 @@ class Fleet:
     async def start(self, *, timeout: float = 60.0) -> None:
         """Start all; returns when each says that it is ready. Raises WaymarkError when one cannot start."""
         try:
-            await asyncio.gather(*(child.start(timeout=timeout) for child in self.children))
+            # Where one cannot start, the others are called off: none is left that begins after the stop.
+            async with asyncio.TaskGroup() as together:
+                for child in self.children:
+                    together.create_task(child.start(timeout=timeout))
+        except BaseExceptionGroup as group:
+            await self.stop()
+            raise group.exceptions[0] from None
         except BaseException:
             await self.stop()
             raise
