@@ -24,9 +24,9 @@ from journeys.instruction import QUEUE, channel_queue
 from journeys.source import InvalidFile
 from records import migration
 from workers import temporal, versioning
-from workers.commands.maps import checked
 from workers.composition import build_channels
 from workers.databases import away, database_url
+from workers.maps import checked
 from workers.running import resolve
 from workers.settings import Settings, unknown_variables, variable
 

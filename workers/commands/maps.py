@@ -8,16 +8,14 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from activities.checking import Checker, published_names
-from activities.messages.rendering import Templates
-from activities.publishing import load_all, load_files
+from activities.checking import published_names
 from journeys.checks.definition import Finding
 from journeys.errors import WaymarkError
-from journeys.fields import load_fields
 from journeys.loading import LoadedJourney
 from journeys.source import InvalidFile
 from workers.commands.shared import AsJson, records, run, settings
 from workers.commands.terminal import err, notice, print_json
+from workers.maps import checker, load_maps
 from workers.running import resolve
 from workers.settings import Settings
 
@@ -37,7 +35,7 @@ def validate(files: Files = None, as_json: AsJson = False) -> None:
     try:
         found = load_maps(of, files)
         looked = run(_among_contacts(of, found))
-        findings = _checker(of).check(found, looked.published) + looked.findings
+        findings = checker(of).check(found, looked.published) + looked.findings
     except InvalidFile as error:
         found, looked = [], Looked(None, [], "the maps have to be readable first")
         findings = [Finding.of(problem) for problem in error.problems]
@@ -67,7 +65,7 @@ async def _among_contacts(of: Settings, found: list[LoadedJourney]) -> Looked:
         return Looked(None, [], "there is no database yet")
     try:
         async with records(of) as engine, engine.connect() as db:
-            return Looked(await published_names(db), await _checker(of).check_contacts(db, found, datetime.now(UTC)))
+            return Looked(await published_names(db), await checker(of).check_contacts(db, found, datetime.now(UTC)))
     except InvalidFile:
         raise
     except WaymarkError as error:
@@ -83,26 +81,6 @@ def _print_verdict(found: list[LoadedJourney], wrong: list[Finding], looked: Loo
     for one in found:
         steps = len(one.program.nodes)
         notice(f"{one.journey.journey}: fine, {steps} steps, {len(list(one.program.sends()))} messages")
-
-
-def load_maps(of: Settings, files: list[Path] | None) -> list[LoadedJourney]:
-    """The maps in these files, or all of the folder. Raises InvalidFile with all problems."""
-    fields = load_fields(of.definitions / "fields.yaml")
-    return load_files(files, fields) if files else load_all(of.definitions / "journeys", fields)
-
-
-def checked(of: Settings, files: list[Path] | None) -> list[LoadedJourney]:
-    """The maps, looked at with all that they use. Raises InvalidFile with everything that refuses publishing."""
-    found = load_maps(of, files)
-    problems = [one.problem for one in _checker(of).check(found) if one.severity == "error"]
-    if problems:
-        raise InvalidFile(problems)
-    return found
-
-
-def _checker(of: Settings) -> Checker:
-    templates = Templates(of.templates, of.workspace_locale)
-    return Checker(of.definitions, templates, load_fields(of.definitions / "fields.yaml"))
 
 
 def print_findings(findings: list[Finding]) -> None:

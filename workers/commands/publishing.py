@@ -11,9 +11,10 @@ import typer
 from activities.publishing import Published
 from activities.publishing import publish as publish_all
 from workers.commands.backfilling import Since, bring_segments, count_waiting, lookback, take_in, told_waiting
-from workers.commands.maps import Files, checked
+from workers.commands.maps import Files
 from workers.commands.shared import AsJson, person, records, run, settings
 from workers.commands.terminal import notice, print_lines
+from workers.maps import checked
 
 app = typer.Typer()
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
