@@ -66,6 +66,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             autoescape=lambda name: name is not None and name.endswith(".html"),
             auto_reload=True,
         )
+        self._trees: dict[tuple[str | None, str], nodes.Template] = {}
         for name in ("lipsum", "cycler", "joiner"):
             del self.globals[name]
         del self.filters["center"]
@@ -73,6 +74,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
             self.filters[name] = _modest(self.filters[name])
         self.filters["format"] = _checked_format(self.filters["format"])
         self.filters[_GUARD] = _guarded
+
+    def parse(self, source: str, name: str | None = None, filename: str | None = None) -> nodes.Template:
+        """The tree of a template, to be read and not to be changed: layouts are read with each message anew."""
+        known = self._trees.get((name, source))
+        if known is None:
+            known = self._trees[name, source] = super().parse(source, name, filename)
+        return known
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
