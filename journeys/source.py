@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.scanner import RoundTripScanner, ScannerError
 
 from journeys.errors import WaymarkError
 from journeys.places import Location, find
@@ -24,6 +25,8 @@ from journeys.wording import is_within, place_of, words_of
 
 LARGEST = 256 * 1024
 """Bytes. These files are read by people; the shipped maps have 3 to 10 KB."""
+DEEPEST = 60
+TOO_DEEP = "steps are nested too deeply to follow"
 
 ModelType = TypeVar("ModelType", bound=BaseModel)
 
@@ -121,12 +124,23 @@ class Source:
             }
             raise InvalidFile(sorted(problems, key=lambda one: (one.line, one.column, one.message))) from error
         except RecursionError as error:
-            raise InvalidFile([Problem(self.file, 1, 1, "steps are nested too deeply to follow")]) from error
+            raise InvalidFile([Problem(self.file, 1, 1, TOO_DEEP)]) from error
+
+
+class _Scanner(RoundTripScanner):
+    """Stops at a bracket too many, where the library's own takes seconds: it looks at all open ones at every word."""
+
+    def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:  # noqa: N803 (the library's name)
+        if len(self.flow_context) >= DEEPEST:
+            raise ScannerError(None, None, TOO_DEEP, self.reader.get_mark())
+        super().fetch_flow_collection_start(TokenClass, to_push)
 
 
 def _compose(text: str, file: str) -> MappingNode:
+    yaml = YAML(typ="rt", pure=True)
+    yaml.Scanner = _Scanner
     try:
-        roots = list(YAML(typ="rt", pure=True).compose_all(text))
+        roots = list(yaml.compose_all(text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part) or "is not YAML"
@@ -156,8 +170,8 @@ def _construct(node: Node, file: str, problems: list[Problem], depth: int = 0) -
     def wrong(at: Node, message: str) -> None:
         problems.append(Problem(file, at.start_mark.line + 1, at.start_mark.column + 1, message))
 
-    if depth > 60:
-        wrong(node, "steps are nested too deeply to follow")
+    if depth > DEEPEST:
+        wrong(node, TOO_DEEP)
         return None
     if node.anchor:
         wrong(node, "anchors and aliases (&name, *name) are not read: write the steps out")

@@ -381,6 +381,11 @@ def test_nesting_without_end_is_refused(text: str) -> None:
     assert refused(text)
 
 
+def test_the_bracket_that_is_one_too_many_is_told() -> None:
+    line = len(HEAD.splitlines()) + 1
+    assert refused(f"{HEAD}  - {'[' * 100}") == [f"{line}:65: steps are nested too deeply to follow"]
+
+
 def test_what_is_wrong_deep_inside_is_told_at_once() -> None:
     step = "{score: {points: 0, because: x}}"
     for _ in range(14):
