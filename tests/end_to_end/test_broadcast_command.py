@@ -136,7 +136,8 @@ def test_she_looks_ahead_tries_it_sends_it_and_sees_what_came_of_it(marketer: Ma
 
 def test_it_stops_where_it_stands_goes_on_from_there_and_ends_when_she_says_so(marketer: Marketer) -> None:
     for name, steered in (("autumn", "pause"), ("winter", "cancel")):
-        marketer.writes(name, SPRING.format(name=name) + "throttle: 2 per second\n")
+        # So slow that no command comes after its end.
+        marketer.writes(name, SPRING.format(name=name) + "throttle: 10 per minute\n")
         marketer.brings(name, 20)
         marketer.broadcasts("start", name)
         marketer.has_sent_some(name)
@@ -147,8 +148,11 @@ def test_it_stops_where_it_stands_goes_on_from_there_and_ends_when_she_says_so(m
         assert marketer.inbox(name).total() == stands["sent"]
         assert f"{stands['sent']} of 20" in marketer.broadcasts("show", name)
     assert "there is nothing to resume" in marketer.refused("resume", "winter")
+    stood = marketer.inbox("autumn").total()
     assert marketer.document("resume", "autumn")["status"] == "running"
-    assert marketer.stands("autumn", "finished")["sent"] == 20
+    until(lambda: marketer.inbox("autumn").total() > stood)
+    assert marketer.document("cancel", "autumn")["status"] == "cancelled"
+    assert marketer.stands("autumn", "cancelled")["sent"] == marketer.inbox("autumn").total()
     assert set(marketer.inbox("autumn").values()) == {1}
 
 
