@@ -102,6 +102,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         return super().is_safe_attribute(obj, attr, value) and not (isinstance(obj, str) and attr in _PADDING)
 
+    def wrap_str_format(self, value: Any) -> None:
+        """Nothing in the place of `str.format`, which is padding as well: Jinja's own writes a gigabyte when asked."""
+
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "%" and isinstance(left, str):
             _check_format(left)

@@ -290,6 +290,12 @@ def test_a_hostile_or_broken_template_is_refused_clearly(template: str) -> None:
         render_line(template, context())
 
 
+@pytest.mark.parametrize("word", ["'{:9}'.format(1)", "'{x:9}'.format_map({'x': 1})", "'{:9}'['format'](1)"])
+def test_what_pads_to_any_width_is_out_of_reach(word: str) -> None:
+    with pytest.raises(WaymarkError, match="'format"):
+        render_line("{{ " + word + " }}", context())
+
+
 def test_a_price_can_still_be_formatted() -> None:
     assert render_line("{{ '%.2f' | format(event.total) }} {{ '-' * 3 }}", context({"total": 3})) == "3.00 ---"
 
