@@ -291,6 +291,7 @@ def everybody(start: datetime) -> list[Walker]:
     programs, ways = [one.program for one in MAPS.values()], Counter[tuple[str, str, str]]()
     table = CustomerFile(SAMPLES / "customers.csv", FIELDS, relative_to=start.date())
     people = {row.contact.external_id: row.contact for row in table if not isinstance(row, Rejection)}
+    rules = gates.load(DEFINITIONS)
     lives: dict[str, list[Event]] = {}
     walkers = []
     for row in happenings():
@@ -300,7 +301,7 @@ def everybody(start: datetime) -> list[Walker]:
         value = float(row["value"]) if row["value"] else None
         lives.setdefault(row["customer"], []).append(Event(start + moment(row["at"]), row["event"], properties, value))
     for customer, events in lives.items():
-        walker = Walker(people[customer], programs, rule, gates.load(DEFINITIONS), ways)
+        walker = Walker(people[customer], programs, rule, rules, ways)
         walker.live(events, start + timedelta(days=46))
         walkers.append(walker)
     return walkers

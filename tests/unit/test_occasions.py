@@ -113,7 +113,7 @@ def test_a_day_at_the_end_of_the_calendar_stops_nothing(day: date, offset: str, 
         assert bool(found) == (day == date.min and each == "year")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(stored, offsets, walls, every, zones, instants, st.integers(1, 60 * 24 * 40))
 def test_the_candidates_hold_every_day_that_fires_in_every_zone(
     day: date, offset: Duration, at: time, each: Every, zone: ZoneInfo, after: datetime, minutes: int

@@ -50,7 +50,7 @@ def numbers(draw: st.DrawFn) -> tuple[str, str | None]:
 
 
 @given(numbers())
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 def test_a_number_that_is_read_at_once_is_what_phonenumbers_reads(number: tuple[str, str | None]) -> None:
     found = plain_phone(*number)
     assert found is None or found == by_library(*number)
@@ -63,7 +63,7 @@ def test_a_number_that_is_read_at_once_is_what_phonenumbers_reads(number: tuple[
     ),
     st.one_of(st.sampled_from(DOMAINS), st.text(string.ascii_letters + string.digits + ".-_", max_size=40), st.text()),
 )
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 def test_an_address_that_is_read_at_once_is_what_email_validator_reads(local: str, domain: str) -> None:
     text = f"{local}@{domain}"
     found = plain_email(text)
