@@ -7,6 +7,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from string import Formatter
 from typing import Any
 
 from jinja2 import BaseLoader, StrictUndefined, Template, nodes
@@ -19,7 +20,7 @@ MAX_ITERATIONS = 100_000
 MAX_OUTPUT = 2_000_000
 _MAX_NUMBER = 10_000
 _GUARD = "loop guard"
-_PADDING = {"format", "format_map", "ljust", "rjust", "center", "zfill", "expandtabs"}
+_PADDING = {"ljust", "rjust", "center", "zfill", "expandtabs"}
 _iterations: ContextVar[int] = ContextVar("iterations", default=0)
 
 
@@ -102,8 +103,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         return super().is_safe_attribute(obj, attr, value) and not (isinstance(obj, str) and attr in _PADDING)
 
-    def wrap_str_format(self, value: Any) -> None:
-        """Nothing in the place of `str.format`, which is padding as well: Jinja's own writes a gigabyte when asked."""
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """Jinja's own `str.format`, which would write a gigabyte when asked: widths are looked at first."""
+        safe = super().wrap_str_format(value)
+        if safe is not None:
+            _check_fields(value.__self__)
+        return safe
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "%" and isinstance(left, str):
@@ -174,4 +179,9 @@ def _checked_format(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _check_format(pattern: str) -> None:
     if re.search(r"%[^a-zA-Z%]*(\d{4}|\*)", pattern):
+        raise SecurityError("the width in a format is too large")
+
+
+def _check_fields(pattern: str) -> None:
+    if any(re.search(r"\d{4}|\{", spec or "") for _, _, spec, _ in Formatter().parse(pattern)):
         raise SecurityError("the width in a format is too large")

@@ -290,14 +290,18 @@ def test_a_hostile_or_broken_template_is_refused_clearly(template: str) -> None:
         render_line(template, context())
 
 
-@pytest.mark.parametrize("word", ["'{:9}'.format(1)", "'{x:9}'.format_map({'x': 1})", "'{:9}'['format'](1)"])
-def test_what_pads_to_any_width_is_out_of_reach(word: str) -> None:
-    with pytest.raises(WaymarkError, match="'format"):
+@pytest.mark.parametrize(
+    "word",
+    ["'{:9999}'.format(1)", "'{:{}}'.format(1, 9999)", "'{x:9999}'.format_map({'x': 1})", "'{:<9999}'['format'](1)"],
+)
+def test_a_width_without_measure_is_refused_before_it_is_written_out(word: str) -> None:
+    with pytest.raises(WaymarkError, match="the width in a format is too large"):
         render_line("{{ " + word + " }}", context())
 
 
 def test_a_price_can_still_be_formatted() -> None:
     assert render_line("{{ '%.2f' | format(event.total) }} {{ '-' * 3 }}", context({"total": 3})) == "3.00 ---"
+    assert render_line("{{ '{:.2f} {}'.format(event.total, '-') }}", context({"total": 3})) == "3.00 -"
 
 
 @pytest.mark.parametrize("message", [*Templates(SHIPPED).messages("email"), *Templates(SHIPPED).messages("sms")])
