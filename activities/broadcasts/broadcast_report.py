@@ -28,7 +28,8 @@ class Upcoming:
 @dataclass(frozen=True, slots=True)
 class Report:
     """A broadcast at one moment. `meant` counts whom it meant when it began (None: it has not), `left` those of them
-    without a touch; `rate` is in messages per second over the last minute, `eta` when all would be done at that rate
+    without a touch; `refused` are those of the failed who get it on `resume`, because the message was refused and not
+    they; `rate` is in messages per second over the last minute, `eta` when all would be done at that rate
     (UTC). `uncertain` were cut off while they left: sent or not, nobody knows, and nobody gets a second one. `standing`
     says why it does not go on, `upcoming` what it waits for; `leading` is the arm that is ahead while no winner is
     known, `decision` what the winner was chosen by. `arms` are those of the trial, `rest` is what the others got."""
@@ -47,6 +48,7 @@ class Report:
     uncertain: int
     skipped: dict[str, int]
     failures: dict[str, int]
+    refused: int
     left: int | None
     rate: float
     eta: datetime | None
@@ -89,7 +91,8 @@ async def report(db: AsyncConnection, name: str, now: datetime) -> Report:
     return Report(
         row.name, of.title, row.status, row.created_by, row.starts_at, row.started_at, row.finished_at,
         meant, total("sent"), total("claimed"), total("failed"), total("uncertain"), by_reason("skipped"),
-        by_reason("failed"), left, round(rate, 1), eta, _standing(row), _upcoming(row, now),
+        by_reason("failed"), await outcomes.to_go_again(db, row.id), left, round(rate, 1), eta,
+        _standing(row), _upcoming(row, now),
         of.ab.measure if of.ab is not None else None, leading, row.winner, decision, arms,
         next(iter(rest), None),
     )  # fmt: skip
@@ -103,6 +106,8 @@ def _ways(row: BroadcastRow) -> list[dict[str, Any]]:
 def _standing(row: BroadcastRow) -> list[str]:
     """Why it does not go on, in words, where it does not."""
     told = [str(row.progress["because"])] if "because" in row.progress else []
+    if row.status == "paused" and "stopped" in row.progress:
+        told.append(str(row.progress["stopped"]))
     for one in _ways(row) if row.status == "running" else ():
         if one["state"] in ("held", "away") and one["because"] not in told:
             told.append(one["because"])

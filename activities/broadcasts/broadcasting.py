@@ -37,7 +37,7 @@ from activities.messages.rendering import Unrenderable
 from activities.pulse import Pulse
 from journeys.broadcast import Broadcast
 from journeys.broadcasting import Leg, LegDone
-from records.messages import addressees, broadcasts, claims, shards
+from records.messages import addressees, broadcasts, claims, outcomes, shards
 from records.messages.addressees import Addressee
 from records.messages.claims import Claim
 from records.people.customers import Customer
@@ -89,7 +89,7 @@ class Broadcasting:
             async with dispatching(self._channel, self._composer, of) as dispatch:
                 errand = Errand(
                     leg, row, of, dispatch, Pace(self._database, leg, of, self._per_second), mine.epoch, mine.cursor,
-                    began, asyncio.get_running_loop().time(),
+                    began, asyncio.get_running_loop().time(), again=mine.again,
                 )  # fmt: skip
                 try:
                     done = await self._protected(errand, pulse)
@@ -128,12 +128,22 @@ class Broadcasting:
         try:
             while await self._page(errand, pulse):
                 pulse.at({"up to": errand.cursor, "sent": errand.sent})
+            await self._sees_nothing_taken(errand)
         except Stop as stop:
             await self._logbook.record(errand, heeding=False)
             if stop.state is None:
                 raise ApplicationError("the worker stops; another one goes on", type="Moved") from None
-            return errand.done(stop.state, stop.because)
+            return errand.done(stop.state, stop.because or errand.row.progress.get("stopped", ""))
         return errand.done("done")
+
+    async def _sees_nothing_taken(self, errand: Errand) -> None:
+        """Raises `Stop` at the end of a way on which messages were refused, where none of the broadcast ever went:
+        however few they were, it is nothing to end with."""
+        if errand.refusals.count and not errand.regardless:
+            async with self._database.connect() as db:
+                went = await outcomes.any_sent(db, errand.row.id)
+            if not went:
+                raise errand.stop()
 
     async def _page(self, errand: Errand, pulse: Pulse) -> bool:
         """Claim a page and send it; False when there was none. Raises `Stop`."""
@@ -155,7 +165,8 @@ class Broadcasting:
             free = await claims.claim(db, leg.broadcast, of, [_claim(of, slot) for slot in slots], now)
             # The claims stand only where the shard is still ours.
             heed(await shards.standing(db, leg.broadcast, leg.shard, errand.epoch, channel=of.channel))
-        errand.again += [one.until for one in judged if one.until is not None]
+        for one in judged:
+            errand.pass_over(one.until)
         going = [slot for slot in slots if slot.to.because is None and slot.customer in free]
         await pace.give_back(pace.bundle - len(going))
         if not page:
@@ -217,6 +228,8 @@ class Broadcasting:
         if away is not None:
             errand.asked = away.after
             raise Stop("away", f"{away.reason}{f' ({away.hint})' if away.hint else ''}")
+        if errand.refusals.too_many and not errand.regardless:
+            raise errand.stop()
         if len(bundle) > 1 and not ready and all(isinstance(one, TryLater) for _, one in written):
             raise Stop("away", str(written[0][1]))
 

@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 from activities.broadcasts.admission import Admitted
 from activities.broadcasts.dispatching import Dispatch
 from activities.broadcasts.pace import Pace
+from activities.broadcasts.refusals import Refusals, why
 from activities.channels.channel import Away, Outcome, Receipt, Refused, TryLater, Unknown
 from activities.deliveries.delivery import next_try
 from journeys.broadcast import Broadcast, touch_key
@@ -51,7 +52,8 @@ class Slot:
 @dataclass
 class Errand:
     """A leg under way: whose it is, how far it has come, and what is still to be written down (`ended`, and the
-    addresses that are `dead`). `began` is business time at the loop's time `clock`."""
+    addresses that are `dead`). `began` is business time at the loop's time `clock`. `stopped` is why the broadcast is
+    to stand still until somebody resumes it."""
 
     leg: Leg
     row: BroadcastRow
@@ -64,11 +66,18 @@ class Errand:
     clock: float
     ended: list[Settlement] = field(default_factory=list)
     dead: list[tuple[Slot, str]] = field(default_factory=list)
-    again: list[datetime] = field(default_factory=list)
+    again: datetime | None = None
     asked: timedelta | None = None
     put_off: int = 0
     sent: int = 0
     halted: bool = False
+    refusals: Refusals = field(default_factory=Refusals)
+    stopped: str | None = None
+
+    @property
+    def regardless(self) -> bool:
+        """Whether it goes on though messages are refused: somebody said so."""
+        return bool(self.row.progress.get("regardless"))
 
     @property
     def whom(self) -> dict[str, Any]:
@@ -103,16 +112,20 @@ class Errand:
         match outcome:
             case Receipt():
                 self.sent += 1
+                self.refusals.taken(slot.arm, locale)
                 ended = Settlement(slot.key, "sent", None, subject, locale, outcome.provider_id)
-            case Refused(reason=reason, suppress=dead):
-                ended = Settlement(slot.key, "failed", reason, subject, locale)
+            case Refused(reason=reason, suppress=dead, message=message):
+                ended = Settlement(slot.key, "failed", reason, subject, locale, again=message)
+                if message:
+                    self.refusals.refused(slot.arm, locale, reason)
                 if dead:
                     self.dead.append((slot, reason))
             case TryLater(reason=reason) if self.leg.final and not concerns_all(outcome):
                 ended = Settlement(slot.key, "failed", f"gave up: {reason}", subject, locale)
             case TryLater(after=after):
                 ended = Settlement(slot.key, "put off")
-                self.put_off += 1
+                if not concerns_all(outcome):
+                    self.put_off += 1
                 self.asked = max(self.asked or timedelta(), after or timedelta())
             case Unknown(reason=reason):
                 ended = Settlement(slot.key, "uncertain", reason, subject, locale)
@@ -125,14 +138,32 @@ class Errand:
         told = {one.key for one in self.ended}
         self.ended += [Settlement(slot.key, "put off") for slot in slots if slot.key not in told]
 
+    @property
+    def soonest(self) -> datetime | None:
+        """When the first can be served of those who were passed over."""
+        return _first(self.again, self.now + next_try(self.leg.tries + 1, self.asked) if self.put_off else None)
+
+    def pass_over(self, until: datetime | None) -> None:
+        """Somebody is passed over on this way, and can be served from this moment on."""
+        self.again = _first(self.again, until)
+
+    def stop(self) -> Stop:
+        """Let the broadcast stand still, for its messages are refused whoever they are for."""
+        self.stopped = why(self.row.name, self.refusals.count, self.refusals.last)
+        return Stop("paused", self.stopped)
+
     def done(self, state: State, because: str = "") -> LegDone:
         """How the leg ended."""
-        again = list(self.again)
         # Where something went since, another outage is not the same one: patience begins anew.
         tries = 0 if state == "away" and self.sent else self.leg.tries
-        if self.put_off or state == "away":
-            again.append(self.now + next_try(tries + 1, self.asked))
-        return LegDone(state, because[:300], min(again, default=None), self.sent)
+        # Who was put off last waits too, however long ago the first was.
+        waits = self.put_off or state == "away"
+        again = self.now + next_try(tries + 1, self.asked) if waits else self.again
+        return LegDone(state, because[:300], again, self.sent)
+
+
+def _first(*moments: datetime | None) -> datetime | None:
+    return min((one for one in moments if one is not None), default=None)
 
 
 def heed(standing: Standing | None) -> None:

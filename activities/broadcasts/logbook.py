@@ -9,7 +9,7 @@ from activities.deliveries.bounces import bounced
 from activities.deliveries.persistence import persistently
 from activities.entering.audience import Router
 from records.events import StoredEvent
-from records.messages import claims, shards
+from records.messages import broadcasts, claims, shards
 from records.messages.shards import Standing
 
 
@@ -28,7 +28,7 @@ class Logbook:
             leg = errand.leg
             async with self._database.begin() as db:
                 standing = await shards.standing(
-                    db, leg.broadcast, leg.shard, errand.epoch, channel=errand.of.channel, **marks
+                    db, leg.broadcast, leg.shard, errand.epoch, channel=errand.of.channel, again=errand.soonest, **marks
                 )
                 if standing is None:
                     # Claims that we would give back are another's by now.
@@ -40,6 +40,8 @@ class Logbook:
         unrecorded = f"broadcast {errand.row.name}: {len(errand.ended)} ends are not yet recorded"
         standing, caused = await persistently(write, unrecorded)
         errand.ended, errand.dead = [], []
+        if standing is not None:
+            errand.pass_over(standing.again)
         if caused:
             await self._router.follow_up(caused, [])
         if standing is None:
@@ -49,6 +51,8 @@ class Logbook:
         """Write down how messages ended; returns what journeys are to hear. Done again, it changes nothing."""
         now, of = errand.now, errand.of
         await claims.settle(db, errand.ended, now)
+        if errand.stopped is not None:
+            await broadcasts.stop(db, errand.row.id, errand.stopped)
         told = [
             await bounced(
                 db, slot.customer, of.channel, slot.to.to.recipient.address or "", message=of.message(slot.arm),

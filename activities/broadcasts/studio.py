@@ -20,7 +20,7 @@ from journeys.instruction import QUEUE
 from journeys.nearest import unknown_word
 from journeys.segments import Segment
 from records.audience import segments
-from records.messages import broadcasts
+from records.messages import broadcasts, claims
 from records.messages.broadcasts import OPEN, BroadcastRow
 
 log = logging.getLogger(__name__)
@@ -59,9 +59,10 @@ class Studio:
         await self._launch(row)
         return row
 
-    async def steer(self, name: str, to: str) -> BroadcastRow:
+    async def steer(self, name: str, to: str, now: datetime, *, regardless: bool = False) -> BroadcastRow:
         """Pause, resume or cancel a broadcast; returns it as it stands then. To resume one that runs lets it try at
-        once what it would try later.
+        once what it would try later. To resume sends again what was refused for what it says or who sends it; with
+        `regardless` it does not, and whatever is refused from now on does not stop it.
 
         Raises:
             UnknownBroadcast: there is none of this name.
@@ -78,9 +79,17 @@ class Studio:
             }[to]()
             if not done and (to, row.status) != ("resume", "running"):
                 raise BroadcastEnded(f"The broadcast {name} is {row.status}: there is nothing to {to}.")
+            if to == "resume":
+                await self._forgive(db, row.id, now, regardless=regardless)
             row = await broadcasts.get(db, row.id)
         await self._tell(row)
         return row
+
+    async def _forgive(self, db: AsyncConnection, broadcast: int, now: datetime, *, regardless: bool) -> None:
+        await broadcasts.forget(db, broadcast, "stopped")
+        await broadcasts.note(db, broadcast, {"regardless": regardless})
+        if not regardless:
+            await claims.send_again(db, broadcast, now)
 
     async def launch_stranded(self, before: datetime) -> int:
         """Start the workflows of those put down before a moment that have not begun, should a crash have come between

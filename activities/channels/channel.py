@@ -57,12 +57,14 @@ class Refused(ChannelError):
     """Permanent: this message to this address will never do. Do not try again.
 
     `suppress` is true only when the address itself is dead or its owner has opted out at the provider, so
-    that nothing further must be sent to it.
+    that nothing further must be sent to it. `message` is true when what is refused is the message or who sends it,
+    whoever it is for: the next one like it will be refused too, and after mending this one may pass.
     """
 
-    def __init__(self, reason: str, *, suppress: bool = False) -> None:
+    def __init__(self, reason: str, *, suppress: bool = False, message: bool = False) -> None:
         super().__init__(reason)
         self.suppress = suppress
+        self.message = message
 
 
 class TryLater(ChannelError):

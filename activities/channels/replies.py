@@ -12,6 +12,11 @@ _ENHANCED = re.compile(r"^\s*([245])\.(\d{1,3})\.(\d{1,3})\b")
 # The mailbox or its domain does not exist, has moved away, or is closed (RFC 3463 and its registry).
 _DEAD = {"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"}
 _OUR_SENDER = {"5.1.7", "5.1.8"}
+# Of the codes about content and policy those that speak of the recipient all the same: a mailing list, a closed
+# mailbox, a new owner (RFC 7293), an address beyond ASCII (RFC 6531).
+_RECIPIENTS = {"5.6.7", "5.7.2", "5.7.13", "5.7.17", "5.7.18"}
+_ABOUT_ALL = ("5.3.", "5.5.", "5.6.", "5.7.")
+"""System, protocol, content and policy (RFC 3463, 3.4, 3.6 to 3.8)."""
 _DEAD_WORDS = re.compile(
     r"(user|mailbox|recipient|address|account)\s+(is\s+)?(unknown|invalid|not found|disabled|closed)"
     r"|(unknown|no such|invalid|non-?existent)\s+(local\s+)?(user|mailbox|recipient|address|account|person)"
@@ -21,6 +26,14 @@ _DEAD_WORDS = re.compile(
 _POLICY_WORDS = re.compile(
     r"spam|block|black ?list|dnsbl|\brbl\b|policy|reputation|\bspf\b|dkim|dmarc|denied|rate|too many|sender|relay",
     re.IGNORECASE,
+)
+_MAILBOX_WORDS = re.compile(
+    f"{_DEAD_WORDS.pattern}|mailbox (is )?(full|unavailable)|over ?quota"
+    "|recipient (address )?(rejected|refused|denied)",
+    re.IGNORECASE,
+)
+_FILTER_WORDS = re.compile(
+    r"spam|virus|black ?list|block ?list|dnsbl|\brbl\b|reputation|blocked using|spf\b|dkim|dmarc", re.IGNORECASE
 )
 _SENDER_WORDS = re.compile(r"sender (address )?(rejected|denied|refused|not)|not owned by user", re.IGNORECASE)
 _RELAY_WORDS = re.compile(
@@ -61,12 +74,12 @@ def meaning(stage: Stage, reply: Reply) -> ChannelError:
         return _about_sender(said, reply)
     if stage == "recipient":
         return _about_recipient(said, reply)
-    return Refused(said)
+    return Refused(said, message=concerns_message(stage, reply))
 
 
 def _about_sender(said: str, reply: Reply) -> ChannelError:
     if reply.code == 552 or reply.enhanced in {"5.3.4", "5.2.3"}:
-        return Refused(f"{said}: the message is too large")
+        return Refused(f"{said}: the message is too large", message=True)
     return _sender_fault(said)
 
 
@@ -80,11 +93,28 @@ def _about_recipient(said: str, reply: Reply) -> ChannelError:
             configuration=True,
             hint="The relay takes no mail for others from us: log in through WAYMARK_SMTP_URL, or allow us there.",
         )
-    return Refused(said, suppress=is_dead(reply))
+    return Refused(said, suppress=is_dead(reply), message=concerns_message("recipient", reply))
 
 
 def _sender_fault(said: str) -> TryLater:
     return TryLater(said, configuration=True, hint="The relay does not accept our sender: check WAYMARK_MAIL_FROM.")
+
+
+def concerns_message(stage: Stage, reply: Reply) -> bool:
+    """Is a permanent reply about the message or its sender, and not about whom it is for?
+
+    The enhanced code decides where there is one, but for words that plainly name a mailbox. Without it, what is said
+    to the recipient is about the recipient, unless the words are those of a policy; what is said to the content, after
+    the recipient was welcome, is about the content.
+    """
+    code = reply.enhanced
+    if code in _OUR_SENDER:
+        return True
+    if _MAILBOX_WORDS.search(reply.text) and not _FILTER_WORDS.search(reply.text):
+        return False
+    if code is not None and code != "5.0.0":
+        return code.startswith(_ABOUT_ALL) and code not in _RECIPIENTS
+    return stage != "recipient" or bool(_FILTER_WORDS.search(reply.text))
 
 
 def is_dead(reply: Reply) -> bool:

@@ -20,6 +20,8 @@ _SENDER_HINT = "Check WAYMARK_TWILIO_FROM: it must be a number or messaging serv
 # Twilio's error codes. The number does not exist, takes no texts, or its owner has answered STOP.
 _DEAD = {21211, 21614, 21610}
 _OUR_SENDER = {21212, 21603, 21606, 21659, 21660, 21701, 21702, 21703}
+# A text without words, too long, or whose content is not allowed.
+_OUR_TEXT = {21602, 21617, 21619, 30007}
 _OUR_LOGIN = {20003, 20404}
 _QUEUE_FULL = {21611, 30001}
 
@@ -124,7 +126,7 @@ def _meaning(response: httpx.Response, answer: dict[str, Any]) -> ChannelError:
     if code in _OUR_SENDER:
         return TryLater(said, configuration=True, hint=_SENDER_HINT)
     if 400 <= status < 500:
-        return Refused(said, suppress=code in _DEAD)
+        return Refused(said, suppress=code in _DEAD, message=code in _OUR_TEXT)
     return TryLater(said)
 
 

@@ -94,6 +94,19 @@ async def change(db: AsyncConnection, broadcast: int, status: Status, *, only: S
     return (await db.execute(changed.values(status=status))).rowcount == 1
 
 
+async def stop(db: AsyncConnection, broadcast: int, because: str) -> None:
+    """Pause a broadcast that runs, and say why."""
+    running = broadcasts.c.id == broadcast, broadcasts.c.status == "running"
+    told = broadcasts.c.progress.concat({"stopped": because})
+    await db.execute(update(broadcasts).where(*running).values(status="paused", progress=told))
+
+
+async def forget(db: AsyncConnection, broadcast: int, word: str) -> None:
+    """Take a word out of what a broadcast tells of itself."""
+    without = broadcasts.c.progress - word
+    await db.execute(update(broadcasts).where(broadcasts.c.id == broadcast).values(progress=without))
+
+
 async def begin(db: AsyncConnection, broadcast: int, now: datetime) -> BroadcastRow:
     """Note that a broadcast begins, and let it run unless somebody paused or cancelled it; returns it as it stands."""
     status = case((broadcasts.c.status == "planned", "running"), else_=broadcasts.c.status)

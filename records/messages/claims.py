@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.broadcast import Broadcast
-from records.tables import touches
+from records.tables import broadcast_refusals, broadcast_shards, touches
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How a claimed touch ended; `put off` gives the claim back."""
+    """How a claimed touch ended; `put off` gives the claim back. `again`: what failed may go again (`send_again`)."""
 
     key: str
     status: Literal["sent", "failed", "uncertain", "put off"]
@@ -54,6 +54,7 @@ class Settlement:
     subject: str | None = None
     locale: str | None = None
     provider_id: str | None = None
+    again: bool = False
 
 
 async def recent(db: AsyncConnection, ids: Sequence[int], since: datetime) -> dict[int, list[tuple[str, datetime]]]:
@@ -144,6 +145,27 @@ async def settle(db: AsyncConnection, settled: Sequence[Settlement], at: datetim
             | {"settled_at": literal(at, TIMESTAMP(timezone=True))}
         )
     )
+    if refused := [one.key for one in known if one.again]:
+        failed = select(touches.c.id, touches.c.broadcast_id).where(
+            touches.c.key == func.any(_array(refused, Text)), touches.c.status == "failed"
+        )
+        kept = insert(broadcast_refusals).from_select(["touch_id", "broadcast_id"], failed)
+        await db.execute(kept.on_conflict_do_nothing())
+
+
+async def send_again(db: AsyncConnection, broadcast: int, now: datetime) -> int:
+    """Free the places of those whose message was refused for what it says or who sends it, and let its shards look at
+    them again; returns how many. The relay took none of those messages, so nobody gets two."""
+    mine = touches.c.id == broadcast_refusals.c.touch_id, broadcast_refusals.c.broadcast_id == broadcast
+    freed = delete(touches).where(*mine, touches.c.status == "failed").returning(touches.c.customer_id)
+    customers = list((await db.execute(freed)).scalars())
+    if customers:
+        back = {
+            "cursor": func.least(broadcast_shards.c.cursor, min(customers) - 1),
+            "again": func.least(broadcast_shards.c.again, literal(now, TIMESTAMP(timezone=True))),
+        }
+        await db.execute(update(broadcast_shards).where(broadcast_shards.c.broadcast_id == broadcast).values(back))
+    return len(customers)
 
 
 def _array(values: Sequence[Any], kind: Any) -> ColumnElement[Any]:

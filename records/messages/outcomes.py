@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from records.tables import events, touches
+from records.tables import broadcast_refusals, events, touches
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,18 @@ async def tallies(db: AsyncConnection, broadcast: int) -> dict[tuple[str, str | 
     why = touches.c.because
     query = select(touches.c.status, why, func.count()).where(touches.c.broadcast_id == broadcast)
     return {(row[0], row[1]): row[2] for row in await db.execute(query.group_by(touches.c.status, why))}
+
+
+async def to_go_again(db: AsyncConnection, broadcast: int) -> int:
+    """How many failed because the message was refused itself: those can go again."""
+    mine = broadcast_refusals.c.broadcast_id == broadcast
+    return int((await db.execute(select(func.count()).select_from(broadcast_refusals).where(mine))).scalar_one())
+
+
+async def any_sent(db: AsyncConnection, broadcast: int) -> bool:
+    """Whether any message of a broadcast went."""
+    went = exists().where(touches.c.broadcast_id == broadcast, touches.c.status == "sent")
+    return bool((await db.execute(select(went))).scalar_one())
 
 
 async def pace(db: AsyncConnection, broadcast: int, since: datetime) -> int:

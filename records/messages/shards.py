@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -17,11 +18,12 @@ from sqlalchemy import (
     and_,
     delete,
     func,
+    literal,
     or_,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import TIMESTAMP, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records.messages.broadcasts import Status
@@ -30,19 +32,23 @@ from records.tables import broadcast_shards, broadcasts, holds, touches
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A shard that was taken over: from now on only who knows its `epoch` sends for it."""
+    """A shard that was taken over: from now on only who knows its `epoch` sends for it. `again` is when somebody can
+    be served (UTC) who was passed over on this way before."""
 
     epoch: int
     cursor: int
     doubtful: int
+    again: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Whether messages may leave: the broadcast's status, and the hold that keeps them, in words."""
+    """Whether messages may leave: the broadcast's status, and the hold that keeps them, in words. `again` is when
+    somebody can be served (UTC) who was passed over on this way."""
 
     status: Status
     held: str | None
+    again: datetime | None
 
 
 async def take_over(db: AsyncConnection, broadcast: int, shard: int, shards: int, leg: int) -> Shard:
@@ -64,20 +70,28 @@ async def take_over(db: AsyncConnection, broadcast: int, shard: int, shards: int
     doubt = update(touches).where(left, touches.c.customer_id <= mine.leaving).values(status="uncertain", because=why)
     doubtful = (await db.execute(doubt)).rowcount
     await db.execute(delete(touches).where(left, touches.c.customer_id > mine.leaving))
-    cursor = mine.cursor if mine.leg == leg else 0
+    cursor, again = (mine.cursor, mine.again) if mine.leg == leg else (0, None)
     await db.execute(
         update(broadcast_shards)
         .where(broadcast_shards.c.broadcast_id == broadcast, broadcast_shards.c.shard == shard)
-        .values(leg=leg, cursor=cursor, leaving=cursor)
+        .values(leg=leg, cursor=cursor, leaving=cursor, again=again)
     )
-    return Shard(mine.epoch, cursor, doubtful)
+    return Shard(mine.epoch, cursor, doubtful, again)
 
 
 async def standing(
-    db: AsyncConnection, broadcast: int, shard: int, epoch: int, *, channel: str, **marks: int
+    db: AsyncConnection,
+    broadcast: int,
+    shard: int,
+    epoch: int,
+    *,
+    channel: str,
+    again: datetime | None = None,
+    **marks: int,
 ) -> Standing | None:
     """Whether messages may leave; and with it the marks: that those up to customer `leaving` are about to leave, that
-    everybody up to `cursor` is done with. None when somebody else has taken the shard over: then nothing may."""
+    everybody up to `cursor` is done with, that somebody who was passed over can be served `again` (the earliest
+    counts). None when somebody else has taken the shard over: then nothing may."""
     mine = (
         broadcast_shards.c.broadcast_id == broadcast,
         broadcast_shards.c.shard == shard,
@@ -88,11 +102,11 @@ async def standing(
     moved = (
         update(broadcast_shards)
         .where(*mine)
-        .values(marks or {"epoch": epoch})
-        .returning(status.label("status"), held.scalar_subquery().label("held"))
+        .values(marks | {"again": func.least(broadcast_shards.c.again, literal(again, TIMESTAMP(timezone=True)))})
+        .returning(status.label("status"), held.scalar_subquery().label("held"), broadcast_shards.c.again)
     )
     row = (await db.execute(moved)).one_or_none()
-    return None if row is None else Standing(row.status, _held_words(row.held) if row.held else None)
+    return None if row is None else Standing(row.status, _held_words(row.held) if row.held else None, row.again)
 
 
 def _over(channel: str) -> ColumnElement[bool]:

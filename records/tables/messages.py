@@ -95,7 +95,15 @@ broadcast_shards = Table(
     Column("epoch", Integer, nullable=False, server_default="0"),
     Column("cursor", BigInteger, nullable=False, server_default="0"),
     Column("leaving", BigInteger, nullable=False, server_default="0"),
+    Column("again", Instant),
     PrimaryKeyConstraint("broadcast_id", "shard"),
+)
+
+broadcast_refusals = Table(
+    "broadcast_refusals",
+    metadata,
+    Column("touch_id", BigInteger, ForeignKey("touches.id", ondelete="CASCADE"), primary_key=True),
+    Column("broadcast_id", BigInteger, ForeignKey("broadcasts.id", ondelete="CASCADE"), nullable=False, index=True),
 )
 
 paces = Table(

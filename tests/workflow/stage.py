@@ -52,8 +52,19 @@ class Mailbox:
     messages: list[EmailMessage] = field(default_factory=list)
     meanwhile: Callable[[], Awaitable[None]] | None = None
     """What happens in the world between taking a message in and saying so."""
+    refuse: Callable[[str, str], str | None] = lambda stage, address: None
+    """What it says to an address at `rcpt` or `dot` instead of yes."""
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        said = self.refuse("rcpt", address)
+        if said is None:
+            envelope.rcpt_tos.append(address)
+        return said or "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        said = self.refuse("dot", envelope.rcpt_tos[0])
+        if said is not None:
+            return said
         self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
         if self.meanwhile is not None:
             await self.meanwhile()

@@ -143,13 +143,13 @@ async def test_a_pause_stops_it_where_it_stands_and_a_resume_goes_on_from_there(
         nonlocal taken
         taken += 1
         if taken == 2:
-            await studio.steer("spring", "pause")
+            await studio.steer("spring", "pause", datetime.now(UTC))
 
     stage.mailbox.meanwhile = pause
     _, handle = await start(stage, f"{SPRING}throttle: 3600 per hour")
     await until(stage, handle, "**paused**")
     assert Counter(one.status for one in await touches_of(stage, *people)) == {"sent": 2}
-    await studio.steer("spring", "resume")
+    await studio.steer("spring", "resume", datetime.now(UTC))
     assert await outcome(handle) == "finished"
     assert Counter(str(mail["To"]) for mail in stage.mailbox.messages).most_common(1)[0][1] == 1
     assert len(stage.mailbox.messages) == 6
@@ -160,14 +160,14 @@ async def test_what_is_cancelled_sends_nothing_more_and_claims_nothing(stage: St
 
     async def cancel() -> None:
         if len(stage.mailbox.messages) == 1:
-            await stage.parts.studio.steer("spring", "cancel")
+            await stage.parts.studio.steer("spring", "cancel", datetime.now(UTC))
 
     stage.mailbox.meanwhile = cancel
     _, handle = await start(stage, f"{SPRING}throttle: 3600 per hour")
     assert await outcome(handle) == "cancelled"
     assert [one.status for one in await touches_of(stage, *people)] == ["sent"]
     with pytest.raises(BroadcastEnded):
-        await stage.parts.studio.steer("spring", "resume")
+        await stage.parts.studio.steer("spring", "resume", datetime.now(UTC))
 
 
 async def test_a_channel_that_is_paused_holds_it_and_nobody_is_passed_over(stage: Stage) -> None:

@@ -148,7 +148,7 @@ async def test_another_outage_is_not_the_same_one(
         await until(stage, handle, "2 sent")
         assert [round(one / timedelta(minutes=1)) for one in (first, await pause())] == [1, 1]
         texts.misbehave()
-        assert (await stage.parts.studio.steer("spring", "resume")).status == "running"
+        assert (await stage.parts.studio.steer("spring", "resume", datetime.now(UTC))).status == "running"
         assert await outcome(handle) == "finished"
     assert Counter(one["to"] for one in texts.messages()) == {ANN: 1, BOB: 1, CEM: 1}
 
@@ -180,14 +180,18 @@ async def test_how_many_segments_a_long_text_takes_is_seen_before_it_is_sent(pho
     assert text["segments"] == 2
 
 
-async def test_a_text_that_no_provider_takes_is_told_before_it_is_sent(phone: Phone, texts: SmsCatcher) -> None:
+async def test_a_text_that_no_provider_takes_is_told_before_it_is_sent_and_pauses_it(
+    phone: Phone, texts: SmsCatcher
+) -> None:
     async with phone("spring " * 300) as stage:
         [ann] = await readers(stage, "Ann", phone=ANN)
         seen = await stage.parts.proofs.preview(parse(NEWS).broadcast, datetime.now(UTC))
         assert "2,099 characters" in (seen.wordings[0].warning or "")
         _, handle = await start(stage, NEWS)
-        assert await outcome(handle) == "finished"
+        await until(stage, handle, "**paused**: it paused by itself")
         [touch] = await stage.touches(ann)
+        await stage.parts.studio.steer("spring", "cancel", datetime.now(UTC))
+        assert await outcome(handle) == "cancelled"
     assert (touch.status, texts.messages()) == ("failed", [])
 
 

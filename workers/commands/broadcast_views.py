@@ -62,6 +62,8 @@ def _figures(found: Report) -> Table:
         figures.add_row(f"left out: {why}", f"{count:,}")
     for why, count in found.failures.items():
         figures.add_row(f"failed: {why}", f"{count:,}")
+    if found.refused and found.status in OPEN:
+        figures.add_row("of those that failed, get it on resume", f"{found.refused:,}")
     if found.uncertain:
         figures.add_row("uncertain: nobody knows whether they went", f"{found.uncertain:,}")
     if found.left and found.status in OPEN:

@@ -154,9 +154,15 @@ def pause(name: Started, as_json: AsJson = False) -> None:
 
 
 @app.command("resume")
-def resume(name: Started, as_json: AsJson = False) -> None:
+def resume(
+    name: Started,
+    regardless: Annotated[
+        bool, typer.Option("--regardless", help="Go on whatever is refused; who was refused gets it no more.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Resume a broadcast from exactly where it stands."""
-    _steer(name, "resume", as_json)
+    _steer(name, "resume", as_json, regardless=regardless)
 
 
 @app.command("cancel")
@@ -207,10 +213,10 @@ def show(
             live.update(drawn(found, clock))
 
 
-def _steer(name: str, to: str, as_json: bool) -> None:
+def _steer(name: str, to: str, as_json: bool, *, regardless: bool = False) -> None:
     async def work() -> BroadcastRow:
         async with foundation(lazy=True) as parts:
-            return await parts.studio.steer(name, to)
+            return await parts.studio.steer(name, to, datetime.now(UTC), regardless=regardless)
 
     _said(run(work()), as_json)
 

@@ -276,7 +276,8 @@ ALTER TABLE touches ADD CONSTRAINT fk_touches_broadcast_id
     FOREIGN KEY(broadcast_id) REFERENCES broadcasts (id) ON DELETE SET NULL;
 CREATE UNIQUE INDEX uq_touches_broadcast ON touches (broadcast_id, customer_id) WHERE broadcast_id IS NOT NULL;
 CREATE INDEX ix_touches_claims ON touches (broadcast_id) WHERE broadcast_id IS NOT NULL AND status = 'claimed';
--- Who works on a part of a broadcast (epoch), how far it has come (cursor), and up to whom messages may have left.
+-- Who works on a part of a broadcast (epoch), how far it has come (cursor), up to whom messages may have left, and
+-- when somebody can be served who was passed over on this way (again).
 CREATE TABLE broadcast_shards (
     broadcast_id BIGINT NOT NULL,
     shard INTEGER NOT NULL,
@@ -284,9 +285,20 @@ CREATE TABLE broadcast_shards (
     epoch INTEGER DEFAULT '0' NOT NULL,
     cursor BIGINT DEFAULT '0' NOT NULL,
     leaving BIGINT DEFAULT '0' NOT NULL,
+    again timestamptz,
     CONSTRAINT pk_broadcast_shards PRIMARY KEY (broadcast_id, shard),
     CONSTRAINT fk_broadcast_shards_broadcast_id FOREIGN KEY(broadcast_id) REFERENCES broadcasts (id) ON DELETE CASCADE
 );
+-- Messages of a broadcast that were refused for what they say or who sends them: they may go again.
+CREATE TABLE broadcast_refusals (
+    touch_id BIGINT NOT NULL,
+    broadcast_id BIGINT NOT NULL,
+    CONSTRAINT pk_broadcast_refusals PRIMARY KEY (touch_id),
+    CONSTRAINT fk_broadcast_refusals_touch_id FOREIGN KEY(touch_id) REFERENCES touches (id) ON DELETE CASCADE,
+    CONSTRAINT fk_broadcast_refusals_broadcast_id
+        FOREIGN KEY(broadcast_id) REFERENCES broadcasts (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_broadcast_refusals_broadcast_id ON broadcast_refusals (broadcast_id);
 -- From when on more may leave, by the throttle of a broadcast or of a channel.
 CREATE TABLE paces (
     name TEXT NOT NULL,

@@ -56,4 +56,5 @@ INSERT INTO broadcasts (name, definition, created_at, created_by, starts_at)
 VALUES ('spring', '{"send": "email/spring"}', '2026-01-02Z', 'marie', '2026-01-03Z');
 UPDATE touches SET broadcast_id = 1, variant = 'a';
 INSERT INTO broadcast_shards (broadcast_id, shard, leg, epoch, cursor, leaving) VALUES (1, 0, 1, 1, 1, 1);
+INSERT INTO broadcast_refusals (touch_id, broadcast_id) SELECT id, 1 FROM touches ORDER BY id LIMIT 1;
 INSERT INTO paces (name, free_at) VALUES ('channel/email', '2026-01-03Z');
