@@ -17,6 +17,7 @@ from activities.messages.sandbox import Sandbox, View
 from journeys.conditions import STANDARD_FIELDS
 from journeys.errors import WaymarkError
 from records.people.customers import Customer
+from records.people.naming import full_name
 
 __all__ = ["CustomerView", "RenderedEmail", "RenderedSms", "TemplateProblem", "Templates", "render_line"]
 
@@ -53,7 +54,7 @@ class RenderedSms:
 class CustomerView(View):
     """What templates may read of a customer: standard fields and declared ones; None where nothing is known.
 
-    `tags` is always a tuple, and `name` is first and last name. Any other name is an error.
+    `tags` is always a tuple, and `name` is the full name. Any other name is an error.
     """
 
     __slots__ = ()
@@ -62,8 +63,7 @@ class CustomerView(View):
         """`values` holds columns and declared fields by name; what is neither is left out."""
         fields = {name: None if values.get(name) == "" else values.get(name) for name in (*_COLUMNS, *declared)}
         fields["tags"] = tuple(values.get("tags") or ())
-        names = (fields["first_name"], fields["last_name"])
-        fields["name"] = " ".join(part for part in names if part) or None
+        fields["name"] = full_name(fields["first_name"], fields["last_name"]) or None
         super().__init__(fields)
 
     @classmethod

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journeys.identities import one_spelling
 from records.people.contacts import IDENTIFIERS
 from records.people.identities import UnknownCustomer
+from records.people.naming import full_name
 from records.tables import customers, merges, shown
 from records.tables import identities as names
 
@@ -45,7 +46,7 @@ class Customer:
     @property
     def name(self) -> str:
         """What to call the customer in lists: the full name, or the best identifier."""
-        full = " ".join(part for part in (self.first_name, self.last_name) if part)
+        full = full_name(self.first_name, self.last_name)
         return full or self.email or self.phone or self.external_id or f"customer {self.id}"
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, Table, Text, case, cast, func, lit
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from records.people.naming import full_name_of
 from records.tables import changes, consents, enrolments, events, merges, score_entries, task_history, tasks, touches
 
 Kind = Literal[
@@ -132,5 +133,5 @@ def _parts(customer_id: int) -> list[Select[Any]]:
 def _name_of(before: ColumnElement[Any]) -> ColumnElement[Any]:
     """What to call somebody who was merged away, from the row as it was."""
     was = before["gone"]
-    full = func.nullif(func.concat_ws(" ", was["first_name"].astext, was["last_name"].astext), "")
+    full = full_name_of(was["first_name"].astext, was["last_name"].astext)
     return func.coalesce(full, *(was[name].astext for name in ("email", "phone", "external_id")), "somebody")

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from records.people.naming import full_name_of
 from records.tables import customers, enrolments, touches
 
 
@@ -95,7 +96,7 @@ class RehearsedContact:
 async def contacts(db: AsyncConnection) -> list[RehearsedContact]:
     """Everybody, in the order of their numbers."""
     columns = customers.c
-    name = func.concat_ws(" ", columns.first_name, columns.last_name).label("name")
+    name = func.coalesce(full_name_of(columns.first_name, columns.last_name), "").label("name")
     query = select(
         columns.id, columns.external_id, columns.email, columns.phone, name, columns.time_zone, columns.country
     )

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.errors import WaymarkError
 from journeys.sales import Outcome
+from records.people.naming import full_name_of
 from records.tables import customers, tasks
 
 Status = Literal["open", "claimed", "done", "expired"]
@@ -199,7 +200,7 @@ async def get(db: AsyncConnection, task_id: int) -> Task:
 
 def full_name() -> ColumnElement[str]:
     """What to call a task's customer."""
-    name = func.nullif(func.concat_ws(" ", customers.c.first_name, customers.c.last_name), "")
+    name = full_name_of(customers.c.first_name, customers.c.last_name)
     return func.coalesce(name, customers.c.email, customers.c.phone, customers.c.external_id, "")
 
 

@@ -17,6 +17,7 @@ from records import events, tables
 from records.people import consents, customers, identities, search, suppressions, tags, upserts
 from records.people.contacts import Contact
 from records.people.identities import UnknownCustomer
+from records.people.naming import full_name, full_name_of
 from records.people.upserts import ConflictingIdentity
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -321,3 +322,20 @@ async def test_a_time_without_a_zone_is_refused(engine: AsyncEngine) -> None:
             await upserts.upsert(db, Contact(email="a@example.com"), now=naive)
         with pytest.raises(ValueError, match="without a zone"):
             await upserts.upsert(db, Contact(email="a@example.com", properties={"seen": naive}), now=NOW)
+
+
+async def test_a_full_name_is_written_as_its_owner_writes_it_by_the_records_as_elsewhere(engine: AsyncEngine) -> None:
+    named = {
+        ("文博", "朱"): "朱文博", ("민수", "김"): "김민수", ("Ann", "Lee"): "Ann Lee", ("小明", "Wong"): "小明 Wong",
+        ("ガ", "田"): "ガ 田", ("Ann", None): "Ann", (None, "王"): "王", (None, None): None,
+    }  # fmt: skip
+    async with engine.begin() as db:
+        for number, (first, last) in enumerate(named):
+            contact = Contact(external_id=f"n{number}", first_name=first, last_name=last)
+            await upserts.upsert(db, contact, now=NOW)
+        columns = tables.customers.c
+        written = full_name_of(columns.first_name, columns.last_name)
+        found = {(one.first_name, one.last_name): one.written for one in
+                 await db.execute(select(columns.first_name, columns.last_name, written.label("written")))}  # fmt: skip
+    assert found == named
+    assert {pair: full_name(*pair) or None for pair in named} == named
