@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import cached_property
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from journeys.broadcast import Broadcast
-from journeys.loading import unknown_fields
+from journeys.fields import Fields
 from journeys.nearest import unknown_word
 from journeys.places import Location
-from journeys.segments import missing
+from journeys.segments import field_mistakes, known_stages, missing, strange_stages
 from journeys.source import InvalidFile, Problem, Source
 
 
@@ -44,20 +44,26 @@ class LoadedBroadcast:
         return json.loads(said)  # type: ignore[no-any-return]
 
 
-def load(path: Path, fields: Iterable[str] | None = None, segments: Collection[str] | None = None) -> LoadedBroadcast:
-    """Read one broadcast; `fields` are the custom fields and `segments` the segments there are (None: unchecked).
+def load(
+    path: Path,
+    fields: Fields | None = None,
+    segments: Collection[str] | None = None,
+    stages: Collection[str] | None = None,
+) -> LoadedBroadcast:
+    """Read one broadcast; `fields` are the custom fields, `segments` the segments and `stages` those of the lifecycle
+    that there are (None: unchecked).
 
     Raises:
         InvalidFile: with every problem found.
     """
-    return _load(Source.read(path), fields, segments)
+    return _load(Source.read(path), fields, segments, stages)
 
 
 def parse(
-    text: str, file: str = "<text>", fields: Iterable[str] | None = None, segments: Collection[str] | None = None
+    text: str, file: str = "<text>", fields: Fields | None = None, segments: Collection[str] | None = None
 ) -> LoadedBroadcast:
     """Read one broadcast from text, as `load` does."""
-    return _load(Source.parse(text, file), fields, segments)
+    return _load(Source.parse(text, file), fields, segments, None)
 
 
 @dataclass(frozen=True)
@@ -68,14 +74,15 @@ class Folder:
     problems: list[Problem]
 
 
-def load_all(folder: Path, fields: Iterable[str] | None = None, segments: Collection[str] | None = None) -> Folder:
+def load_all(folder: Path, fields: Fields | None = None, segments: Collection[str] | None = None) -> Folder:
     """Every broadcast of a folder, by name. A folder that is not there has none; a name that stands twice is a problem
-    of the second file."""
+    of the second file. Stages of the lifecycle are checked by `lifecycle.yaml` beside the folder."""
     found: dict[str, LoadedBroadcast] = {}
     problems: list[Problem] = []
+    stages = known_stages(folder.parent)
     for file in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
         try:
-            one = load(file, fields, segments)
+            one = load(file, fields, segments, stages)
         except InvalidFile as error:
             problems += error.problems
             continue
@@ -87,9 +94,15 @@ def load_all(folder: Path, fields: Iterable[str] | None = None, segments: Collec
     return Folder(dict(sorted(found.items())), problems)
 
 
-def _load(source: Source, fields: Iterable[str] | None, segments: Collection[str] | None) -> LoadedBroadcast:
+def _load(
+    source: Source,
+    fields: Fields | None,
+    segments: Collection[str] | None,
+    stages: Collection[str] | None,
+) -> LoadedBroadcast:
     loaded = LoadedBroadcast(source.to(Broadcast), source)
-    problems = unknown_fields(source, loaded.broadcast, set(fields)) if fields is not None else []
+    problems = field_mistakes(source, loaded.broadcast, fields) if fields is not None else []
+    problems += strange_stages(source, loaded.broadcast, stages)
     if segments is not None:
         problems += missing(source, "where", segments)
         named = loaded.broadcast.segment

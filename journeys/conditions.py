@@ -46,7 +46,7 @@ def read_day(value: object) -> object:
 Scalar = Annotated[bool | int | float | str | date | datetime, BeforeValidator(read_scalar)]
 Day = Annotated[date, BeforeValidator(read_day)]
 Whole = Annotated[int, Field(strict=True)]
-Number = Annotated[float, Field(strict=True)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 STANDARD_FIELDS = (
     "external_id", "email", "phone", "first_name", "last_name", "country", "locale", "time_zone", "stage", "score",
 )  # fmt: skip
@@ -125,14 +125,18 @@ class Range(Model):
         return self
 
 
-def _one_to_five(wanted: Range) -> Range:
-    low, high = wanted.at_least, wanted.below
-    if (low is not None and not 1 <= low <= 5) or (high is not None and not 1 < high <= 5):
-        raise ValueError("scores are 1, 2, 3, 4 and 5; 5 is best")
-    return wanted
+class Amount(Range):
+    """Numbers of what is never less than nothing."""
+
+    at_least: Annotated[Number, Field(ge=0)] | None = None
+    below: Annotated[Number, Field(gt=0)] | None = None
 
 
-Quintile = Annotated[Range, AfterValidator(_one_to_five)]
+class Quintile(Range):
+    """Scores of 1, 2, 3, 4 and 5; 5 is best."""
+
+    at_least: Annotated[Number, Field(ge=1, le=5)] | None = None
+    below: Annotated[Number, Field(gt=1, le=5)] | None = None
 
 
 class WorthTest(Model):
@@ -142,10 +146,10 @@ class WorthTest(Model):
     days of 24 hours, `r`, `f` and `m` the quintiles of the last night.
     """
 
-    orders: Range | None = None
-    revenue: Range | None = None
+    orders: Amount | None = None
+    revenue: Amount | None = None
     lifetime_value: Range | None = None
-    days_since_order: Range | None = None
+    days_since_order: Amount | None = None
     r: Quintile | None = None
     f: Quintile | None = None
     m: Quintile | None = None

@@ -83,6 +83,7 @@ class Rule(Model):
     stage: Text | None = None
     marketing: Literal["stop", "go_on"] = "go_on"
     assign: Annotated[tuple[Assign, ...], BeforeValidator(_ways), Field(min_length=1)] = ("round_robin",)
+    tell: Literal["at_once", "working_time", "never"] = "at_once"
     remind: BeforeDue | None = None
     reassign_after: Time | None = None
     escalate_after: Time | None = None
@@ -138,11 +139,13 @@ def load(definitions: Path, fields: Iterable[str] | None = None) -> Sales | None
         return None
     source = Source.read(path)
     sales = parse(source, fields)
+    problems = segments.strange_stages(source, sales, segments.known_stages(definitions))
     if any("segment" in str(rule.get("when")) for rule in source.data.get("rules", [source.data])):
         known = {one.name for one in segments.load_all(definitions / "segments")}
         part = "rules" if "rules" in source.data else "when"
-        if unknown := segments.missing(source, part, known):
-            raise InvalidFile(unknown)
+        problems += segments.missing(source, part, known)
+    if problems:
+        raise InvalidFile(sorted(problems, key=_place))
     return sales
 
 

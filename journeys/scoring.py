@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from journeys.conditions import Condition, Model, Name, Slug, Whole, With, leave
 from journeys.conditions import Score as ScoreCondition
 from journeys.fields import Fields
 from journeys.places import Location
-from journeys.segments import field_mistakes, missing
+from journeys.segments import field_mistakes, known_stages, missing, strange_stages
 from journeys.source import InvalidFile, Problem, Source
 from journeys.timing import Duration
 
@@ -193,24 +193,28 @@ class LoadedScoring:
 
 
 def load(path: Path, fields: Fields | None = None, segments: Iterable[str] | None = None) -> LoadedScoring:
-    """Read the rules from a file; `fields` and `segments` are those that there are (None: unchecked).
+    """Read the rules from a file; `fields` and `segments` are those that there are (None: unchecked). Stages of the
+    lifecycle are checked by `lifecycle.yaml` beside it.
 
     Raises:
         InvalidFile: with every problem found.
     """
-    return _load(Source.read(path), fields, segments)
+    return _load(Source.read(path), fields, segments, known_stages(path.parent))
 
 
 def parse(text: str, file: str = "scoring.yaml", fields: Fields | None = None) -> LoadedScoring:
     """Read the rules from text. Raises InvalidFile."""
-    return _load(Source.parse(text, file), fields, None)
+    return _load(Source.parse(text, file), fields, None, None)
 
 
-def _load(source: Source, fields: Fields | None, segments: Iterable[str] | None) -> LoadedScoring:
+def _load(
+    source: Source, fields: Fields | None, segments: Iterable[str] | None, stages: Collection[str] | None
+) -> LoadedScoring:
     loaded = LoadedScoring(source.to(Scoring), source)
     problems = [source.problem(place, words) for place, words in _wrong(loaded.rules)]
     problems += field_mistakes(source, loaded.rules, fields) if fields is not None else []
     problems += missing(source, "fit", list(segments)) if segments is not None else []
+    problems += strange_stages(source, loaded.rules, stages)
     if problems:
         raise InvalidFile(sorted(problems, key=_place))
     return loaded

@@ -114,7 +114,7 @@ def _read_condition(
     source = Source.parse("where:\n" + "".join(f"  {line}\n" for line in text.splitlines()), file)
     read = source.to(_Asked)
     problems = [*field_mistakes(source, read, fields), *missing(source, "where", known)]
-    if problems := [*problems, *(_strange_stages(source, read, stages) if stages is not None else [])]:
+    if problems := [*problems, *strange_stages(source, read, stages)]:
         raise InvalidFile(problems)
     return read.where
 
@@ -126,7 +126,7 @@ class _Asked(Model):
 def _load(source: Source, fields: Fields | None, stages: Collection[str] | None) -> LoadedSegment:
     loaded = LoadedSegment(source.to(Segment), source)
     problems = field_mistakes(source, loaded.segment, fields) if fields is not None else []
-    problems += _strange_stages(source, loaded.segment, stages) if stages is not None else []
+    problems += strange_stages(source, loaded.segment, stages)
     if problems:
         raise InvalidFile(problems)
     return loaded
@@ -145,13 +145,15 @@ def known_stages(definitions: Path) -> set[str] | None:
     return {str(one.get("stage")) for one in stages if isinstance(one, dict)} if isinstance(stages, list) else None
 
 
-def _strange_stages(source: Source, model: BaseModel, stages: Collection[str]) -> list[Problem]:
-    """Stages of the lifecycle that there are not."""
+def strange_stages(source: Source, model: BaseModel, stages: Collection[str] | None) -> list[Problem]:
+    """Stages of the lifecycle that conditions of a file ask for and that there are not (`stages` None: unchecked)."""
+    if stages is None:
+        return []
     return [
-        source.problem((*at, "lifecycle"), unknown_word(stage, sorted(stages), "is no stage of lifecycle.yaml"))
+        source.problem((*at, "lifecycle", number), unknown_word(stage, sorted(stages), "is no stage of lifecycle.yaml"))
         for part, at in parts(model)
         if isinstance(part, InLifecycle)
-        for stage in part.lifecycle
+        for number, stage in enumerate(part.lifecycle)
         if stage not in stages
     ]
 

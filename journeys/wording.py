@@ -82,7 +82,8 @@ def words_of(detail: ErrorDetails, model: type[BaseModel]) -> str:
         return _unknown(_plain(found), [_YAML.get(word, word) for word in words], "is not allowed here")
     if kind in _BOUNDS:
         words_, key = _BOUNDS[kind]
-        return f"{quote(found)} is too {words_} {context[key]:,}"
+        bound = context[key]
+        return f"{quote(found)} is too {words_} {int(bound) if bound == int(bound) else bound:,}"
     if kind in _TYPES:
         return f"{quote(found)} stands where {_TYPES[kind]} is wanted" + (
             ": put it in quotes" if kind == "string_type" and isinstance(found, int | float) else ""
@@ -110,7 +111,7 @@ _SCALARS = {
 _TYPES = {
     "string_type": "text",
     "int_type": "a whole number", "int_parsing": "a whole number", "int_from_float": "a whole number",
-    "float_type": "a number", "float_parsing": "a number",
+    "float_type": "a number", "float_parsing": "a number", "finite_number": "a number",
     "bool_type": "true or false", "bool_parsing": "true or false",
     "list_type": "a list",
 }  # fmt: skip

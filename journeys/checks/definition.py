@@ -19,7 +19,7 @@ from journeys.fields import Field
 from journeys.loading import LoadedJourney
 from journeys.nearest import unknown_word
 from journeys.places import Location
-from journeys.segments import PARTS, missing
+from journeys.segments import PARTS, missing, strange_stages
 from journeys.sending import SendingRules
 from journeys.source import Problem
 from journeys.steps.effects import Start
@@ -53,7 +53,8 @@ class Finding:
 @dataclass(frozen=True)
 class Surroundings:
     """What a map can be held against. `journeys` are those of the folder; `published` those of the records, None when
-    nobody looked. `sent` names, by message, the journeys that send it."""
+    nobody looked. `sent` names, by message, the journeys that send it. `stages` are those of the lifecycle, None where
+    there is none to hold a map against."""
 
     fields: Mapping[str, Field] = field(default_factory=dict)
     rules: SendingRules = field(default_factory=SendingRules)
@@ -61,6 +62,7 @@ class Surroundings:
     journeys: Collection[str] = ()
     published: Collection[str] | None = None
     sent: Mapping[str, Collection[str]] = field(default_factory=dict)
+    stages: Collection[str] | None = None
 
 
 def sent_by(maps: Collection[LoadedJourney]) -> dict[str, set[str]]:
@@ -78,6 +80,7 @@ Said = tuple[Location, str]
 def findings(loaded: LoadedJourney, around: Surroundings) -> list[Finding]:
     """Everything that can be said about a map from the definitions alone, in the order of the file."""
     found = [Finding.of(one) for part in PARTS for one in missing(loaded.source, part, around.segments)]
+    found += [Finding.of(one) for one in strange_stages(loaded.source, loaded.journey, around.stages)]
     severities: tuple[tuple[Severity, Iterator[Said]], ...] = (
         ("error", _errors(loaded, around)), ("warning", _warnings(loaded, around)),
     )  # fmt: skip

@@ -27,7 +27,7 @@ NAMES = st.text("abcdefghij", min_size=1, max_size=10)
 
 def problems(text: str) -> str:
     with pytest.raises(InvalidFile) as caught:
-        parse(text, "x.yaml", fields=[], segments=["active"])
+        parse(text, "x.yaml", fields={}, segments=["active"])
     return str(caught.value)
 
 
@@ -180,4 +180,4 @@ VALUES = NAMES | st.integers() | st.none() | st.lists(NAMES) | st.dictionaries(N
 def test_no_file_is_worse_than_refused(data: dict[str, object]) -> None:
     text = "\n".join(f"{key}: {value!r}" for key, value in data.items())
     with contextlib.suppress(InvalidFile):
-        assert parse(text or "{}", "x.yaml", fields=[], segments=["active"]).broadcast.messages
+        assert parse(text or "{}", "x.yaml", fields={}, segments=["active"]).broadcast.messages

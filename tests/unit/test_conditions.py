@@ -126,6 +126,15 @@ def test_a_condition_survives_being_written_down(data: Map) -> None:
         {"value": {"orders": {"at_least": "2"}}},
         {"value": {"r": {"at_least": 6}}},
         {"value": {"r": {"below": 1}}},
+        {"value": {"f": {"at_least": 0.5}}},
+        {"value": {"m": {"below": 6}}},
+        {"value": {"orders": {"at_least": -1}}},
+        {"value": {"revenue": {"below": 0}}},
+        {"value": {"days_since_order": {"below": -3}}},
+        {"value": {"lifetime_value": {"at_least": float("nan")}}},
+        {"value": {"revenue": {"at_least": float("inf")}}},
+        {"field": {"name": "seats", "at_least": float("nan")}},
+        {"event": {"name": "e", "with": {"value": {"below": float("-inf")}}}},
     ],
 )
 def test_a_condition_that_means_nothing_is_refused(data: Map) -> None:

@@ -40,7 +40,7 @@ def test_a_stage_says_its_rule_in_words_and_its_title() -> None:
         ("stages: [{stage: a, title: A}, {stage: a, title: B, when: {tag: x}}]\n", "1:33: the stage a stands twice"),
         ("stages: [{stage: a, title: A, when: {not: {lifecycle: b}}}]\n", "1:31: asks for the stage"),
         ("stages: [{stage: a, title: A, when: {field: {name: plam, is: x}}}]\n", "did you mean 'plan'"),
-        ("stages: [{stage: a, title: A, when: {value: {r: {at_least: 9}}}}]\n", "scores are 1, 2, 3, 4 and 5"),
+        ("stages: [{stage: a, title: A, when: {value: {r: {at_least: 9}}}}]\n", "1:50: 9 is too large: at most 5"),
         ("orders: {event: Order}\nstages: [{stage: a, title: A}]\n", "1:10: 'Order' does not fit"),
     ],
 )

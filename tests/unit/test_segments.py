@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from activities.checking import Checker
+from activities.messages.rendering import Templates
+from journeys import broadcast_files, loading, sales, scoring
 from journeys.fields import load_fields, parse_fields
 from journeys.segments import LoadedSegment, arranged, load_all, named_in, parse
 from journeys.source import InvalidFile
@@ -129,6 +133,23 @@ def test_a_test_without_a_value_is_refused_at_the_word(where: str, refusal: str)
     assert str(problem).startswith(f"a.yaml:3:{refusal}: give it a value")
 
 
+@pytest.mark.parametrize(
+    ("value", "refusal"),
+    [
+        ("orders: {at_least: -1}", "26: -1 is too small: at least 0"),
+        ("revenue: {below: 0}", "27: 0 is too small: more than 0"),
+        ("m: {below: 6, at_least: 1}", "21: 6 is too large: at most 5"),
+        ("r: {at_least: 0}", "21: 0 is too small: at least 1"),
+        ("lifetime_value: {at_least: .nan}", "44: .nan is not a number that can be compared"),
+    ],
+)
+def test_a_worth_that_cannot_be_is_refused_at_the_word(value: str, refusal: str) -> None:
+    with pytest.raises(InvalidFile) as refused:
+        parse(f"segment: a\ntitle: A\nwhere: {{value: {{{value}}}}}\n", "a.yaml", FIELDS)
+    [problem] = refused.value.problems
+    assert str(problem) == f"a.yaml:3:{refusal}"
+
+
 def test_a_stage_that_the_lifecycle_does_not_have_is_refused_at_the_word(tmp_path: Path) -> None:
     (tmp_path / "segments").mkdir()
     (tmp_path / "lifecycle.yaml").write_text(
@@ -141,7 +162,7 @@ def test_a_stage_that_the_lifecycle_does_not_have_is_refused_at_the_word(tmp_pat
         load_all(tmp_path / "segments", FIELDS)
     [problem] = refused.value.problems
     assert str(problem).endswith(
-        "a.yaml:3:15: 'atrisk' is no stage of lifecycle.yaml; did you mean 'at_risk'? allowed: at_risk, nurture"
+        "a.yaml:3:36: 'atrisk' is no stage of lifecycle.yaml; did you mean 'at_risk'? allowed: at_risk, nurture"
     )
 
 
@@ -155,6 +176,55 @@ def test_tests_that_fit_their_fields_are_let_through() -> None:
 def test_the_definition_reads_back_as_the_same_segment() -> None:
     loaded = segment("a", "{all: [{field: {name: plan, is: [2026-01-31, home]}}, {not: {segment: b}}]}")
     assert type(loaded.segment).model_validate(loaded.definition) == loaded.segment
+
+
+STAGES = "stages:\n  - {stage: nurture, title: N}\n  - {stage: at_risk, title: R, when: {tag: x}}\n"
+REFUSED = "'atrisk' is no stage of lifecycle.yaml; did you mean 'at_risk'? allowed: at_risk, nurture"
+ASKING: dict[str, tuple[str, str, str, Callable[[Path], object]]] = {
+    "a broadcast": (
+        "broadcasts/b.yaml", "broadcast: b\ntitle: B\nsend: email/news\nwhere: {lifecycle: atrisk}\n", "4:20",
+        lambda folder: broadcast_files.load_all(folder / "broadcasts", {}).problems,
+    ),
+    "a rule of the handoff": (
+        "handoff.yaml", "threshold: 60\nwhen:\n  - lifecycle: [nurture, atrisk]\n", "3:26", sales.load,
+    ),
+    "a rule of the scores": (
+        "scoring.yaml",
+        "half_life: 30d\ngrades: {fit: {A: 9, B: 5, C: 2}, activity: {1: 9, 2: 5, 3: 2}}\nfit:\n"
+        "  - {name: a, points: 5, when: {lifecycle: atrisk}}\n", "4:44",
+        lambda folder: scoring.load(folder / "scoring.yaml", {}),
+    ),
+    "a way into a journey": (
+        "journeys/j.yaml",
+        "journey: j\ntitle: J\nenter: {on: cart.left, where: {not: {lifecycle: atrisk}}}\nsteps: [{tag: x}]\n", "3:49",
+        lambda folder: _of_map(folder),
+    ),
+    "a step of a journey": (
+        "journeys/j.yaml",
+        "journey: j\ntitle: J\nenter: api\nsteps:\n  - branch:\n"
+        "      - {when: {any: [{tag: x}, {lifecycle: [at_risk, atrisk]}]}, steps: [{tag: y}]}\n", "6:55",
+        lambda folder: _of_map(folder),
+    ),
+}  # fmt: skip
+
+
+def _of_map(folder: Path) -> object:
+    checker = Checker(folder, Templates(folder, "en"), {})
+    return checker.check([loading.load(folder / "journeys" / "j.yaml", {})])
+
+
+@pytest.mark.parametrize("asking", ASKING)
+def test_wherever_conditions_are_read_an_unknown_stage_is_refused_at_the_word(tmp_path: Path, asking: str) -> None:
+    file, text, place, read = ASKING[asking]
+    (tmp_path / "lifecycle.yaml").write_text(STAGES)
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(text)
+    try:
+        found = read(tmp_path)
+    except InvalidFile as error:
+        found = error.problems
+    assert isinstance(found, list)
+    assert [str(one) for one in found] == [f"{tmp_path / file}:{place}: {REFUSED}"]
 
 
 def test_the_segments_that_a_map_names_are_found_in_ways_in_conditions_and_ways_out() -> None:
