@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -30,7 +31,11 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     """The server of this run, in a folder that goes with it."""
     folder = Path(tempfile.mkdtemp(prefix="waymark-tests-"))
     server = EmbeddedPostgres(folder, durable=False)
-    server.start()
+    with psycopg.connect(server.start(), autocommit=True) as db:
+        # Between two statements of a test nothing is written and no plan changes but by the test: what a segment's
+        # members are asked hangs on which transactions of the whole server are under way.
+        db.execute("ALTER SYSTEM SET autovacuum = off")
+        db.execute("SELECT pg_reload_conf()")
     yield server
     server.stop()
     shutil.rmtree(folder)
