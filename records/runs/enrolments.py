@@ -106,9 +106,14 @@ async def unlaunched(
 
 
 async def mark_launched(db: AsyncConnection, enrolment_ids: Sequence[int], at: datetime) -> None:
-    """Note that the workflows of these enrolments have been started."""
+    """Note that the workflows of these enrolments have been started.
+
+    Two who do so for the same ones wait for each other: all take them in the order of their numbers.
+    """
     if enrolment_ids:
-        await db.execute(update(enrolments).where(enrolments.c.id.in_(enrolment_ids)).values(launched_at=at))
+        these = select(enrolments.c.id).where(enrolments.c.id.in_(enrolment_ids))
+        locked = these.order_by(enrolments.c.id).with_for_update(key_share=True)
+        await db.execute(update(enrolments).where(enrolments.c.id.in_(locked)).values(launched_at=at))
 
 
 async def due(db: AsyncConnection, by: datetime) -> list[int]:

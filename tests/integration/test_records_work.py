@@ -15,11 +15,12 @@ from records.audience import scores
 from records.people import customers, upserts
 from records.people.contacts import Contact
 from records.people.identities import UnknownCustomer
-from records.runs import versions
+from records.runs import enrolments, versions
 from records.runs.versions import UnknownJourney
 from records.sales import taking, tasks
 from records.sales.taking import TaskFinished, TaskTaken
 from records.sales.tasks import UnknownTask
+from tests.integration.test_merging import until_somebody_waits
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
@@ -224,3 +225,28 @@ async def test_a_visit_of_a_step_makes_its_task_once(engine: AsyncEngine) -> Non
         ]
     assert made[0] is not None
     assert made[1] is None
+
+
+async def test_who_notes_many_starts_at_once_takes_the_runs_in_their_order(engine: AsyncEngine) -> None:
+    """So two who route the same page wait for each other, and neither for what the other holds."""
+    first = await _enrolment(engine, await _customer(engine))
+    async with engine.begin() as db:
+        second = int((await db.execute(text("""INSERT INTO enrolments
+                (customer_id, journey, version, entry, source, enrolled_at, begins_at, workflow)
+            SELECT customer_id, journey, version, 2, source, enrolled_at, begins_at, 'w2' FROM enrolments RETURNING id
+        """))).scalar_one())  # fmt: skip
+        # As stored, the first comes last now.
+        await db.execute(text(f"UPDATE enrolments SET turn = 1 WHERE id = {first}"))
+
+    async def note() -> None:
+        async with engine.begin() as db:
+            await enrolments.mark_launched(db, [second, first], NOW)
+
+    async with engine.begin() as db:
+        await db.execute(text(f"SELECT FROM enrolments WHERE id = {first} FOR UPDATE"))
+        noted = asyncio.create_task(note())
+        await until_somebody_waits(engine)
+        await db.execute(text(f"SELECT FROM enrolments WHERE id = {second} FOR UPDATE NOWAIT"))
+    await noted
+    async with engine.connect() as db:
+        assert {run.launched_at for run in await enrolments.listing(db)} == {NOW}
