@@ -153,12 +153,15 @@ class DevServer:
             return
 
     async def stop(self, *, timeout: float = 10.0) -> None:
-        """Ask the server to end, and kill it if it has not after `timeout` seconds. Harmless when it is not running."""
+        """Ask the server to end, and kill it if it has not after `timeout` seconds. Harmless when it is not running.
+
+        One that forgets everything is killed at once: there is nothing that it could bring to an end.
+        """
         process, self._process = self._process, None
         self._claims.release()
         if process is not None:
             if process.poll() is None:
-                process.terminate()
+                (process.kill if self._database is None else process.terminate)()
             try:
                 with suppress(subprocess.TimeoutExpired):
                     await asyncio.to_thread(process.wait, timeout)

@@ -67,7 +67,7 @@ class EmbeddedPostgres:
         self.folder = folder.expanduser().resolve()
         self.data = self.folder / "data"
         self.log = self.folder / "log"
-        self._settings = SETTINGS if durable else SETTINGS | FORGETFUL
+        self._durable = durable
         self._place: IO[bytes] | None = None
         self._user: str | None = None
 
@@ -166,6 +166,7 @@ class EmbeddedPostgres:
         self._command(
             "initdb", "--pgdata", fresh, "--username", SUPERUSER, "--auth", "trust",
             "--encoding", "UTF8", "--locale-provider", "builtin", "--locale", "C.UTF-8",
+            *([] if self._durable else ["--no-sync"]),
         )  # fmt: skip
         fresh.rename(self.data)
 
@@ -174,7 +175,7 @@ class EmbeddedPostgres:
             self._remove_stale_pid()
             if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
                 self.log.replace(self.log.with_suffix(".old"))
-            options = self._settings | {
+            options = (SETTINGS if self._durable else SETTINGS | FORGETFUL) | {
                 "unix_socket_directories": f'"{socket_folder(self.folder, self._user)}"',
             }
             self._command(
