@@ -1,4 +1,4 @@
-"""A real PostgreSQL for every test that asks for one: one server a run, one fresh migrated database a test."""
+"""A real PostgreSQL and a real Temporal server for every test that asks: one a run, a fresh database a test."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -23,7 +24,19 @@ from workers.server.postgres import EmbeddedPostgres
 settings.register_profile("exploring", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("the same", settings.get_profile("exploring"), derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "the same"))
+if TYPE_CHECKING:
+    from tests.temporal import Namespaces
+    from workers.server.devserver import DevServer
+
 _numbers = count(1)
+ROOMS = ("end_to_end", "faults", "workflow", "rehearsals", "browser", "integration", "histories", "unit")
+"""Processes that share the tests take a file at a time: the long ones come first, so that all end at one moment."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests in the order of their rooms."""
+    here, place = Path(__file__).parent, {room: number for number, room in enumerate(ROOMS)}
+    items.sort(key=lambda item: place.get(item.path.relative_to(here).parts[0], 0))
 
 
 @pytest.fixture(scope="session")
@@ -70,3 +83,21 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     engine = create_engine(database_url)
     yield engine
     await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+async def server() -> AsyncIterator[DevServer]:
+    """The Temporal server of this run, in memory; one for all rooms, and imported by nobody who does without."""
+    from tests import temporal
+
+    async with temporal.serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def namespaces(server: DevServer) -> AsyncIterator[Namespaces]:
+    """Namespaces of this run's server that any worker of this release may poll at once."""
+    from tests import temporal
+
+    async with temporal.Namespaces(server, temporal.ready_namespace) as made:
+        yield made

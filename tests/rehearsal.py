@@ -1,7 +1,7 @@
 """Rehearsals for tests of journeys: `await rehearse(["welcome"], customers=[...], events=[...])`.
 
 All of a run share one Temporal server and one PostgreSQL; each rehearsal has a namespace and a database of its own.
-Import the fixture `rehearse` into the conftest.py of the tests that use it, beside `server` of tests.temporal.
+Import the fixture `rehearse` into the conftest.py of the tests that use it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from activities.publishing import load_files
 from journeys import segments
 from journeys.fields import load_fields
 from records.database import create_engine
-from tests.temporal import new_namespace
+from tests.temporal import Namespaces
 from workers.rehearsal.hearing import Hearing
 from workers.rehearsal.rehearsing import Plan, Report
 from workers.rehearsal.rehearsing import rehearse as run
@@ -46,6 +46,7 @@ class Rehearse:
     """Rehearses journeys. `report` is what the last rehearsal came to."""
 
     server: DevServer
+    namespaces: Namespaces
     postgres: EmbeddedPostgres
     migrated: str
     folder: Path
@@ -95,9 +96,8 @@ class Rehearse:
         engine = create_engine(self.postgres.create_database(name, template=self.migrated), pool_size=20)
         hearing = Hearing(engine)
         try:
-            client = await Client.connect(
-                self.server.address, namespace=await new_namespace(self.server), interceptors=[hearing]
-            )
+            namespace = await self.namespaces.next()
+            client = await Client.connect(self.server.address, namespace=namespace, interceptors=[hearing])
             yield Scratch(folder, engine, client, hearing)
         finally:
             await engine.dispose()
@@ -105,9 +105,11 @@ class Rehearse:
 
 
 @pytest.fixture
-def rehearse(server: DevServer, postgres: EmbeddedPostgres, migrated: str, tmp_path: Path) -> Rehearse:
+def rehearse(
+    server: DevServer, namespaces: Namespaces, postgres: EmbeddedPostgres, migrated: str, tmp_path: Path
+) -> Rehearse:
     """Rehearses journeys on the servers of this run."""
-    return Rehearse(server, postgres, migrated, tmp_path)
+    return Rehearse(server, namespaces, postgres, migrated, tmp_path)
 
 
 def _file(definitions: Path, journey: str) -> Path:

@@ -1,13 +1,15 @@
-"""Fixtures: one Temporal server; a namespace, a database and a worker for each test that asks."""
+"""For each test that asks: a namespace of the one Temporal server, a database and a worker."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -28,57 +30,51 @@ from workers.server.binary import find_binary
 from workers.server.devserver import DevServer
 
 _numbers = count(1)
-AHEAD = 3
+AHEAD = 4
 """Namespaces made before they are asked for."""
 _TYPES = {"Keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD, "Int": IndexedValueType.INDEXED_VALUE_TYPE_INT}
 
 
-@pytest.fixture(scope="session")
-async def server() -> AsyncIterator[DevServer]:
-    """The server of this run, in memory."""
+@asynccontextmanager
+async def serving() -> AsyncIterator[DevServer]:
+    """A server in memory."""
     async with DevServer(await find_binary(), ui=False, search_attributes=attributes.KINDS) as server:
         yield server
 
 
 class Namespaces:
-    """Namespaces in which nothing has happened yet, made ready while tests run: a server takes one or two seconds to
-    learn of a namespace and of the shape that its runs begin with."""
+    """Namespaces in which nothing has happened yet, made while tests run: a server takes one or two seconds to learn
+    of a namespace and of the shape that its runs begin with."""
 
-    def __init__(self, server: DevServer) -> None:
-        self._server = server
+    def __init__(self, server: DevServer, make: Callable[[DevServer], Coroutine[Any, Any, str]]) -> None:
+        self._server, self._make = server, make
         self._ready: deque[asyncio.Task[str]] = deque()
 
     async def next(self) -> str:
         """The name of one that nobody else is given."""
-        self._prepare(AHEAD + 1)
+        while len(self._ready) <= AHEAD:
+            self._ready.append(asyncio.create_task(self._make(self._server)))
         return await self._ready.popleft()
 
-    async def close(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         for task in self._ready:
             task.cancel()
         await asyncio.gather(*self._ready, return_exceptions=True)
 
-    def _prepare(self, count: int) -> None:
-        while len(self._ready) < count:
-            self._ready.append(asyncio.create_task(self._make()))
 
-    async def _make(self) -> str:
-        name = await new_namespace(self._server)
-        client = await Client.connect(self._server.address, namespace=name)
-        async with Worker(
-            client, task_queue=QUEUE, workflows=[CustomerJourney], deployment_config=versioning.deployment(SHAPE),
-            workflow_runner=UnsandboxedWorkflowRunner(), graceful_shutdown_timeout=timedelta(),
-        ):  # fmt: skip
-            await versioning.take_over(client)
-        return name
-
-
-@pytest.fixture(scope="session")
-async def namespaces(server: DevServer) -> AsyncIterator[Namespaces]:
-    """Namespaces of this run's server."""
-    made = Namespaces(server)
-    yield made
-    await made.close()
+async def ready_namespace(server: DevServer) -> str:
+    """The name of a namespace whose runs begin with the present shape."""
+    name = await new_namespace(server)
+    client = await Client.connect(server.address, namespace=name)
+    async with Worker(
+        client, task_queue=QUEUE, workflows=[CustomerJourney], deployment_config=versioning.deployment(SHAPE),
+        workflow_runner=UnsandboxedWorkflowRunner(), graceful_shutdown_timeout=timedelta(),
+    ):  # fmt: skip
+        await versioning.take_over(client)
+    return name
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
-"""The Temporal server that workflow tests use, too."""
+"""Clients of the server that workflow tests use, too."""
 
-from tests.temporal import client, namespaces, server
+from tests.temporal import client
 
-__all__ = ["client", "namespaces", "server"]
+__all__ = ["client"]

@@ -31,9 +31,8 @@ from records.people import consents, timeline, upserts
 from records.people.contacts import Contact
 from records.runs import enrolments, entries
 from records.sales import tasks
-from tests.workflow.conftest import client, namespaces, server
-
-__all__ = ["client", "namespaces", "server"]
+from tests.temporal import new_namespace
+from workers.server.devserver import DevServer
 
 URL = "http://waymark.test"
 TOKEN = "the-auth-token"
@@ -45,6 +44,12 @@ enter: [{on: customer.signed_up}, api]
 steps:
   - send: email/welcome
 """
+
+
+@pytest.fixture
+async def client(server: DevServer) -> Client:
+    """A client of a namespace of its own, in which nobody works."""
+    return await Client.connect(server.address, namespace=await new_namespace(server))
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from console import events
 from console.parts import Parts
 from records.people import customers
 from records.runs import enrolments
-from tests.integration.test_console import ada, browser, client, happened, http, namespaces, parts, server, welcome
+from tests.integration.test_console import ada, browser, client, happened, http, parts, welcome
 
-__all__ = ["ada", "client", "http", "namespaces", "parts", "server", "welcome"]
+__all__ = ["ada", "client", "http", "parts", "welcome"]
 
 
 async def put(http: httpx.AsyncClient, *items: Any) -> list[dict[str, Any]]:

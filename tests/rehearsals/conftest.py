@@ -1,6 +1,5 @@
-"""Servers that all rehearsals share."""
+"""Rehearsals on the servers of the run."""
 
 from tests.rehearsal import rehearse
-from tests.temporal import server
 
-__all__ = ["rehearse", "server"]
+__all__ = ["rehearse"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -12,12 +13,12 @@ from temporalio.api.workflowservice.v1 import (
     SetWorkerDeploymentCurrentVersionRequest,
     SetWorkerDeploymentManagerRequest,
 )
-from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.client import Client
 
 from journeys.workflow import SHAPE
 from records.runs.enrolments import Enrolment
 from tests.patience import PATIENCE
-from tests.temporal import new_namespace
+from tests.temporal import Namespaces, new_namespace
 from tests.workflow.stage import Stage
 from workers import histories, versioning, worker
 from workers.histories import Kept
@@ -30,21 +31,27 @@ DAYS = 12
 PATIENT = "journey: patient\ntitle: Patient\nenter: api\nsteps:\n" + "  - wait: 1d\n" * DAYS
 
 
+@pytest.fixture(scope="module")
+async def untouched(server: DevServer) -> AsyncIterator[Namespaces]:
+    """Namespaces that have never seen a worker."""
+    async with Namespaces(server, new_namespace) as made:
+        yield made
+
+
 @pytest.fixture
-async def client(server: DevServer) -> Client:
+async def client(server: DevServer, untouched: Namespaces) -> Client:
     """A client of a namespace that has never seen a worker."""
-    return await Client.connect(server.address, namespace=await new_namespace(server))
+    return await Client.connect(server.address, namespace=await untouched.next())
 
 
-async def execution(stage: Stage, run: Enrolment) -> WorkflowExecutionDescription:
-    return await stage.handle(run).describe()
-
-
-def shape_of(found: WorkflowExecutionDescription) -> str:
-    """The shape that an execution is pinned to."""
-    info = found.raw_description.workflow_execution_info.versioning_info
-    assert info.behavior == VersioningBehavior.VERSIONING_BEHAVIOR_PINNED
-    return info.deployment_version.build_id
+async def shape_of(stage: Stage, run: Enrolment) -> str:
+    """The shape that a run is pinned to: one that starts afresh is to none until a worker has taken it up."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            found = (await stage.handle(run).describe()).raw_description.workflow_execution_info.versioning_info
+            if found.behavior == VersioningBehavior.VERSIONING_BEHAVIOR_PINNED:
+                return found.deployment_version.build_id
+            await asyncio.sleep(0.02)
 
 
 async def current(stage: Stage) -> str:
@@ -64,7 +71,7 @@ async def test_a_run_is_pinned_to_the_shape_it_began_with_and_a_new_one_begins_w
     old = await enter(stage, "Old")
     async with worker.working(stage.parts, shape=NEWER):
         new = await enter(stage, "New")
-        assert (shape_of(await execution(stage, old)), shape_of(await execution(stage, new))) == ("1", "2")
+        assert (await shape_of(stage, old), await shape_of(stage, new)) == ("1", "2")
 
 
 async def test_a_run_goes_on_with_the_newest_shape_at_a_rest_and_nothing_is_lost(stage: Stage) -> None:
@@ -74,9 +81,9 @@ async def test_a_run_goes_on_with_the_newest_shape_at_a_rest_and_nothing_is_lost
         # Servers tell each other of the new shape by and by: the run hears of it at one of its next turns.
         for day in range(1, DAYS - 1):
             await stage.pass_time(run.customer_id, day * DAY)
-            if shape_of(await execution(stage, run)) == str(NEWER):
+            if await shape_of(stage, run) == str(NEWER):
                 break
-        assert shape_of(await execution(stage, run)) == str(NEWER)
+        assert await shape_of(stage, run) == str(NEWER)
         await stage.pass_time(run.customer_id, (DAYS + 1) * DAY)
         assert await stage.handle(run).result() == "completed"
     assert [kind for kind, _ in await stage.path(run.id)].count("wait") == DAYS
