@@ -208,7 +208,8 @@ class EmbeddedPostgres:
             with contextlib.suppress(WaymarkError):
                 self._command("pg_ctl", "stop", "-D", self.data, "--mode", mode, "--wait", "--timeout", "30")
                 # pg_ctl returns when the file with its number is gone; the server itself goes a moment later.
-                while _lives(server):
+                end = time.monotonic() + 30
+                while _lives(server) and time.monotonic() < end:
                     time.sleep(0.005)
                 break
         if sockets != self.folder:
