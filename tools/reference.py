@@ -85,6 +85,7 @@ SETTING_GROUPS = {
     "Webhooks": ("webhook_secret", "webhook_private_networks"),
     "The organisation": (
         "workspace_name", "workspace_address", "workspace_url", "workspace_time_zone", "workspace_locale",
+        "workspace_currency",
     ),
     "Events": ("unknown_customers",),
     "Console": ("console_url", "secret", "api_key", "host"),

@@ -172,7 +172,10 @@ async def compose(
                 Broadcasting(engine, channel, composer, admission, router, calendar, rates.get(name)).send,
             ]
         if (email := channels.get("email")) is not None:
-            mails = SalesMails([templates.folder, shipped("templates")], workspace, settings.workspace_locale)
+            mails = SalesMails(
+                [templates.folder, shipped("templates")], workspace, settings.workspace_locale,
+                settings.workspace_currency,
+            )  # fmt: skip
             selling = Selling(office, email, mails)
             activities[channel_queue("email")] += [selling.tell, selling.tell_day]
         yield Composition(

@@ -164,6 +164,11 @@ class Settings(BaseSettings):
     workspace_locale: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] = Field(
         "en", description="Locale of templates when a contact's own is missing, such as en or zh-CN."
     )
+    workspace_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = Field(
+        None,
+        description="Currency (ISO 4217) of all amounts, such as EUR: of orders and of deals. Without it amounts are "
+        "shown bare.",
+    )
     unknown_customers: Literal["refuse", "create"] = Field(
         "refuse",
         description="What becomes of an event of somebody who is not known: `refuse` it, or `create` the customer. "

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import date, datetime
+from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.sales.office import Office
 from journeys.assigning import Choice, choose
 from journeys.sales import Rule, Sales
-from journeys.team import Rep
+from journeys.team import Person, Rep
+from journeys.worktime import WorkWeek
 from records.people import customers
 from records.people.customers import Customer
 from records.sales import assignments, notices, tasks
 from records.sales.tasks import Task
+
+LATE = "{} did not claim it in time"
+GONE = "{} sells no more"
+BY_HAND = "by hand"
+"""Why a task changed hands: nobody had claimed it, its rep stands in the file no more, somebody said so."""
 
 
 def present(sales: Sales, queue: str, now: datetime, default_zone: str) -> tuple[Rep, ...]:
@@ -73,8 +80,9 @@ async def find_somebody(db: AsyncConnection, office: Office, rule: Rule, task: T
     if choice.rep is None:
         return task
     if task.assigned_to is not None:
-        return await _change_hands(db, task, choice.rep, f"{task.assigned_to} sells no more", now)
-    await assignments.note(db, task.id, "assigned", rep=choice.rep.name, because=choice.because, at=now)
+        return await _change_hands(db, office, rule, task, choice.rep, GONE.format(task.assigned_to), now)
+    entry = await assignments.note(db, task.id, "assigned", rep=choice.rep.name, because=choice.because, at=now)
+    await announce(db, rule, "assigned", task.id, choice.rep, office.week(choice.rep), entry, now)
     return await tasks.change(db, task.id, assigned_to=choice.rep.name, assigned_at=now)
 
 
@@ -86,13 +94,33 @@ async def hand_on(db: AsyncConnection, office: Office, rule: Rule, task: Task, n
         anybody = rule.model_copy(update={"assign": ("round_robin",)})
         choice = await pick(db, office.team, anybody, task.queue, customer, now, office.zone, besides=had)
     assert choice.rep is not None
-    because = f"{task.assigned_to or 'nobody'} did not claim it in time"
-    return await _change_hands(db, task, choice.rep, because, now)
+    because = LATE.format(task.assigned_to or "nobody")
+    return await _change_hands(db, office, rule, task, choice.rep, because, now)
 
 
-async def _change_hands(db: AsyncConnection, task: Task, rep: Rep, because: str, now: datetime) -> Task:
+async def announce(
+    db: AsyncConnection,
+    rule: Rule | None,
+    kind: Literal["assigned", "reassigned"],
+    task_id: int,
+    to: Person,
+    week: WorkWeek,
+    entry: int,
+    now: datetime,
+) -> None:
+    """Decide on the mail that tells somebody that a task is theirs, once for each `entry` of its history; it goes when
+    the rule says so."""
+    tell = rule.tell if rule is not None else "at_once"
+    if tell != "never":
+        due = week.at_work(now) if tell == "working_time" else now
+        await notices.about(db, kind, task_id, to, str(entry), now, due)
+
+
+async def _change_hands(
+    db: AsyncConnection, office: Office, rule: Rule, task: Task, rep: Rep, because: str, now: datetime
+) -> Task:
     entry = await assignments.note(db, task.id, "reassigned", rep=rep.name, because=because, at=now)
-    await notices.about(db, "reassigned", task.id, rep, str(entry), now)
+    await announce(db, rule, "reassigned", task.id, rep, office.week(rep), entry, now)
     return await tasks.change(db, task.id, assigned_to=rep.name, assigned_at=now, reminded_at=None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,7 +13,8 @@ from records.audience.rulebooks import SCORING
 from records.audience.scorecards import Scorecard, scorecard
 from records.people import customers
 from records.people.customers import Customer
-from records.sales import tasks
+from records.sales import assignments, tasks
+from records.sales.assignments import Step
 from records.sales.tasks import Task
 
 
@@ -28,12 +29,13 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Briefing:
-    """A task, its customer, and what makes up the score, the most points first."""
+    """A task, its customer, what makes up the score, the most points first, and what became of the task so far."""
 
     task: Task
     customer: Customer
     score: int
     points: list[Given]
+    steps: list[Step] = field(default_factory=list)
 
 
 async def brief(db: AsyncConnection, task_id: int, now: datetime) -> Briefing:
@@ -44,7 +46,7 @@ async def brief(db: AsyncConnection, task_id: int, now: datetime) -> Briefing:
     rules = Scoring.model_validate(book.definition) if book is not None else None
     card = await scorecard(db, customer.id, rules, now)
     points = sorted(_given(card), key=lambda one: -abs(one.points))
-    return Briefing(task, customer, card.score, points)
+    return Briefing(task, customer, card.score, points, await assignments.history(db, task_id))
 
 
 def _given(card: Scorecard) -> list[Given]:

@@ -4,13 +4,15 @@ means for the customer; the task's workflow is told after the commit."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.entering.audience import Router
+from activities.sales.assigning import BY_HAND, announce
+from activities.sales.deals import read_amount, read_close
 from activities.sales.keepers import Keepers
 from activities.sales.office import Office
 from activities.sales.outcomes import affect
@@ -19,14 +21,11 @@ from journeys.nearest import unknown_word
 from journeys.sales import Outcome, rule_of
 from journeys.timing import require_aware
 from records import events
-from records.sales import assignments, notices, taking, tasks
+from records.sales import assignments, taking, tasks
 from records.sales.taking import TaskFinished
 from records.sales.tasks import OPEN, Task
 
-MOST = Decimal(10) ** 12
-"""Amounts below it are believed."""
 LONGEST_SNOOZE = timedelta(days=366)
-FARTHEST_CLOSE = timedelta(days=3660)
 NEEDS_REASON = ("lost", "bad_lead")
 """Outcomes of which somebody will want to know why."""
 
@@ -116,15 +115,17 @@ class Desk:
         """Give the task to somebody else, who gets a mail and has yet to claim it. Raises UnknownTask, TaskFinished,
         WaymarkError."""
         to = self._known(to)
+        person = self._office.team.person(to)
         async with self._database.begin() as db:
             await self._open(db, task_id)
             task = await tasks.change(
                 db, task_id, assigned_to=to, assigned_at=now, status="open", claimed_by=None, claimed_at=None,
                 reminded_at=None,
             )  # fmt: skip
-            entry = await assignments.note(db, task_id, "reassigned", rep=to, because=because or "by hand", at=now)
-            if task.rule is not None:
-                await notices.about(db, "reassigned", task_id, self._office.team.person(to), str(entry), now)
+            entry = await assignments.note(db, task_id, "reassigned", rep=to, because=because or BY_HAND, at=now)
+            if task.rule is not None and person is not None:
+                rule, week = rule_of(self._sales, task.rule), self._office.week(person)
+                await announce(db, rule, "reassigned", task_id, person, week, entry, now)
         await self._keepers.wake(task)
         return task
 
@@ -207,29 +208,3 @@ class Desk:
                 hint="The stages stand in definitions/handoff.yaml; what is won or lost is said by `tasks done`.",
             )
         return stage
-
-
-def read_amount(value: object) -> Decimal:
-    """An amount of money. Raises WaymarkError for what is none: text, negative, huge, infinite, NaN."""
-    try:
-        amount = Decimal(str(value).strip())
-    except InvalidOperation:
-        raise WaymarkError(f"{str(value)[:40]!r} is no amount.", hint="Write a number such as 1200 or 99.50.") from None
-    if isinstance(value, bool) or not amount.is_finite() or not 0 <= amount < MOST:
-        raise WaymarkError(
-            f"{str(value)[:40]!r} is no amount.", hint="An amount is a number from 0 up to a million millions."
-        )
-    return amount.quantize(Decimal("0.01")) if amount.as_tuple().exponent < -2 else amount  # type: ignore[operator]
-
-
-def read_close(value: object, today: date) -> date:
-    """The day on which a deal is expected to close. Raises WaymarkError for what is none, is past, or far off."""
-    try:
-        day = value if isinstance(value, date) else date.fromisoformat(str(value))
-    except ValueError:
-        raise WaymarkError(f"{str(value)[:40]!r} is no day.", hint="Write YYYY-MM-DD.") from None
-    if day < today:
-        raise WaymarkError(f"{day} is past.", hint="Say when the deal is expected to close.")
-    if day - today > FARTHEST_CLOSE:
-        raise WaymarkError(f"{day} is more than ten years away.", hint="Say when the deal is expected to close.")
-    return day

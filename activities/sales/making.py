@@ -84,7 +84,8 @@ async def make(
     if task is None:
         return None
     if choice.rep is not None:
-        await assignments.note(db, task, "assigned", rep=choice.rep.name, because=choice.because, at=now)
+        entry = await assignments.note(db, task, "assigned", rep=choice.rep.name, because=choice.because, at=now)
+        await assigning.announce(db, rule, "assigned", task, choice.rep, week, entry, now)
     elif sales.reps:
         await assignments.note(db, task, "unassigned", because=choice.because, at=now)
     return task

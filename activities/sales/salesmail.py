@@ -15,6 +15,7 @@ from activities.messages.composing import Workspace
 from activities.messages.inspection import EMAIL_FILES
 from activities.messages.rendering import FAULTS, tidy
 from activities.messages.sandbox import Sandbox
+from activities.sales.assigning import BY_HAND, GONE, LATE
 from activities.sales.briefing import Briefing
 from activities.sales.salesday import Day, RepDay, Section, sections
 from journeys.errors import WaymarkError
@@ -36,14 +37,16 @@ _FIGURES = ("new", "claimed", "done", "won", "open", "overdue")
 
 class SalesMails:
     """Fills in the mails; `folders` are looked through in turn, so that what is shipped stands in for what is not
-    there. `language` is that of whoever has none."""
+    there. `language` is that of whoever has none, `currency` (ISO 4217) that of all amounts."""
 
-    def __init__(self, folders: Sequence[Path], workspace: Workspace, language: str) -> None:
+    def __init__(
+        self, folders: Sequence[Path], workspace: Workspace, language: str, currency: str | None = None
+    ) -> None:
         self._sandbox = Sandbox(FileSystemLoader([str(folder) for folder in folders]))
         # How languages write days takes a tenth of a second to read: commands that send nothing need not wait for it.
         from activities.sales.words import Library
 
-        self._library = Library(folders, language)
+        self._library = Library(folders, language, currency)
         self._workspace = workspace
 
     def of_task(
@@ -56,7 +59,8 @@ class SalesMails:
             "rep": task.claimed_by or task.assigned_to, "queue": task.queue, "priority": task.priority,
             "customer": task.customer, "score": known.score, "because": _why(known, say),
             "due": say.moment(task.due_at, week) if task.due_at is not None else say("never"),
-            "facts": _facts(known, say), "commands": _commands(notice, task, say),
+            "handed": _handed(notice, known, say), "facts": _facts(known, say),
+            "commands": _commands(notice, task, say),
             "points": [
                 {"points": f"{one.points:+}", "because": one.because,
                  "day": say.short_day(week.today(one.at)) if one.at is not None else ""}
@@ -123,6 +127,21 @@ def _why(known: Briefing, say: Words) -> str:
     return say("reached_alone", threshold=reached.get("threshold"))
 
 
+def _handed(notice: Notice, known: Briefing, say: Words) -> str:
+    """From whom a task comes that changed hands, and why."""
+    if notice.kind != "reassigned":
+        return ""
+    before: str | None = None
+    for step in known.steps:
+        if notice.key.endswith(f"/{step.id}"):
+            if before is None or before == step.rep:
+                return ""
+            ways = {LATE.format(before): "handed_late", GONE.format(before): "handed_gone", BY_HAND: "handed"}
+            return say(ways.get(step.because or BY_HAND, "handed_because"), rep=before, because=step.because)
+        before = step.rep if step.kind in ("assigned", "reassigned", "claimed") else before
+    return ""
+
+
 def _facts(known: Briefing, say: Words) -> list[tuple[str, str | None, str | None]]:
     """Who it is, and how they are reached: names, values (those without one are left out), and what a touch opens."""
     customer, task = known.customer, known.task
@@ -174,7 +193,7 @@ def _row(line: Line, because: str | None, say: Words, week: WorkWeek, *, who: bo
 
 
 def _figures(one: RepDay, say: Words) -> list[str]:
-    won = say.amount(one.won_amount) if one.won_amount else str(one.won)
+    won = f"{one.won} ({say.amount(one.won_amount)})" if one.won_amount else str(one.won)
     return [one.rep, *(won if name == "won" else str(getattr(one, name)) for name in _FIGURES)]
 
 

@@ -21,7 +21,7 @@ from journeys.salestask import Look, Workday
 from journeys.team import Person, Rep
 from records.sales import notices
 from records.sales.notices import Notice
-from records.sales.tasks import OPEN, UnknownTask
+from records.sales.tasks import OPEN, Task, UnknownTask
 
 log = logging.getLogger(__name__)
 CUT_OFF = "a crash came between the claim and the record"
@@ -52,6 +52,8 @@ class Selling:
                     await self._settle(notice, "uncertain", now, CUT_OFF)
                 elif notice.status == "pending" and known.task.status not in OPEN:
                     await self._settle(notice, "skipped", now, "the task is over")
+                elif notice.status == "pending" and (late := _late(notice, known.task)) is not None:
+                    await self._settle(notice, "skipped", now, late)
                 elif notice.status == "pending" and notice.due_at <= now:
                     reader = next((one for one in self._office.team.everybody if one.name == notice.recipient), None)
                     language, week = self._office.language(reader), self._office.week(reader)
@@ -123,6 +125,16 @@ class Selling:
         async with self._database.begin() as db:
             await notices.settle(db, notice.id, status, at=now, because=because)
         return status
+
+
+def _late(notice: Notice, task: Task) -> str | None:
+    """Why a mail about a task, which has waited, says nothing new to whom it is for; None where it does."""
+    has = task.claimed_by or task.assigned_to
+    if notice.kind == "escalation":
+        return None
+    if has != notice.recipient:
+        return f"{has or 'nobody'} has it by now"
+    return "it is claimed by now" if notice.kind == "assigned" and task.claimed_by is not None else None
 
 
 def key_of(person: Person) -> str:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_skeleton, format_time
-from babel.numbers import format_decimal
+from babel.numbers import format_currency, format_decimal
 
 from journeys.errors import WaymarkError
 from journeys.source import Source
@@ -28,11 +28,13 @@ _FORMS = {"en": "en_GB"}
 
 @dataclass(frozen=True)
 class Words:
-    """The words of one language, and how it writes days and figures."""
+    """The words of one language, and how it writes days and figures; amounts in a currency (ISO 4217), where the
+    workspace names one."""
 
     language: str
     phrases: Mapping[str, str]
     locale: Locale
+    currency: str | None = None
 
     def __call__(self, key: str, /, **values: object) -> str:
         """A phrase, with what stands in braces filled in. Raises KeyError for one that no language has."""
@@ -75,15 +77,20 @@ class Words:
     def amount(self, amount: Decimal) -> str:
         """An amount of money; figures behind the point only where there are some."""
         whole = amount == amount.to_integral_value()
+        if self.currency is not None:
+            pattern = self.locale.currency_formats["standard"].pattern
+            pattern = pattern.replace(".00", "") if whole else pattern
+            return format_currency(amount, self.currency, pattern, self.locale, currency_digits=False)
         return format_decimal(amount, "#,##0" if whole else "#,##0.00", self.locale)
 
 
 class Library:
     """All languages; `folders` are looked through in turn, so that what is shipped stands in for what is not there."""
 
-    def __init__(self, folders: Sequence[Path], default: str) -> None:
+    def __init__(self, folders: Sequence[Path], default: str, currency: str | None = None) -> None:
         self._folders = folders
         self._default = default
+        self._currency = currency
 
     def words(self, language: str | None) -> Words:
         """The words of a language, or of the nearest there are: zh-CN, zh, the workspace's, English.
@@ -96,7 +103,8 @@ class Library:
         for tag in (ALWAYS, chosen):
             for folder in reversed(self._folders):
                 phrases |= _read(folder / FOLDER / f"{tag}.yaml")
-        return Words(chosen, phrases, _locale(language if _base(language) == _base(chosen) else chosen, chosen))
+        locale = _locale(language if _base(language) == _base(chosen) else chosen, chosen)
+        return Words(chosen, phrases, locale, self._currency)
 
     def languages(self) -> list[str]:
         """The languages that there are words of."""

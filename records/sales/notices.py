@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journeys.team import Person
 from records.tables import notices
 
-Kind = Literal["reminder", "reassigned", "escalation", "day"]
+Kind = Literal["assigned", "reminder", "reassigned", "escalation", "day"]
 Status = Literal["pending", "claimed", "sent", "skipped", "failed", "uncertain"]
 
 
@@ -40,23 +40,37 @@ class Notice:
 
 
 async def plan(
-    db: AsyncConnection, *, key: str, kind: Kind, recipient: str, address: str, now: datetime, task: int | None = None
+    db: AsyncConnection,
+    *,
+    key: str,
+    kind: Kind,
+    recipient: str,
+    address: str,
+    now: datetime,
+    due: datetime | None = None,
+    task: int | None = None,
 ) -> None:
-    """Decide on a mail; one of the same key is there once."""
+    """Decide on a mail, which is to go when it is `due`, or at once; one of the same key is there once."""
     row = {
         "key": key, "kind": kind, "task_id": task, "recipient": recipient, "address": address,
-        "created_at": now, "due_at": now,
+        "created_at": now, "due_at": due or now,
     }  # fmt: skip
     await db.execute(insert(notices).values(row).on_conflict_do_nothing(index_elements=["key"]))
 
 
 async def about(
-    db: AsyncConnection, kind: Kind, task_id: int, to: Person | None, which: str, now: datetime
-) -> None:  # fmt: skip
+    db: AsyncConnection,
+    kind: Kind,
+    task_id: int,
+    to: Person | None,
+    which: str,
+    now: datetime,
+    due: datetime | None = None,
+) -> None:
     """Decide on a mail about a task that is kept, to somebody, once for each `which`; its workflow sends it."""
     if to is not None:
         key = f"{kind}/{task_id}/{which}"
-        await plan(db, key=key, kind=kind, recipient=to.name, address=to.email, now=now, task=task_id)
+        await plan(db, key=key, kind=kind, recipient=to.name, address=to.email, now=now, due=due, task=task_id)
 
 
 async def next_for(db: AsyncConnection, task_id: int) -> datetime | None:

@@ -106,7 +106,7 @@ notices = Table(
     Column("created_at", Instant, nullable=False),
     Column("due_at", Instant, nullable=False),
     Column("settled_at", Instant),
-    one_of("kind", "reminder", "reassigned", "escalation", "day"),
+    one_of("kind", "assigned", "reminder", "reassigned", "escalation", "day"),
     one_of("status", "pending", "claimed", "sent", "skipped", "failed", "uncertain"),
     Index(None, "task_id", postgresql_where=text("task_id IS NOT NULL")),
 )

@@ -38,9 +38,9 @@ async def ask(engine: AsyncEngine, database_url: str, tmp_path: Path) -> Ask:
                 await tasks.change(db, task, pipeline="offer", amount=1000, expected_close=date(2020, 5, 4))
     (tmp_path / "handoff.yaml").write_text(TEAM)
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         around = {"WAYMARK_DATABASE_URL": database_url, "WAYMARK_DEFINITIONS": str(tmp_path)}  # and no Temporal
-        return waymark(*arguments, home=tmp_path / "home", **around)
+        return waymark(*arguments, home=tmp_path / "home", **around, **settings)
 
     return run
 
@@ -67,9 +67,10 @@ def test_a_deal_whose_month_is_over_is_seen_in_the_forecast(ask: Ask) -> None:
 
 
 def test_the_day_of_all_and_of_one_however_the_name_is_written(ask: Ask) -> None:
-    whole = said(ask("report", "sales-day"))
+    whole = said(ask("report", "sales-day", WAYMARK_WORKSPACE_CURRENCY="EUR"))
     assert "Mei 0 0 0 0 1 1" in whole
     assert "Overdue (1) 1 Ring [Mei] Ann Mei due" in whole
+    assert "offer: 1, 1,000 EUR (weighted 500 EUR)" in whole
     assert "Due by the end of" in said(ask("report", "sales-day", "--rep", "tom"))
     refused = ask("report", "sales-day", "--rep", "Ann")
     assert (refused.returncode, "'Ann' is no rep" in refused.stderr) == (1, True)

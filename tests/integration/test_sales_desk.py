@@ -272,14 +272,14 @@ async def test_a_look_that_is_repeated_or_taken_by_two_at_once_does_everything_o
 
 
 async def test_after_a_long_standstill_a_task_expires_and_nobody_is_told_of_what_is_over(engine: AsyncEngine) -> None:
-    rules = team(KEPT)
+    rules = team(f"{KEPT}tell: never\n")
     _, promises = await office(engine, rules)
     await earn(engine, rules, await lead(engine, "ann"))
     [task] = await all_tasks(engine)
     outlook = await promises.keep(Look(task.id, NOW + 30 * DAY))
     assert (outlook.status, outlook.ended) == ("expired", "expired")
     async with engine.connect() as db:
-        assert [one.kind for one in await notices.for_task(db, task.id)] == ["assigned"]
+        assert await notices.for_task(db, task.id) == []
         assert not await tasks.holding(db, task.customer_id)
 
 

@@ -112,7 +112,7 @@ async def test_what_a_rep_had_who_sells_no_more_is_given_to_another_who_hears_of
         steps = [(one.kind, one.rep, one.because) for one in await assignments.history(db, task.id)][1:]
         mails = [(one.kind, one.recipient) for one in await notices.for_task(db, task.id)]
     assert steps == [("reassigned", "Tom", "Mei sells no more")]
-    assert mails == [("reassigned", "Tom")]
+    assert mails == [("assigned", "Mei"), ("reassigned", "Tom")]
 
 
 async def test_who_is_given_a_task_by_hand_gets_a_mail(engine: AsyncEngine) -> None:
@@ -122,12 +122,21 @@ async def test_who_is_given_a_task_by_hand_gets_a_mail(engine: AsyncEngine) -> N
     await desk.reassign(task.id, "tom", "speaks German", NOW + HOUR)
     async with engine.connect() as db:
         assert [(one.kind, one.recipient, one.status) for one in await notices.for_task(db, task.id)] == [
-            ("reassigned", "Tom", "pending")
-        ]
+            ("assigned", "Mei", "pending"), ("reassigned", "Tom", "pending"),
+        ]  # fmt: skip
+
+
+async def test_a_rule_may_say_that_nobody_is_told_of_what_they_are_given(engine: AsyncEngine) -> None:
+    desk, _ = await office(engine, team("tell: never"))
+    await earn(engine, team("tell: never"), await lead(engine, "ann"))
+    [task] = await all_tasks(engine)
+    await desk.reassign(task.id, "tom", None, NOW + HOUR)
+    async with engine.connect() as db:
+        assert await notices.for_task(db, task.id) == []
 
 
 async def test_a_task_that_rests_past_its_end_expires_so_much_later(engine: AsyncEngine) -> None:
-    rules = team("assign: round_robin\ndue: 1h\nexpire_after: 2h")
+    rules = team("assign: round_robin\ndue: 1h\nexpire_after: 2h\ntell: never")
     desk, promises = await office(engine, rules)
     await earn(engine, rules, await lead(engine, "ann"))
     [task] = await all_tasks(engine)

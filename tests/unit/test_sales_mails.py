@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from babel import Locale
 
 from activities.messages.composing import Workspace
 from activities.sales.briefing import Briefing, Given
@@ -20,6 +22,7 @@ from journeys.source import Source
 from journeys.team import Rep, Team
 from journeys.worktime import WorkWeek
 from records.people.customers import Customer
+from records.sales.assignments import Step
 from records.sales.days import Line
 from records.sales.notices import Kind, Notice
 from records.sales.pipeline import Month, StageSum
@@ -59,10 +62,11 @@ def briefing(**columns: object) -> Briefing:
 
 
 def written(
-    kind: Kind, language: str | None = "en", week: WorkWeek = SHANGHAI, **columns: object
+    kind: Kind, language: str | None = "en", week: WorkWeek = SHANGHAI, steps: Sequence[Step] = (), **columns: object
 ) -> tuple[str, str, str]:
     mails = SalesMails([TEMPLATES], Workspace("Kettlewick", "1 Street", "https://k.example"), "en")
-    mail = mails.of_task(notice(kind), briefing(**columns), language, week, NOW)
+    known = replace(briefing(**columns), steps=list(steps))
+    mail = mails.of_task(notice(kind), known, language, week, NOW)
     assert mail.subject is not None
     return mail.subject, mail.text, mail.html or ""
 
@@ -99,6 +103,48 @@ def test_who_has_claimed_it_is_not_told_to_and_what_a_map_asked_for_says_so() ->
     assert "Why now\n  asked by the map" in text
 
 
+def test_who_gets_a_lead_is_told_who_it_is_why_now_and_until_when() -> None:
+    subject, text, html = written("assigned")
+    assert subject == "New: Qualified lead: <Ann>"
+    for said in (
+        "task 7 is new, and it is yours. It is due on Tuesday, 3 March 2026 at 17:00 (Asia/Shanghai).",
+        "Linden & Sons", "The score reached 60 by: asked for a tasting.", "waymark tasks claim 7 --rep 'Mei Lin'",
+    ):  # fmt: skip
+        assert said in text
+    assert "task 7 is new" in html
+    assert written("assigned", "zh")[0] == "新任务：Qualified lead: <Ann>"
+
+
+@pytest.mark.parametrize(
+    ("because", "english", "chinese"),
+    [
+        ("Tom did not claim it in time", "It was with Tom, who did not claim it in time.", "但 Tom 未及时认领"),
+        ("Tom sells no more", "It was with Tom, who sells no more.", "但 Tom 已不再做销售"),
+        ("by hand", "It was with Tom.", "此前由 Tom 负责。"),
+        ("speaks <French>", "It was with Tom. The reason: speaks <French>.", "原因：speaks <French>"),
+    ],
+)
+def test_whose_it_was_is_said_to_whom_it_is_given(because: str, english: str, chinese: str) -> None:
+    steps = [Step(5, 7, "assigned", "Tom", "round robin", NOW), Step(7, 7, "reassigned", "Mei Lin", because, NOW)]
+    _, text, html = written("reassigned", steps=steps)
+    assert f"{english}\n" in text
+    assert "<French>" not in html
+    assert chinese in written("reassigned", "zh", steps=steps)[1]
+    assert "It was with" not in written("reassigned", steps=steps[1:])[1]
+
+
+@pytest.mark.parametrize(
+    ("language", "currency", "said"),
+    [("en", "EUR", ("€1,200", "€99.50")), ("zh", "CNY", ("¥1,200", "¥99.50")), ("de", "EUR", ("1.200 €", "99,50 €")),
+     ("en", None, ("1,200", "99.50"))],
+)  # fmt: skip
+def test_amounts_are_in_the_workspace_s_currency_as_the_reader_writes_it(
+    language: str, currency: str | None, said: tuple[str, str]
+) -> None:
+    words = replace(Library([TEMPLATES], "en", currency).words(language), locale=Locale.parse(language))
+    assert tuple(words.amount(Decimal(one)).replace("\xa0", " ") for one in ("1200", "99.50")) == said
+
+
 def test_the_manager_is_told_who_has_it_and_how_to_give_it_to_another() -> None:
     assert "It is with: Mei Lin." in written("escalation")[1]
     assert "It is with: nobody." in written("escalation", assigned_to=None)[1]
@@ -126,12 +172,12 @@ def test_chinese_readers_get_chinese_and_others_the_nearest_that_there_is(tmp_pa
 
 
 IN_ENGLISH = [
-    "Mei: 2 new, 1 claimed, 1 done, 900 won, 1 open, 1 late", "Overdue (1)", "March 2026 × 2: 1,500.50, weighted 550",
+    "Mei: 2 new, 1 claimed, 1 done, 1 (900) won, 1 open, 1 late", "Overdue (1)", "March 2026 × 2: 1,500.50, weighted 550",
     "no day named × 1: 80, weighted 8", "offer × 2: 1,300, weighted 650", "Ann · Mei · lost · too dear",
     "nobody has the territory FR",
 ]  # fmt: skip
 IN_CHINESE = [
-    "Mei: 2 新增、1 认领、1 完成、900 成交、1 未完、1 逾期", "已逾期 (1)", "2026年3月 × 2: 1,500.50，加权 550",
+    "Mei: 2 新增、1 认领、1 完成、1 (900) 成交、1 未完、1 逾期", "已逾期 (1)", "2026年3月 × 2: 1,500.50，加权 550",
     "失败 · too dear",
 ]  # fmt: skip
 
@@ -153,6 +199,6 @@ def test_the_manager_reads_the_day_in_figures_and_lists(language: str, said: lis
         assert part in mail.text
     of_mei = replace(day, rep="Mei", whole=None)
     mail = mails.of_day(notice("day"), of_mei, "en", SHANGHAI, NOW)
-    assert "New today (1) 7\n" in mail.text
+    assert "New today (1): 7\n" in mail.text
     assert mail.text.count("  7  Ring") == 1
     assert "{" not in f"{mail.text}{mail.subject}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated
@@ -39,7 +40,8 @@ def forecast(as_json: AsJson = False) -> None:
 
     The weighted amount counts each deal by the chance of its stage, as definitions/handoff.yaml states it.
     """
-    team = _team(settings())
+    of = settings()
+    team, currency = _team(of), of.workspace_currency
 
     async def load() -> list[Month]:
         async with records() as engine, engine.connect() as db:
@@ -47,7 +49,8 @@ def forecast(as_json: AsJson = False) -> None:
 
     months = run(load())
     if as_json:
-        print_lines(months)
+        named = {"currency": currency} if currency is not None else {}
+        print_lines({**asdict(one), **named} for one in months)
         return
     if not months:
         notice("There are no deals under way: `waymark tasks update` gives one a stage, an amount and a day.")
@@ -66,7 +69,7 @@ def forecast(as_json: AsJson = False) -> None:
         sum((one.weighted for one in months), Decimal(0)),
         sum((one.amount for one in months), Decimal(0)),
     )
-    notice(f"{money(weighted)} weighted, of {money(amount)}.")
+    notice(f"{money(weighted, currency)} weighted, of {money(amount, currency)}.")
 
 
 @app.command("sales-day")
@@ -77,7 +80,7 @@ def sales_day(
 ) -> None:
     """Show what a day brought in sales, what is late and what comes: what its mail at the end of the day says."""
     of = settings()
-    team = _team(of)
+    team, currency = _team(of), of.workspace_currency
     wanted = _day(day) if day is not None else None
 
     async def load() -> Day:
@@ -98,20 +101,21 @@ def sales_day(
         numbers = ("new", "claimed", "done", "won", "open", "overdue")
         shown = table("rep", *numbers, right=numbers)
         for one in found.whole.reps:
-            won = money(one.won_amount) if one.won else "0"
+            won = f"{one.won} ({money(one.won_amount, currency)})" if one.won_amount else str(one.won)
             shown.add_row(escape(one.rep), *map(str, (one.new, one.claimed, one.done, won, one.open, one.overdue)))
         out.print(shown)
     for part in sections(found):
-        _section(part, found)
+        _section(part, found, currency)
     if found.pipeline:
         out.print("\nPipeline", style="bold")
     for deal in found.pipeline:
-        out.print(f"  {deal.stage}: {deal.count}, {money(deal.amount)} (weighted {money(deal.weighted)})", markup=False)
+        worth = f"{money(deal.amount, currency)} (weighted {money(deal.weighted, currency)})"
+        out.print(f"  {deal.stage}: {deal.count}, {worth}", markup=False)
     if found.is_empty:
         notice("Nothing happened, and nothing waits.")
 
 
-def _section(part: Section, day: Day) -> None:
+def _section(part: Section, day: Day, currency: str | None) -> None:
     """The tasks of a section, each told once; those told elsewhere by their numbers."""
     also = (", also " if part.lines else ": ") + ", ".join(map(str, part.also)) if part.also else ""
     title = TITLES[part.name].format(day=f"{day.next_day:%A}")
@@ -121,7 +125,7 @@ def _section(part: Section, day: Day) -> None:
     shown.show_header = False
     for one in part.lines:
         due = f"due {one.due_at.astimezone(zone):%Y-%m-%d %H:%M %Z}" if one.due_at is not None else None
-        worth = money(one.amount) if one.amount is not None else None
+        worth = money(one.amount, currency) if one.amount is not None else None
         ended = one.outcome or ("expired" if one.ended_at is not None else due)
         what = [ended, worth, one.reason, reasons.get(one.id)]
         said = ", ".join(each for each in what if each)

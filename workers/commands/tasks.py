@@ -102,7 +102,7 @@ def show(task: Number, as_json: AsJson = False) -> None:
 def deal(task: Task) -> str:
     """Where a deal stands: its stage, amount and expected close, as far as they are known."""
     parts = [
-        task.pipeline, money(task.amount) if task.amount is not None else None,
+        task.pipeline, money(task.amount, settings().workspace_currency) if task.amount is not None else None,
         f"expected to close {task.expected_close}" if task.expected_close else None,
     ]  # fmt: skip
     return ", ".join(part for part in parts if part)

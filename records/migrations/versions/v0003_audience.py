@@ -245,7 +245,7 @@ CREATE TABLE notices (
     CONSTRAINT pk_notices PRIMARY KEY (id),
     CONSTRAINT uq_notices_key UNIQUE (key),
     CONSTRAINT fk_notices_task_id FOREIGN KEY(task_id) REFERENCES tasks (id) ON DELETE CASCADE,
-    CONSTRAINT ck_notices_kind CHECK (kind IN ('reminder', 'reassigned', 'escalation', 'day')),
+    CONSTRAINT ck_notices_kind CHECK (kind IN ('assigned', 'reminder', 'reassigned', 'escalation', 'day')),
     CONSTRAINT ck_notices_status
         CHECK (status IN ('pending', 'claimed', 'sent', 'skipped', 'failed', 'uncertain'))
 );
