@@ -1,6 +1,6 @@
 """How fast a segment is worked out: against SQL written by hand, and only for those who could have changed.
 
-    python -m benchmarks.segments [--customers 1000000] [--events 5000000] [--rounds 5]
+    python -m benchmarks.segments [--customers 1000000] [--events 5000000] [--rounds 5] [--keep FOLDER]
 
 The segment asks for a property, a number of orders and a recent one. The SQL by hand asks the same in the three ways
 that one would write it, on the same indexes and with the same memory, and fetches the ids. The evaluation asks the
@@ -64,21 +64,33 @@ NEW = 10_000
 
 
 @contextmanager
-def filled(customers: int, events: int) -> Iterator[str]:
-    """An embedded server as `waymark up` starts it, with the ground in it; its address. Nothing of it stays."""
-    folder = Path(tempfile.mkdtemp(prefix="waymark-bench-"))
+def filled(customers: int, events: int, kept: Path | None = None) -> Iterator[str]:
+    """An embedded server as `waymark up` starts it, with the ground in it; its address. Nothing of it stays, unless it
+    is `kept` in a folder: the ground is filled once then, and each run has a copy of it."""
+    folder = kept or Path(tempfile.mkdtemp(prefix="waymark-bench-"))
     server = EmbeddedPostgres(folder)
+    ground = f"ground_{customers}_{events}"
     try:
-        url = server.start()
-        migrate(url)
-        began = time.perf_counter()
-        with psycopg.connect(url) as db:
-            fill(db, customers, events)
-        print(f"{customers:,} customers and {events:,} events, filled in {time.perf_counter() - began:.0f} s")
-        yield url
+        with psycopg.connect(server.start(), autocommit=True) as db:
+            there = db.execute("SELECT FROM pg_database WHERE datname = %s", [ground]).fetchone() is not None
+        if not there:
+            _fill(server.create_database(f"{ground}_begun"), customers, events)
+            with psycopg.connect(server.url(), autocommit=True) as db:
+                db.execute(f"ALTER DATABASE {ground}_begun RENAME TO {ground}")
+        server.drop_database("measured")
+        yield server.create_database("measured", template=ground) if kept else server.url(ground)
     finally:
         server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fill(url: str, customers: int, events: int) -> None:
+    migrate(url)
+    began = time.perf_counter()
+    with psycopg.connect(url) as db:
+        fill(db, customers, events)
+    print(f"{customers:,} customers and {events:,} events, filled in {time.perf_counter() - began:.0f} s")
 
 
 async def evaluation(engine: AsyncEngine, name: str = SEGMENT.segment, *, whole: bool) -> tuple[float, Evaluated]:
@@ -214,8 +226,9 @@ def main() -> None:
     parser.add_argument("--customers", type=int, default=1_000_000)
     parser.add_argument("--events", type=int, default=5_000_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what is filled, and measure on copies of it")
     given = parser.parse_args()
-    with filled(given.customers, given.events) as url:
+    with filled(given.customers, given.events, given.keep) as url:
         asyncio.run(measure(url, given.customers, given.rounds))
 
 

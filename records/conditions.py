@@ -8,7 +8,7 @@ passes no test but `exists` and `is_not`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -34,7 +34,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, array, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys import conditions as form
-from journeys.timing import Duration, add
+from journeys.timing import Duration
+from records.moments import Moments, days_ago, since
 from records.people.identities import UnknownCustomer
 from records.tables import consents, customer_values, customers, events, segment_members, touches
 
@@ -59,9 +60,10 @@ class Of(Enum):
 
 
 def compile_condition(
-    condition: form.Condition, now: datetime, *, of: Of = Of.SOME, exact: bool = True
+    condition: form.Condition, now: datetime | Moments, *, of: Of = Of.SOME, exact: bool = True
 ) -> ColumnElement[bool]:
-    """The condition as an expression over a row of `customers`; `within` counts back from `now`, in UTC days.
+    """The condition as an expression over a row of `customers`; `within` counts back from `now`, in UTC days, or from
+    what `Moments` are told when the statement is carried out.
 
     It means the same `of` however many it is asked. Without `exact` it may be null where it is not met, which only
     WHERE takes for false: the server then goes by what it knows of the columns.
@@ -99,7 +101,7 @@ def compile_condition(
             return _happened(test, now, of)
         case form.Touched(touched=touch):
             sent = [touches.c.message == touch.message, touches.c.status == touch.status]
-            recent = [touched_at() >= since(touch.within, now)] if touch.within else []
+            recent = [touched_at() >= _since(touch.within, now)] if touch.within else []
             return _there(of, touches, *sent, *recent)
         case form.Opened(opened=message):
             return _there(of, events, *received("email.opened", message))
@@ -157,25 +159,25 @@ def _range(value: ColumnElement[Any], at_least: float | None, below: float | Non
     return and_(*bounds, *([value < _exactly(below)] if below is not None else []))
 
 
-def _worth(test: form.WorthTest, now: datetime) -> list[ColumnElement[bool]]:
+def _worth(test: form.WorthTest, now: datetime | Moments) -> list[ColumnElement[bool]]:
     """The tests of a row of `customer_values`."""
     c, tests = customer_values.c, []
     for name, wanted in test.parts().items():
         if name == "days_since_order":
-            tests += [c.last_order_at <= days_ago(wanted.at_least, now)] if wanted.at_least is not None else []
-            tests += [c.last_order_at > days_ago(wanted.below, now)] if wanted.below is not None else []
+            tests += [c.last_order_at <= _days_ago(wanted.at_least, now)] if wanted.at_least is not None else []
+            tests += [c.last_order_at > _days_ago(wanted.below, now)] if wanted.below is not None else []
         else:
             value = c.revenue - c.refunded if name == "lifetime_value" else cast(c[name], Numeric)
             tests.append(_range(value, wanted.at_least, wanted.below))
     return tests
 
 
-def days_ago(days: float, now: datetime) -> datetime:
-    """So many days of 24 hours before; the beginning of all time for more than there have been."""
-    try:
-        return now - timedelta(days=days)
-    except OverflowError:
-        return datetime(1, 1, 1, tzinfo=UTC) if days > 0 else datetime(9999, 12, 31, tzinfo=UTC)
+def _since(length: Duration, now: datetime | Moments) -> datetime | ColumnElement[datetime]:
+    return now.since(length) if isinstance(now, Moments) else since(length, now)
+
+
+def _days_ago(days: float, now: datetime | Moments) -> datetime | ColumnElement[datetime]:
+    return now.days_ago(days) if isinstance(now, Moments) else days_ago(days, now)
 
 
 def _exactly(value: float) -> Decimal:
@@ -298,10 +300,10 @@ def _day(value: date) -> str:
     return value.isoformat()[:10]
 
 
-def _happened(test: form.EventTest, now: datetime, of: Of) -> ColumnElement[bool]:
+def _happened(test: form.EventTest, now: datetime | Moments, of: Of) -> ColumnElement[bool]:
     counted = [events.c.name == test.name]
     if test.within:
-        counted.append(events.c.occurred_at >= since(test.within, now))
+        counted.append(events.c.occurred_at >= _since(test.within, now))
     counted += event_meets(test.with_)
 
     def often(count: int) -> ColumnElement[bool]:
@@ -343,8 +345,3 @@ def received(event: str, message: str) -> list[ColumnElement[bool]]:
 def touched_at() -> ColumnElement[datetime]:
     """When a message was sent, or is being sent."""
     return func.coalesce(touches.c.settled_at, touches.c.claimed_at)
-
-
-def since(length: Duration, now: datetime) -> datetime:
-    """The moment from which something lies within a length of time before `now`: counted by the calendar in UTC."""
-    return add(now, Duration(-length.count, length.unit), UTC)

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     cast,
     func,
     literal_column,
@@ -32,7 +33,8 @@ from sqlalchemy import (
 from journeys import conditions as form
 from journeys.definition import ENTERED, LEFT
 from journeys.timing import Duration
-from records.conditions import days_ago, event_meets, received, since, touched_at
+from records.conditions import event_meets, received, touched_at
+from records.moments import Moments, days_ago, since
 from records.tables import Transaction, consents, customer_values, customers, events, touches
 
 
@@ -53,65 +55,68 @@ class Mark:
 
 SEEN = cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text)
 """Every transaction before this one has ended and is seen by this statement and those after it."""
+_SEEN = bindparam("seen_before", type_=Text())
 SERVER = literal_column("(pg_control_system()).system_identifier", BigInteger)
 
 
-def changed(condition: form.Condition, mark: Mark, now: datetime) -> CompoundSelect[Any]:
-    """The customers whose answer at `now` may be another than at the mark, some of them several times."""
+def changed(condition: form.Condition, moments: Moments) -> CompoundSelect[Any]:
+    """The customers whose answer may be another now than at a mark, some of them several times. A statement to be
+    carried out with `since` a mark, at the moments of it and of now."""
     # Who is new may meet what asks for nothing; who was merged or parted has other rows than before.
-    everybody = select(customers.c.id.label("customer_id")).where(_written(customers, mark))
-    return union_all(everybody, *_written_since(condition, mark, now), *_past_bounds(condition, mark, now))
+    everybody = select(customers.c.id.label("customer_id")).where(_written(customers))
+    return union_all(everybody, *_written_since(condition, moments), *_past_bounds(condition, moments))
 
 
-def _written_since(condition: form.Condition, mark: Mark, now: datetime) -> Iterator[Select[Any]]:
+def since_mark(mark: Mark) -> dict[str, Any]:
+    """The parameter of `changed` that says how far somebody has looked."""
+    return {_SEEN.key: str(mark.seen)}
+
+
+def _written_since(condition: form.Condition, moments: Moments) -> Iterator[Select[Any]]:
     """Whose rows changed that the condition asks for."""
     asked: dict[str, list[form.EventTest]] = {}
     for leaf in form.leaves(condition):
         match leaf:
             case form.Consented(consent=channel):
-                yield _of(consents, consents.c.channel == channel, _written(consents, mark))
+                yield _of(consents, consents.c.channel == channel, _written(consents))
             case form.Happened(event=test):
                 asked.setdefault(test.name, []).append(test)
             case form.Touched(touched=touch):
-                yield _of(touches, touches.c.message == touch.message, _written(touches, mark))
+                yield _of(touches, touches.c.message == touch.message, _written(touches))
             case form.Opened(opened=message):
-                yield _of(events, *received("email.opened", message), _written(events, mark))
+                yield _of(events, *received("email.opened", message), _written(events))
             case form.Clicked(clicked=message):
-                yield _of(events, *received("email.clicked", message), _written(events, mark))
+                yield _of(events, *received("email.clicked", message), _written(events))
             case form.InSegment(segment=names):
                 which = events.c.properties["segment"].astext.in_(names)
-                yield _of(events, events.c.name.in_((ENTERED, LEFT)), which, _written(events, mark))
+                yield _of(events, events.c.name.in_((ENTERED, LEFT)), which, _written(events))
             case form.Worth():
-                yield _of(customer_values, _written(customer_values, mark))
+                yield _of(customer_values, _written(customer_values))
     for name, tests in asked.items():
-        yield _of(
-            events, events.c.name == name, or_(*(_counts(one, mark, now) for one in tests)), _written(events, mark)
-        )
+        yield _of(events, events.c.name == name, or_(*(_counts(one, moments) for one in tests)), _written(events))
 
 
-def _counts(test: form.EventTest, mark: Mark, now: datetime) -> ColumnElement[bool]:
+def _counts(test: form.EventTest, moments: Moments) -> ColumnElement[bool]:
     """Whether an event counts for a test, now or then."""
-    young = [events.c.occurred_at >= _bounds(test.within, mark, now)[0]] if test.within is not None else []
+    young = [events.c.occurred_at >= _bounds(test.within, moments)[0]] if test.within is not None else []
     return and_(true(), *event_meets(test.with_), *young)
 
 
-def _past_bounds(condition: form.Condition, mark: Mark, now: datetime) -> Iterator[Select[Any]]:
+def _past_bounds(condition: form.Condition, moments: Moments) -> Iterator[Select[Any]]:
     """Whose moments lie within a length of time at one of the two and not at the other."""
-    if mark.at == now:
-        return
     for leaf in form.leaves(condition):
         match leaf:
             case form.Happened(event=test) if test.within is not None:
-                first, last = _bounds(test.within, mark, now)
+                first, last = _bounds(test.within, moments)
                 passed = (events.c.occurred_at >= first, events.c.occurred_at < last)
                 yield _of(events, events.c.name == test.name, *event_meets(test.with_), *passed)
             case form.Touched(touched=touch) if touch.within is not None:
-                first, last = _bounds(touch.within, mark, now)
+                first, last = _bounds(touch.within, moments)
                 sent = (touches.c.message == touch.message, touches.c.status == touch.status)
                 yield _of(touches, *sent, touched_at() >= first, touched_at() < last)
             case form.Worth(value=worth):
                 for days in _ages(worth):
-                    first, last = sorted((days_ago(days, mark.at), days_ago(days, now)))
+                    first, last = _days(days, moments)
                     at = customer_values.c.last_order_at
                     yield _of(customer_values, at >= first, at <= last)
 
@@ -120,13 +125,23 @@ def _of(table: Table, *tests: ColumnElement[bool]) -> Select[Any]:
     return select(table.c.customer_id).where(*tests)
 
 
-def _written(table: Table, mark: Mark) -> ColumnElement[bool]:
-    return table.c.written >= cast(str(mark.seen), Transaction())
+def _written(table: Table) -> ColumnElement[bool]:
+    return table.c.written >= cast(_SEEN, Transaction())
 
 
-def _bounds(length: Duration, mark: Mark, now: datetime) -> list[datetime]:
+def _bounds(length: Duration, moments: Moments) -> tuple[ColumnElement[datetime], ColumnElement[datetime]]:
     """Where a length of time began then and begins now, the earlier first: clocks of several workers differ."""
-    return sorted((since(length, mark.at), since(length, now)))
+    return (
+        moments.parameter("first", length, lambda then, now: since(length, min(then, now))),
+        moments.parameter("last", length, lambda then, now: since(length, max(then, now))),
+    )
+
+
+def _days(days: float, moments: Moments) -> tuple[ColumnElement[datetime], ColumnElement[datetime]]:
+    return (
+        moments.parameter("first day", days, lambda then, now: days_ago(days, min(then, now))),
+        moments.parameter("last day", days, lambda then, now: days_ago(days, max(then, now))),
+    )
 
 
 def _ages(worth: form.WorthTest) -> list[float]:

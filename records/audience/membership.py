@@ -9,21 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Select,
     SelectBase,
     Text,
+    bindparam,
     cast,
     func,
-    literal,
     or_,
     select,
     text,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.conditions import Condition, InSegment
@@ -32,6 +34,7 @@ from records.audience import feed, moving
 from records.audience.feed import Mark
 from records.audience.segments import UnknownSegment
 from records.conditions import Of, compile_condition, needs_looking_up, without_looking_up
+from records.moments import Moments
 from records.tables import customers, segment_members, segments
 
 FEW = 20_000
@@ -72,10 +75,9 @@ async def evaluate(
     """
     mark, _, _ = await _marks(db, segment.segment, now)
     if customer_ids is not None:
-        these = select(func.unnest(literal(list(customer_ids), ARRAY(BigInteger))).label("customer_id"))
-        asked = await _ask(db, segment, these, now, FEW)
-        return asked if asked is not None else await _ask_all(db, segment, now)
-    done = await _ask_all(db, segment, now)
+        done = await _these(_Meaning.of(segment)).carry_out(db, segment, mark, {"these": list(customer_ids)}, FEW)
+        return done if done is not None else await _ask_all(db, segment, mark)
+    done = await _ask_all(db, segment, mark)
     await moving.keep(db, segment.segment, mark)
     return done
 
@@ -86,9 +88,9 @@ async def catch_up(db: AsyncConnection, segment: Segment, now: datetime) -> Eval
     mark, last, whole_at = await _marks(db, segment.segment, now, lossy=True)
     done = None
     if last is not None and whole_at is not None and abs(now - whole_at) < WHOLE_EVERY and last.reaches(mark):
-        done = await _ask(db, segment, feed.changed(segment.where, last, now), now, FEW, mark)
+        done = await _changed(_Meaning.of(segment)).carry_out(db, segment, mark, feed.since_mark(last), FEW, last.at)
     if done is None:
-        done = await _ask_all(db, segment, now)
+        done = await _ask_all(db, segment, mark)
         await moving.keep(db, segment.segment, mark)
     return done
 
@@ -119,19 +121,60 @@ async def _marks(
     return Mark(int(seen), server, now), last, whole_at
 
 
-async def _ask(
-    db: AsyncConnection, segment: Segment, who: SelectBase, now: datetime, most: int, mark: Mark | None = None
-) -> Evaluated | None:
-    """Ask these customers one by one, and let in and out; None, and nothing is done, when they are too many for that.
-    The `mark` is noted with it."""
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """A statement that asks some customers one by one, and lets in and out; and the moments that it asks for."""
+
+    statement: Select[*tuple[Any, ...]]
+    moments: Moments
+
+    async def carry_out(
+        self, db: AsyncConnection, segment: Segment, mark: Mark, given: dict[str, Any], most: int,
+        then: datetime | None = None,
+    ) -> Evaluated | None:  # fmt: skip
+        """None, and nothing is done, when they are more than `most`."""
+        moments = self.moments.values(then or mark.at, mark.at)
+        given = moving.given(segment.segment, mark.at, mark) | moments | given | {"most": most}
+        too_many, asked, entered, left = (await db.execute(self.statement, given)).one()
+        return None if too_many else Evaluated(segment.segment, entered, left, asked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What statements are kept by: building one takes as long as asking two hundred."""
+
+    words: str
+    segment: Segment = field(compare=False)
+
+    @classmethod
+    def of(cls, segment: Segment) -> _Meaning:
+        return cls(segment.model_dump_json(by_alias=True), segment)
+
+
+@lru_cache(maxsize=256)
+def _these(meaning: _Meaning) -> _Asking:
+    """Asks these."""
+    who = select(func.unnest(bindparam("these", type_=ARRAY(BigInteger))).label("customer_id"))
+    return _asking(meaning.segment, who, Moments(), noted=False)
+
+
+@lru_cache(maxsize=256)
+def _changed(meaning: _Meaning) -> _Asking:
+    """Asks those whose answer could have changed since a mark, and notes how far it has looked."""
+    moments = Moments()
+    return _asking(meaning.segment, feed.changed(meaning.segment.where, moments), moments, noted=True)
+
+
+def _asking(segment: Segment, who: SelectBase, moments: Moments, *, noted: bool) -> _Asking:
+    most = bindparam("most", type_=BigInteger())
     some = who.subquery()
     first = select(some.c.customer_id).limit(most + 1).subquery()
     # In their order: neighbours stand on the same pages.
     counted = select(first.c.customer_id, func.count().label("times")).group_by(first.c.customer_id)
     each = counted.order_by(first.c.customer_id).cte("each")
     times = select(func.coalesce(func.sum(each.c.times), 0)).scalar_subquery()
-    member = compile_condition(InSegment(segment=[segment.segment]), now, of=Of.FEW)
-    meets = compile_condition(segment.where, now, of=Of.FEW)
+    member = compile_condition(InSegment(segment=[segment.segment]), moments, of=Of.FEW)
+    meets = compile_condition(segment.where, moments, of=Of.FEW)
     wrong = (
         select(customers.c.id, member.label("member"))
         .join_from(each, customers, customers.c.id == each.c.customer_id)
@@ -140,20 +183,19 @@ async def _ask(
         .cte("wrong")
     )
     people = select(func.count()).select_from(each).scalar_subquery()
-    ids = func.array_agg(aggregate_order_by(wrong.c.id, wrong.c.id))
-    found = select(times > most, people, ids.filter(~wrong.c.member), ids.filter(wrong.c.member)).select_from(wrong)
-    too_many, asked, coming, going = (await db.execute(found)).one()
-    if too_many:
-        return None
-    entered, left = await moving.let(db, segment.segment, now, coming=coming or [], going=going or [], mark=mark)
-    return Evaluated(segment.segment, entered, left, asked)
+    entered = moving.entering(select(wrong.c.id).where(~wrong.c.member))
+    left = moving.leaving(select(wrong.c.id).where(wrong.c.member))
+    statement = select(times > most, people, entered, left)
+    return _Asking(statement.add_cte(moving.NOTED.cte("noted")) if noted else statement, moments)
 
 
-async def _ask_all(db: AsyncConnection, segment: Segment, now: datetime) -> Evaluated:
+async def _ask_all(db: AsyncConnection, segment: Segment, mark: Mark) -> Evaluated:
     """Ask all customers at once; or one by one when few are left to ask."""
     await db.execute(text(f"SET LOCAL work_mem = '{MEMORY}'"))
-    few = _few(segment, now)
-    done = await _ask(db, segment, few, now, RARE) if few is not None else None
+    now, moments = mark.at, Moments()
+    few = _few(segment, moments)
+    asking = _asking(segment, few, moments, noted=False) if few is not None else None
+    done = await asking.carry_out(db, segment, mark, {}, RARE) if asking is not None else None
     if done is not None:
         return replace(done, asked=None)
     meets = question(segment.where, now).subquery("meets")
@@ -172,13 +214,13 @@ def question(where: Condition, now: datetime) -> Select[tuple[int]]:
     return select(customers.c.id).where(compile_condition(where, now, of=Of.ALL, exact=False))
 
 
-def _few(segment: Segment, now: datetime) -> SelectBase | None:
+def _few(segment: Segment, moments: Moments) -> SelectBase | None:
     """Who is a member, and who may meet it by what the rows of customers say; None where they say nothing, or all."""
     sure = without_looking_up(segment.where)
     if sure is None or not needs_looking_up(segment.where):
         return None
     members = select(segment_members.c.customer_id).where(segment_members.c.segment == segment.segment)
-    return union_all(members, select(customers.c.id).where(compile_condition(sure, now, exact=False)))
+    return union_all(members, select(customers.c.id).where(compile_condition(sure, moments, exact=False)))
 
 
 async def differing(db: AsyncConnection, wanted: Sequence[Segment], customer_id: int, now: datetime) -> list[str]:

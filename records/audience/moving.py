@@ -5,7 +5,6 @@ The statements are built once: building one takes as long as letting in a hundre
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,7 +27,6 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -41,40 +39,25 @@ _NAME, _MOMENT = bindparam("name_", type_=Text()), bindparam("moment", type_=seg
 _found = Table("segment_moves", MetaData(), Column("customer_id", BigInteger), Column("enters", Boolean))
 
 
-async def let(
-    db: AsyncConnection, segment: str, now: datetime, *, coming: Sequence[int], going: Sequence[int], mark: Mark | None
-) -> tuple[int, int]:
-    """Let these in and these out; returns how many did. With a `mark` it is noted how far the evaluation has looked.
-    All of them must be there until the transaction ends."""
-    given = {"name_": segment, "moment": now, "coming": list(coming), "going": list(going)}
-    if mark is not None:
-        entered, left = (await db.execute(_GIVEN_AND_NOTED, given | _values(mark))).one()
-    elif coming or going:
-        entered, left = (await db.execute(_GIVEN, given)).one()
-    else:
-        entered = left = 0
-    return entered, left
-
-
 async def let_found(db: AsyncConnection, segment: str, now: datetime, moves: Select[Any, bool]) -> tuple[int, int]:
     """Let in and out whom a query finds: customers, and whether they come in. It goes through everybody."""
     await db.execute(create_as(_found, moves))
-    entered, left = (await db.execute(_FOUND, {"name_": segment, "moment": now})).one()
+    entered, left = (await db.execute(_FOUND, given(segment, now))).one()
     await db.execute(text("DROP TABLE segment_moves"))
     return entered, left
 
 
 async def let_all_out(db: AsyncConnection, segment: str, now: datetime) -> int:
     """Let everybody out; returns how many that were."""
-    return int((await db.execute(_ALL, {"name_": segment, "moment": now})).scalar_one())
+    return int((await db.execute(_ALL, given(segment, now))).scalar_one())
 
 
 async def keep(db: AsyncConnection, segment: str, mark: Mark) -> None:
     """Note that an evaluation has asked everybody, and as of when."""
-    await db.execute(_NOTED.values(evaluated_at=_MOMENT), {"name_": segment, "moment": mark.at} | _values(mark))
+    await db.execute(NOTED.values(evaluated_at=_MOMENT), given(segment, mark.at, mark))
 
 
-def _entering(who: Select[int]) -> ScalarSelect[int]:
+def entering(who: Select[int]) -> ScalarSelect[int]:
     """A part of a statement that lets customers in, with their events; its value is how many."""
     coming = who.subquery()
     rows = select(_NAME, coming.c.id, _MOMENT).order_by(coming.c.id)
@@ -83,7 +66,7 @@ def _entering(who: Select[int]) -> ScalarSelect[int]:
     return _told(ENTERED, came.cte("came"))
 
 
-def _leaving(who: Select[int]) -> ScalarSelect[int]:
+def leaving(who: Select[int]) -> ScalarSelect[int]:
     """A part of a statement that lets customers out, with their events; its value is how many."""
     mine = delete(segment_members).where(segment_members.c.segment == _NAME, segment_members.c.customer_id.in_(who))
     went = mine.returning(segment_members.c.customer_id, segment_members.c.since)
@@ -102,23 +85,20 @@ def _told(event: str, who: CTE) -> ScalarSelect[int]:
     return select(func.count()).select_from(who).add_cte(statement.cte(f"{word}_told")).scalar_subquery()
 
 
-def _given(name: str) -> Select[int]:
-    return select(func.unnest(bindparam(name, type_=ARRAY(BigInteger))).label("id"))
+def given(segment: str, now: datetime, mark: Mark | None = None) -> dict[str, Any]:
+    """The parameters of the parts: which segment, as of when, and how far was looked where that is noted."""
+    looked = {"looked": str(mark.seen), "server": mark.server} if mark is not None else {}
+    return {"name_": segment, "moment": now} | looked
 
 
-def _values(mark: Mark) -> dict[str, Any]:
-    return {"looked": str(mark.seen), "server": mark.server}
-
-
-_NOTED = (
+NOTED = (
     update(segments)
     .where(segments.c.name == _NAME)
     .values(seen=cast(bindparam("looked", type_=Text()), Transaction()), seen_on=bindparam("server"), seen_at=_MOMENT)
 )
-_GIVEN = select(_entering(_given("coming")), _leaving(_given("going")))
-_GIVEN_AND_NOTED = _GIVEN.add_cte(_NOTED.cte("noted"))
+"""A part of a statement that notes how far an evaluation has looked."""
 _FOUND = select(
-    _entering(select(customers.c.id).join(_found, _found.c.customer_id == customers.c.id).where(_found.c.enters)),
-    _leaving(select(_found.c.customer_id).where(~_found.c.enters)),
+    entering(select(customers.c.id).join(_found, _found.c.customer_id == customers.c.id).where(_found.c.enters)),
+    leaving(select(_found.c.customer_id).where(~_found.c.enters)),
 )
-_ALL = select(_leaving(select(customers.c.id)))
+_ALL = select(leaving(select(customers.c.id)))
