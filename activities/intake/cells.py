@@ -45,6 +45,8 @@ _ANYWHERE = str.maketrans(
     | {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
 )
 _QUOTES = {"“": "”", "„": "“", "‘": "’", "‚": "‘", "«": "»", "»": "«", "「": "」", '"': '"', "'": "'", "`": "`"}
+_QUOTED_APART = re.compile(r'^"[^"]+"(?:[^"]+"[^"]+")+$')
+"""Several values, each in quotes."""
 _FORMULA = re.compile(r'^="(.*)"$', re.DOTALL)
 _TEXT_MARK = re.compile(r"^'(?=[=+\-@\d])")
 """What spreadsheets put before text that looks like a number or a formula."""
@@ -55,14 +57,12 @@ _FLOAT = re.compile(r"^(\d{1,15})\.0+$")
 _SCHEME = re.compile(r"^(?:mailto|smtp|e-?mail)\s*:\s*", re.IGNORECASE)
 _NAMED_ADDRESS = re.compile(r"^[^<>]*<\s*(?:mailto:)?([^<>\s]+)\s*>$", re.IGNORECASE)
 _REMARK = re.compile(r"\s+\([^()@]*\)$")
-_SEVERAL = re.compile(r"@[^@]*[,;|\s/]+[^@\s]+@")
 _PAIRS = {"<": ">", "(": ")", "[": "]", '"': '"', "'": "'"}
-_SEVERAL_NUMBERS = re.compile(
-    r"\d{5}[\d\s().\-]*(?:[,;|\n]|:::|\b(?:or|und|and|oder)\b)\s*\+?[\d\s().\-]*\d{5}|\d{4}[\d\s().\-]*/\s*(?:\+|00)\s*\d"
-)
+_LABEL = re.compile(r"^[^\W\d_][^\d+(:.]*[:.]\s*(?=['’`=+(\d])")
+"""What a number is, as in `tel:` and `Mobil: `."""
 _EXTENSION = re.compile(
-    r"\s*(?:durchwahl|dw|apparat|app|nebenstelle|nst|poste|int|interno|anexo|ramal|доб|转|轉|分机|分機|内線|内线)"
-    r"[.:\s]*\d{1,6}$",
+    r"[\s,;/]*(?:ext|extn|extension|x|durchwahl|dw|apparat|app|nebenstelle|nst|poste|int|interno|anexo|ramal|доб|转|轉"
+    r"|分机|分機|内線|内线)[.:=\s]*\d{1,6}(?:\s*(?:[,/&-]|and|or|und|oder)\s*\d{1,6})*$",
     re.IGNORECASE,
 )
 _WORDS_BEHIND = re.compile(r"(?<=\d)\s*[(\[]\s*[^\W\d][^\d()]*[)\]]$|(?<=\d)\s+[^\W\d]{3,}[^\d]*$")
@@ -86,7 +86,7 @@ def tidy(cell: str, *, nothing: frozenset[str] = BLANKS, name: bool = False) -> 
         text = unicodedata.normalize("NFC", _EDGES.sub("", text))
     if text.startswith("=") and (formula := _FORMULA.match(text)):
         text = formula[1].replace('""', '"').strip()
-    while len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
+    while len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and not _QUOTED_APART.match(text):
         text = text[1:-1].strip()
     if text.startswith("'"):
         text = _TEXT_MARK.sub("", text)
@@ -115,8 +115,8 @@ def tidy_external_id(text: str) -> str:
 
 
 def tidy_email(text: str) -> str:
-    """The address out of `mailto:`, `Name <a@b.c>` or with a dot behind. Raises ValueError when there are several."""
-    said = text = tidy_key(text)
+    """The address out of `mailto:`, `Name <a@b.c>` or with a dot behind."""
+    text = tidy_key(text)
     if scheme := _SCHEME.match(text):
         text = text[scheme.end() :].partition("?")[0]
     text = text.rstrip(",;. \t")
@@ -126,22 +126,19 @@ def tidy_email(text: str) -> str:
     while len(text) > 2 and _PAIRS.get(text[0]) == text[-1]:
         text = text[1:-1].strip()
     text = text.rstrip(",;.")
-    if _SEVERAL.search(text):
-        raise ValueError(f"{said[:80]!r} holds several addresses: keep one")
     return re.sub(r"\s*@\s*", "@", text) if text.count("@") == 1 else text
 
 
 def tidy_phone(text: str) -> str:
-    """The number out of `tel:`, without words and an extension behind it. Raises ValueError when Excel has rounded it,
-    and when there are several."""
+    """The number out of `tel:` and `Mobil: `, without words and an extension behind it.
+
+    Raises ValueError when Excel has rounded it.
+    """
     said = text = tidy_key(text)
-    if text[:4].lower() == "tel:":
-        text = text[4:].strip()
+    text = _LABEL.sub("", text)
     text = text.lstrip("'’`=").rstrip(",;.")
     if _EXPONENT.match(text):
         raise ValueError(f"{said!r} is a number that Excel has rounded: format the column as text and export it again")
-    if _SEVERAL_NUMBERS.search(text):
-        raise ValueError(f"{said[:80]!r} holds several numbers: keep one")
     text = _EXTENSION.sub("", _WORDS_BEHIND.sub("", text))
     return text[:-2] if re.fullmatch(r"\+?\d{7,15}[.,]0", text) else text
 

@@ -32,6 +32,7 @@ COLUMNS = (
 """The standard columns of an import, beside the declared fields."""
 
 _LOCALE = re.compile(r"^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-[A-Za-z0-9]{5,8})*$")
+_TAG = re.compile(r'(?<![^,;|\n])\s*"([^"]+)"\s*(?![^,;|\n])|([^,;|\n]+)')
 SHORTEST_PHONE = 8
 """Characters of a number in E.164, the + included; shorter ones are services, not people."""
 NO_ADDRESS = "and phone are both missing: there is no address to reach this contact"
@@ -173,9 +174,13 @@ def read_time_zone(text: str) -> str:
 
 
 def read_tags(value: object) -> tuple[str, ...]:
-    """Tags: a list, or text with commas, semicolons or bars between them. Raises ValueError."""
-    words = value if isinstance(value, list | tuple) else re.split(r"[,;|\n]|:::", str(value).strip("[]"))
-    tags = tuple(dict.fromkeys(tag for word in words if (tag := str(word).strip().strip("\"'").strip())))
+    """Tags: a list, or text with commas, semicolons or bars between them, or in quotes. Raises ValueError."""
+    if isinstance(value, list | tuple):
+        words = [str(word) for word in value]
+    else:
+        found = _TAG.findall(str(value).strip("[]").replace(":::", "\n"))
+        words = [quoted or plain for quoted, plain in found]
+    tags = tuple(dict.fromkeys(tag for word in words if (tag := word.strip().strip("\"'").strip())))
     if wrong := next((tag for tag in tags if len(tag) > 60), None):
         raise ValueError(f"{wrong[:20]!r}... is longer than 60 characters")
     return tags

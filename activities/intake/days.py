@@ -9,8 +9,13 @@ from babel import Locale
 
 from activities.intake.places import plain
 
-NEVER = frozenset({"never", "nie", "0", "0000-00-00", "00.00.0000", "00/00/0000", "0000-00-00 00:00:00", "1900-01-00"})
+NEVER = frozenset({
+    "never", "nie", "0", "0000-00-00", "00.00.0000", "00/00/0000", "0000-00-00 00:00:00", "1900-01-00", "0.0.00",
+    "0/0/00", "00.00.00", "00/00/00", "0000/00/00", "1/1/4501", "1.1.4501", "01.01.4501", "4501-01-01",
+})  # fmt: skip
 """What programs write for no day."""
+NO_YEAR = 1900
+"""The year of a birthday of which only month and day are known; 29 February has the first one after it that has it."""
 _SERIAL = re.compile(r"^\d{5}([.,]\d+)?$")
 _TIME = re.compile(
     r"(?<=[\d日])[T ,]+\d{1,2}[:.]\d{2}([:.]\d{2}([.,]\d+)?)?\s*([ap]\.?m\.?)?\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?$",
@@ -18,6 +23,8 @@ _TIME = re.compile(
 )
 """A time of the day behind a day: the day is the one that was written."""
 _DAY_FIRST = re.compile(r"^(\d{1,2})([./-])\s?(\d{1,2})\2\s?(\d{4})\.?$")
+_WITHOUT_YEAR = re.compile(r"^(\d{1,2})([./-])\s?(\d{1,2})\.?$")
+_MONTH_FIRST = re.compile(r"^(?:--(\d{2})-?(\d{2})|(\d{1,2})月(\d{1,2})日)$")
 _YEAR_FIRST = re.compile(r"^(\d{4})([./-])\s?(\d{1,2})\2\s?(\d{1,2})\.?$")
 _SPOKEN = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "sv", "da", "nb", "cs")
 _BETWEEN = frozenset({"de", "of", "the", "del", "den", "er", "st", "nd", "rd", "th", "do"})
@@ -40,6 +47,20 @@ def tidy_date(text: str) -> str:
     if _SERIAL.match(text):
         raise ValueError(f"{text!r} is Excel's count of days: format the column as a date and export it again")
     return _written_out(text) or text
+
+
+def tidy_birthday(text: str) -> str:
+    """Like `tidy_date`; a day without a year, as address books write birthdays, gets `NO_YEAR`."""
+    leap = NO_YEAR + 4
+    if match := _MONTH_FIRST.match(text):
+        found = "-".join([str(leap), *(part.zfill(2) for part in match.groups() if part)])
+    elif match := _WITHOUT_YEAR.match(text):
+        found = tidy_date(f"{match[1]}{match[2]}{match[3]}{match[2]}{leap}")
+    else:
+        found = _written_out(f"{text} {leap}") or ""
+    if not re.fullmatch(rf"{leap}-\d\d-\d\d", found):
+        return tidy_date(text)
+    return found if found.endswith("-02-29") else f"{NO_YEAR}{found[4:]}"
 
 
 def _written_out(text: str) -> str | None:

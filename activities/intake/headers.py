@@ -18,7 +18,8 @@ SELDOM = "seldom"
 
 _WORDS = {
     "external_id": """
-        externalid external customerid clientid contactid memberid userid personid recordid crmid customernumber
+        externalid external customerid clientid contactid memberid userid personid recordid recordidcontact crmid
+        customernumber
         customerno customernr customercode clientnumber clientno clientcode membernumber memberno membershipnumber
         kundennummer kundennr kdnr kundenid debitorennummer mitgliedsnummer kontaktid identifiant idclient nclient
         noclient numeroclient numerodeclient codeclient idcliente iddecliente clienteid codigocliente
@@ -39,6 +40,13 @@ _WORDS = {
         이메일주소 메일 메일주소 邮箱 电子邮箱 电子邮件 邮箱地址 邮件地址 电子邮件地址 电子邮箱地址 邮件 电邮 email地址
         電郵 電子郵件 電子信箱 信箱
         """,
+    "other_email": """
+        additionalemailaddresses additionalemailaddress additionalemails additionalemail secondaryemail
+        secondaryemailaddress alternateemail alternateemailaddress alternativeemail otheremailaddress otheremails
+        secondemail weitereemails weitereemail weitereemailadressen weitereemailadresse zweiteemail zweiteemailadresse
+        """,
+    "other_phone": "additionalphone additionalphonenumber additionalphonenumbers secondaryphone alternatephone"
+    " alternativephone otherphonenumber otherphonenumbers weiteretelefonnummer weiteretelefonnummern",
     "phone": """
         mobile mobilephone mobilephonenumber mobilenumber mobileno cell cellphone cellnumber cellphonenumber
         phonemobile personphonemobile handy handynummer handynr mobil mobilnummer mobilnr mobiltelefon mobilfunk
@@ -150,6 +158,13 @@ def meaning(header: str) -> Meaning | None:
     ):  # fmt: skip
         return found._replace(number=int(numbered[2])) if found.field in ("email", "phone", SELDOM) else None
     return None
+
+
+@cache
+def names_birthday(name: str) -> bool:
+    """Whether a field is somebody's birthday, of which the year may be missing."""
+    found = meaning(name)
+    return word(name) == "birthday" or (found is not None and found.field == "birthday")
 
 
 def words() -> dict[str, str]:

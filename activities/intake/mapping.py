@@ -104,15 +104,15 @@ def _by_name(header: Sequence[str], columns: list[str | None], free: list[int], 
     if halves and given.isdisjoint({"full_name"}) and (wanted := _half(given)):
         found[wanted] = halves
     for name, candidates in found.items():
-        if name in columns:
+        if name in columns and name not in SEVERAL:
             continue
         candidates.sort(key=lambda one: (one[0].rank if name != "email" else one[0].rank > 0, one[0].number, one[1]))
         first, *rest = (at for _, at in candidates)
         columns[first] = name
         for at in rest:
-            if word(header[at]) == word(header[first]):
+            if word(header[at]) == word(header[first]) and name not in SEVERAL:
                 _refuse([(first, header[first]), (at, header[at])], name, place)
-            columns[at] = FURTHER.get(name)
+            columns[at] = name if name in SEVERAL else FURTHER.get(name)
 
 
 def _half(given: set[str]) -> str | None:

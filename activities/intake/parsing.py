@@ -13,7 +13,7 @@ from datetime import date
 from functools import partial
 from typing import Any, NamedTuple
 
-from activities.intake import cells, days
+from activities.intake import cells, days, several
 from activities.intake.chunks import Chunk
 from activities.intake.contacts import (
     COLUMNS,
@@ -27,9 +27,10 @@ from activities.intake.contacts import (
     read_tags,
     read_time_zone,
 )
-from activities.intake.headers import HALVES, OTHERS
+from activities.intake.headers import HALVES, OTHERS, names_birthday
+from activities.intake.mapping import SEVERAL
 from activities.intake.names import split_name
-from activities.intake.rejects import Rejection
+from activities.intake.rejects import Mistake, Rejection
 from activities.intake.shortcuts import plain_email, plain_phone
 from activities.intake.tabular import Record, read_records
 from journeys.fields import Field, Fields
@@ -41,8 +42,10 @@ _REMEMBERED = 20_000
 """Values of one column that are remembered."""
 _PLACES = {name: at for at, name in enumerate(STORED)}
 _COUNTRY = _PLACES["country"]
-_UNREACHED = {"email": NO_ADDRESS}
-_UNNAMED = {"external_id": "is missing: nothing else in this list says who it is"}
+_ADDRESSES = {"email": _PLACES["email"], "phone": _PLACES["phone"]}
+_UNREACHED = ("email", NO_ADDRESS)
+_UNNAMED = ("external_id", "is missing: nothing else in this list says who it is")
+_REACHING = frozenset({*_ADDRESSES, *SEVERAL})
 _NEW = object()
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]*[0-9]")
 _Column = tuple[int, str, int | None, dict[str, Any], Callable[[str, str | None], Any]]
@@ -82,11 +85,10 @@ class Parser:
         self._width = len(reading.columns)
         self._named = reading.named
         # A list of ids only tells of people who buy; one with addresses, of people who are to be reached.
-        self._addressed = not {"email", "phone", "other_email", "other_phone"}.isdisjoint(reading.columns)
+        self._addressed = not _REACHING.isdisjoint(reading.columns)
         known = [(at, name) for at, name in enumerate(reading.columns) if name]
         # The country comes first, because a phone number is read by it.
         self._plan = [self._column(at, name) for at, name in sorted(known, key=lambda one: one[1] != "country")]
-        self._order = {name: at for at, name in known}
 
     def parse(self, chunk: Chunk) -> Parsed:
         """The page of a chunk."""
@@ -106,13 +108,13 @@ class Parser:
         """Add a row to the page, or say what is wrong with it."""
         line, texts, error = record
         if error:
-            return Rejection(line, None, error, texts)
-        columns: list[str | None] = [None] * len(STORED)
+            return Rejection(line, (Mistake(None, error),), texts)
+        columns: list[Any] = [None] * len(STORED)
         properties: dict[str, Any] = {}
         consents: dict[str, bool] = {}
         tags: tuple[str, ...] = ()
         others_said: list[tuple[str, Any]] = []
-        problems: dict[str, str] | None = None
+        wrong: dict[int, tuple[str, str]] | None = None
         country = self._reading.country
         for at, name, place, remembered, read in self._plan:
             text = texts[at]
@@ -122,9 +124,9 @@ class Parser:
             if value is _NEW:
                 try:
                     value = read(text, country)
-                except ValueError as wrong:
-                    problems = problems or {}
-                    problems[name] = str(wrong)
+                except ValueError as unread:
+                    wrong = wrong or {}
+                    wrong[at] = (name, str(unread))
                     continue
             if value is None:
                 continue
@@ -140,14 +142,14 @@ class Parser:
                 consents[name.removeprefix("consent_")] = value
             else:
                 properties[name] = value
-        further = _add(others_said, columns, consents) if others_said else ()
         external_id, email, phone, *others = columns
+        further: tuple[Key, ...] = ()
+        if others_said or email.__class__ is tuple or phone.__class__ is tuple:
+            further = _add(others_said, columns, consents)
+            _, email, phone, *others = columns
         missing = email is None and phone is None if self._addressed else external_id is None
-        if missing and not problems:
-            problems = _UNREACHED if self._addressed else _UNNAMED
-        if problems:
-            names = sorted(problems, key=lambda name: self._order.get(name, -1))
-            return Rejection(line, names[0], "; ".join(f"{name} {problems[name]}" for name in names), texts)
+        if wrong or missing:
+            return Rejection(line, self._mistakes(wrong or {}, missing=missing), texts)
         page.lines.append(line)
         page.external_ids.append(external_id)
         page.emails.append(email)
@@ -158,6 +160,14 @@ class Parser:
         page.properties.append(properties)
         page.consents.append(consents)
         return None
+
+    def _mistakes(self, wrong: Mapping[int, tuple[str, str]], *, missing: bool) -> tuple[Mistake, ...]:
+        """All that is wrong with a row, in the order of its columns; a name that cannot be read is not missing, too."""
+        told = [wrong[at] for at in sorted(wrong)]
+        naming = _REACHING if self._addressed else {"external_id"}
+        if missing and naming.isdisjoint(name for name, _ in told):
+            told.append(_UNREACHED if self._addressed else _UNNAMED)
+        return tuple(Mistake(name, f"{name} {what}") for name, what in told)
 
     def _column(self, at: int, name: str) -> _Column:
         remembered: dict[str, Any] = {}
@@ -192,10 +202,15 @@ class Parser:
 
 
 def _add(
-    said: list[tuple[str, Any]], columns: list[str | None], consents: dict[str, bool]
+    said: list[tuple[str, Any]], columns: list[Any], consents: dict[str, bool]
 ) -> tuple[Key, ...]:  # fmt: skip
     """Lay what is no column of a contact on what is; returns the further addresses and numbers."""
     further: list[Key] = []
+    for name, place in _ADDRESSES.items():
+        if columns[place].__class__ is tuple:
+            # The cell holds several: the first one is written to.
+            columns[place], *more = columns[place]
+            further += [(name, one) for one in more]
     for name, value in said:
         if name == "full_name":
             first, last = (_PLACES[half] for half in HALVES)
@@ -207,10 +222,11 @@ def _add(
         else:
             kind = name.removeprefix("other_")
             place = _PLACES[kind]
-            if columns[place] is None:
-                columns[place] = value
-            elif value != columns[place]:
-                further.append((kind, value))
+            for one in value if value.__class__ is tuple else (value,):
+                if columns[place] is None:
+                    columns[place] = one
+                elif one != columns[place]:
+                    further.append((kind, one))
     return tuple(dict.fromkeys(further))
 
 
@@ -226,19 +242,20 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-def _email(text: str, country: str | None) -> str | None:
+def _email(text: str, country: str | None) -> str | tuple[str, ...] | None:
     if found := plain_email(text):
         return found
-    plain = cells.tidy(text, nothing=cells.NOBODY)
-    return None if plain is None else read_email(cells.tidy_email(plain))
+    return several.each(text, several.emails, cells.NOBODY, lambda part: read_email(cells.tidy_email(part)))
 
 
-def _phone(text: str, country: str | None) -> str | None:
+def _phone(text: str, country: str | None) -> str | tuple[str, ...] | None:
     # Excel writes a number that it takes for a figure with a decimal place, which is no part of it.
     if not text.startswith("00") and not text.endswith(".0") and (found := plain_phone(text, country)):
         return found
-    plain = cells.tidy(text, nothing=cells.NO_NUMBER)
-    return None if plain is None else read_phone(cells.tidy_phone(plain), country)
+    return several.each(
+        text, lambda cell: several.phones(cell, country), cells.NO_NUMBER,
+        lambda part: read_phone(cells.tidy_phone(part), country),
+    )  # fmt: skip
 
 
 def _external_id(text: str, country: str | None) -> str | None:
@@ -258,7 +275,7 @@ def _property(field: Field, relative_to: date | None, text: str) -> Any:
     if field.type == "date":
         if text.lower() in days.NEVER:
             return None
-        said = days.tidy_date(text)
+        said = days.tidy_birthday(text) if names_birthday(field.name) else days.tidy_date(text)
     elif field.type == "number":
         said = cells.tidy_number(text)
     elif field.type == "datetime":

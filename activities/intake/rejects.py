@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,13 +16,29 @@ _HELD = 1 << 20
 """Bytes that are held before the rest goes to a temporary file."""
 
 
-class Rejection(NamedTuple):
-    """A row that was not taken: where it begins, the first field that is wrong, all that is wrong, and its cells."""
+class Mistake(NamedTuple):
+    """What is wrong with a row: the field (None: the row as a whole), and the reason, which begins with the field."""
 
-    line: int
     field: str | None
     error: str
+
+
+class Rejection(NamedTuple):
+    """A row that was not taken: where it begins, everything that is wrong, and its cells."""
+
+    line: int
+    mistakes: Sequence[Mistake]
     row: list[str]
+
+    @property
+    def fields(self) -> str:
+        """The fields that are wrong, each once."""
+        return ", ".join(dict.fromkeys(one.field for one in self.mistakes if one.field))
+
+    @property
+    def error(self) -> str:
+        """All that is wrong, in one line."""
+        return "; ".join(one.error for one in self.mistakes)
 
 
 class Rejects:
@@ -41,7 +57,8 @@ class Rejects:
     def __iter__(self) -> Iterator[Rejection]:
         self._file.seek(0)
         for line in self._file:
-            yield Rejection(*json.loads(line))
+            begins, mistakes, row = json.loads(line)
+            yield Rejection(begins, tuple(Mistake(*one) for one in mistakes), row)
         self._file.seek(0, 2)
 
     def add(self, rejection: Rejection, *, shown: int = 20) -> None:
@@ -60,7 +77,7 @@ class Rejects:
             writer = csv.writer(file)
             writer.writerow([*REPORTED, *header])
             for one in self:
-                writer.writerow([one.line, one.field or "", one.error, *map(_safe, one.row)])
+                writer.writerow([one.line, one.fields, one.error, *map(_safe, one.row)])
 
 
 def _safe(cell: str) -> str:

@@ -148,6 +148,9 @@ def _at_once(text: str, delimiter: str, width: int) -> Iterable[tuple[int, list[
             number = reader.line_num
     except csv.Error:
         return None
+    if f'{delimiter} "' in text and any(len(cells) != width for _, cells in found):
+        # Blanks before quotes: they are looked at where they are in the way.
+        return None
     return found
 
 
@@ -168,6 +171,9 @@ def _record(lines: _Lines, number: int, text: str, delimiter: str, width: int, l
     while True:
         joined = "\n".join(taken)
         cells = _cells(joined, delimiter)
+        if cells is not None and width and len(cells) != width and f'{delimiter} "' in joined:
+            spaced = _cells(joined, delimiter, spaced=True)
+            cells = spaced if spaced is not None and len(spaced) == width else cells
         if cells is not None and (len(taken) == 1 or not width or len(cells) == width):
             return Record(number, cells, _damage(joined, cells, width, least))
         more = lines.next() if cells is None and _open_quote(joined, delimiter) and len(taken) < MOST_LINES else None
@@ -207,9 +213,10 @@ def _width_error(cells: list[str], width: int, least: int) -> str | None:
     return None
 
 
-def _cells(text: str, delimiter: str) -> list[str] | None:
+def _cells(text: str, delimiter: str, *, spaced: bool = False) -> list[str] | None:
+    """The cells of a record; `spaced` where blanks stand between delimiters and quotes."""
     try:
-        rows = list(csv.reader([text], delimiter=delimiter, strict=True))
+        rows = list(csv.reader([text], delimiter=delimiter, strict=True, skipinitialspace=spaced))
     except csv.Error:
         return None
     return rows[0] if len(rows) == 1 else None

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from activities.intake.importing import CustomerFile, Rejection, Rejects, Row
+from activities.intake.rejects import Mistake
 from activities.intake.tabular import UnreadableTable
 from journeys.fields import Field
 
 FIELDS = {
+    "birthday": Field("birthday", "date", "Birthday"),
     "plan": Field("plan", "text", "Plan"),
     "since": Field("since", "date", "Customer since"),
     "spent": Field("spent", "number", "Spent"),
@@ -108,8 +110,6 @@ def test_what_is_meant_is_taken(tmp_path: Path, header: str, cell: str, name: st
 
 
 TOLD = [
-    ("several addresses", "email", "a@acme.example, b@acme.example", "several addresses"),
-    ("several addresses", "email", "a@acme.example / b@acme.example", "several addresses"),
     ("two at-signs", "email", "a@@acme.example", "no mail address"),
     ("a blank inside", "email", "a da@acme.example", "no mail address"),
     ("no domain", "email", "ada", "no mail address"),
@@ -117,7 +117,6 @@ TOLD = [
     ("rounded by a German Excel", "phone", "4,91512E+11", "Excel has rounded"),
     ("no country", "phone", "0151 12345678", "has no country"),
     ("a word", "phone", "+call me", "no phone number"),
-    ("two numbers", "phone", "+49 30 901820 / +49 151 12345678", "several numbers"),
     ("nobody's number", "phone", "+1 999 999 9999", "nobody's number"),
 ]
 
@@ -126,7 +125,7 @@ TOLD = [
 def test_what_cannot_be_is_told_with_its_field_and_reason(tmp_path: Path, header: str, cell: str, why: str) -> None:
     row = one(tmp_path, f"{header};plan", f"{cell};home")
     assert isinstance(row, Rejection), row
-    assert (row.line, row.field, row.row) == (2, header, [cell, "home"])
+    assert (row.line, row.fields, row.row) == (2, header, [cell, "home"])
     assert why in row.error
 
 
@@ -193,11 +192,36 @@ def test_days_that_can_be_read_in_one_way_are_read(tmp_path: Path, text: str, da
     assert row.contact.properties == {"since": day}
 
 
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [("03/14", "1900-03-14"), ("14.3.", "1900-03-14"), ("--03-14", "1900-03-14"), ("March 14", "1900-03-14"),
+     ("3月14日", "1900-03-14"), ("02/29", "1904-02-29"), ("14.3.1980", "1980-03-14"), ("0.0.00", None)],
+)  # fmt: skip
+def test_of_a_birthday_the_year_may_be_missing(tmp_path: Path, text: str, day: str | None) -> None:
+    row = one(tmp_path, "email;birthday;since", f"a@acme.example;{text};")
+    assert isinstance(row, Row), row
+    assert row.contact.properties == ({} if day is None else {"birthday": day})
+
+
+@pytest.mark.parametrize(("name", "text", "why"), [("birthday", "03/04", "two ways"), ("birthday", "02/30", "'02/30'"),
+                                                   ("since", "03/14", "no day")])  # fmt: skip
+def test_of_another_day_it_may_not(tmp_path: Path, name: str, text: str, why: str) -> None:
+    row = one(tmp_path, f"email;{name}", f"a@acme.example;{text}")
+    assert isinstance(row, Rejection)
+    assert why in row.error
+
+
+def test_a_tag_in_quotes_may_hold_a_comma(tmp_path: Path) -> None:
+    row = one(tmp_path, "email,tags", 'a@acme.example,"""News"",""VIP, Berlin"""')
+    assert isinstance(row, Row), row
+    assert row.contact.tags == ("News", "VIP, Berlin")
+
+
 @pytest.mark.parametrize(("text", "why"), [("03/04/2026", "two ways"), ("46082", "Excel"), ("31.2.2026", "no day")])
 def test_other_days_are_told(tmp_path: Path, text: str, why: str) -> None:
     row = one(tmp_path, "email;since", f"a@acme.example;{text}")
     assert isinstance(row, Rejection)
-    assert row.field == "since"
+    assert row.fields == "since"
     assert why in row.error
 
 
@@ -227,7 +251,13 @@ def test_numbers_that_can_be_read_in_one_way_are_read(tmp_path: Path, text: str,
 def test_other_numbers_are_told(tmp_path: Path, text: str) -> None:
     row = one(tmp_path, "email;spent", f"a@acme.example;{text}")
     assert isinstance(row, Rejection)
-    assert row.field == "spent"
+    assert row.fields == "spent"
+
+
+def test_blanks_may_stand_before_quotes(tmp_path: Path) -> None:
+    rows = read(tmp_path, 'email, plan, first_name\n"a@acme.example", "x, y", "Ada"\nb@acme.example, "z", Bo\n')
+    found = [(row.contact.first_name, row.contact.properties["plan"]) for row in rows if isinstance(row, Row)]
+    assert found == [("Ada", "x, y"), ("Bo", "z")]
 
 
 def test_line_ends_may_be_mixed(tmp_path: Path) -> None:
@@ -354,6 +384,6 @@ def test_rejected_rows_come_back_as_they_were_and_run_in_no_spreadsheet(tmp_path
 
 def test_rejected_rows_beyond_ascii_are_marked_for_spreadsheets(tmp_path: Path) -> None:
     rejects = Rejects()
-    rejects.add(Rejection(2, "email", "is wrong", ["jürgen"]))
+    rejects.add(Rejection(2, [Mistake("email", "email is wrong")], ["jürgen"]))
     rejects.write(tmp_path / "told.csv", ["email"])
     assert (tmp_path / "told.csv").read_bytes().startswith(b"\xef\xbb\xbfline,field,reason,email\r\n")

@@ -218,18 +218,18 @@ def test_two_hundred_contacts_import_and_every_dirty_row_is_refused_with_its_rea
     refused = [row for row in rows() if isinstance(row, Rejection)]
 
     assert len(contacts()) == 200
-    assert [(row.field, row.error.split(": ")[0][:45]) for row in refused] == [
+    assert [(row.fields, row.error.split(": ")[0][:45]) for row in refused] == [
         ("email", "email and phone are both missing"),
         ("email", "email 'maria.lind.at.post.example' is no mail"),
         ("phone", "phone '+44 12' is no phone number of GB"),
         ("renewal_date", "renewal_date '2026-02-30' is no day that exis"),
         ("country", "country 'Atlantis' is no country"),
-        ("email", "email 'iris@post.example, iris.vane@post.exam"),
+        ("email", "email 'iris.vane.post.example' is no mail add"),
         ("phone", "phone '1.60455E+10' is a number that Excel ha"),
         ("time_zone", "time_zone 'Australia/Atlantis' is no time zon"),
-        (None, "has 20 columns where the header has 19"),
-        (None, "has 7 columns where the header has 19"),
-        (None, 'a quote (") is opened or closed in the wrong '),
+        ("", "has 20 columns where the header has 19"),
+        ("", "has 7 columns where the header has 19"),
+        ("", 'a quote (") is opened or closed in the wrong '),
         ("consent_email", "consent_email 'ask again in May' is neither y"),
         ("lifetime_value", "lifetime_value 'lots' is no number"),
         ("locale", "locale 'english please' is no language tag (B"),

@@ -24,6 +24,10 @@ EXPORTS = {
         ),
         "external_id,first_name,last_name,email,other_phone,phone,,stage,country,time_zone",
     ),
+    "HubSpot by now": (
+        "Record ID - Contact,First Name,Last Name,Email,Phone Number,Additional email addresses,Secondary Phone",
+        "external_id,first_name,last_name,email,phone,other_email,other_phone",
+    ),
     "Mailchimp": (
         "Email Address,First Name,Last Name,Phone Number,Birthday,MEMBER_RATING,OPTIN_TIME,TIMEZONE,CC,TAGS",
         "email,first_name,last_name,phone,birthday,,,time_zone,,tags",
@@ -74,6 +78,12 @@ def columns(folder: Path, text: str, **said: str) -> list[str | None]:
     path = folder / "list.csv"
     path.write_text(text if "\n" in text else f"{text}\n", encoding="utf-8")
     return CustomerFile(path, FIELDS, mapping=said).columns
+
+
+def test_further_addresses_may_stand_in_as_many_columns_as_there_are(tmp_path: Path) -> None:
+    header = "Mail,Other email,Second email,Other email"
+    assert columns(tmp_path, header) == ["email", "other_email", "other_email", "other_email"]
+    assert columns(tmp_path, header, **{"#2": "other_email"}) == columns(tmp_path, header)
 
 
 @pytest.mark.parametrize(("header", "meant"), EXPORTS.values(), ids=EXPORTS.keys())

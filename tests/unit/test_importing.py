@@ -197,7 +197,7 @@ def test_in_a_list_without_addresses_ids_say_who_somebody_is(folder: Path) -> No
     """Histories of orders name their customers by numbers, and by nothing else."""
     text = "CustomerID,Country\n00001,GB\n17850.0,DE\n,FR\n"
     assert ids(folder, text) == ["00001", "17850"]
-    assert [(one.line, one.field) for one in rejections(folder, text)] == [(4, "external_id")]
+    assert [(one.line, one.fields) for one in rejections(folder, text)] == [(4, "external_id")]
     assert ids(folder, "customer,first_name\n7,Ada\n") == ["7"]
 
 
@@ -206,12 +206,32 @@ def test_a_customer_beside_an_address_is_no_id(folder: Path) -> None:
     assert ids(folder, "customer,email\nAcme,a@acme.example\nAcme,b@acme.example\n") == [None, None]
 
 
-def test_everything_that_is_wrong_with_a_row_is_told_at_once(folder: Path) -> None:
+def test_everything_that_is_wrong_with_a_row_is_told_mistake_by_mistake(folder: Path) -> None:
     [one] = rejections(folder, "email,country,time_zone\nnobody,Germny,Europe/Berln\n")
-    assert one.field == "email"
-    assert "no mail address" in one.error
-    assert "did you mean DE" in one.error
-    assert "did you mean Europe/Berlin" in one.error
+    assert one.fields == "email, country, time_zone"
+    assert [(mistake.field, mistake.error.partition(" ")[0]) for mistake in one.mistakes] == [
+        ("email", "email"), ("country", "country"), ("time_zone", "time_zone"),
+    ]  # fmt: skip
+    assert "did you mean DE" in one.mistakes[1].error
+    assert one.error == "; ".join(mistake.error for mistake in one.mistakes)
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "fields"),
+    [
+        ("email,phone,country", ",,Germny", ["country", "email"]),
+        ("email,phone,country", "nobody,,Germny", ["email", "country"]),
+        ("email,other_email,plan", ",nobody,", ["other_email"]),
+        ("external_id,country", ",Germny", ["country", "external_id"]),
+        ("email,other_email,other_email", "nobody,n,m", ["email", "other_email", "other_email"]),
+    ],
+)
+def test_a_row_that_names_nobody_is_told_so_besides_what_else_is_wrong(
+    folder: Path, header: str, line: str, fields: list[str]
+) -> None:
+    """A name that cannot be read is not missing, too."""
+    [one] = rejections(folder, f"{header}\n{line}\n")
+    assert [mistake.field for mistake in one.mistakes] == fields
 
 
 @pytest.mark.parametrize(

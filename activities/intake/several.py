@@ -1,0 +1,122 @@
+"""Several addresses or numbers in one cell, as CRMs and address books export them: `a@x.com; b@x.com`.
+
+What stands between two of them also stands inside one: a comma in `Byron, Ada <a@x.com>`, a slash in `030/123456`. So a
+mark counts only where there is an address, or a whole number, on both sides of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import phonenumbers
+
+from activities.intake import cells
+
+MOST = 20
+"""Values that one cell may hold: more are a list of people, not a person."""
+_WORD = r"(?:and|or|und|oder|et|ou|&)"
+_ALWAYS = r"(?P<always>[;|\n\r\t、]|:::)"
+_BETWEEN_EMAILS = re.compile(
+    rf'"[^"]*"|<[^<>]*>|\([^()]*\)|{_ALWAYS}|(?P<comma>,)(?=\s|[^\s@,;|]*@)'
+    rf"|(?P<both>\s*/\s*|\s+{_WORD}\s+)|(?P<blank>\s+)(?=[^\s@,;|/<>]+@)"
+)
+_BETWEEN_NUMBERS = re.compile(
+    rf'"[^"]*"|{_ALWAYS}|(?P<plus>(?<=[\d)])[\s/,]*(?=\+\d)|[\s/,]+(?=\+\d))|(?P<zeros>\s*/\s*)(?=00\d)'
+    rf"|(?P<comma>,|\s{_WORD}\s)(?P<next>[^,;|\n/]*)"
+)
+_WIDE_SLASH = re.compile(r"\s+/\s+")
+_BRACKETS = {"[": "]", "{": "}"}
+_LEAST_DIGITS = 6
+"""Digits that somebody's number has at least, where a comma stands beside it."""
+_WHOLE = 7
+"""The same for a slash, which stands behind area codes, too."""
+_LONGEST = 15
+"""Digits of the longest number."""
+_BELONGS = re.compile(
+    r"\s*(?:(?:ext|extn|extension|x|isub|postd|dw|durchwahl)[.:=\s]*\d{1,6}\b[^;|\n]*|phone-context=[^;]*)",
+    re.IGNORECASE,
+)  # fmt: skip
+
+
+def each(
+    text: str, split: Callable[[str], list[str]], nothing: frozenset[str], read: Callable[[str], str]
+) -> str | tuple[str, ...] | None:
+    """What a cell holds: nothing, one value or several, each once. `nothing`: words that say nothing.
+
+    Raises ValueError, as `read` does for the part that is wrong, and when there are too many.
+    """
+    parts = split(text)
+    if len(parts) == 1:
+        # All of them may be in quotes.
+        plain = cells.tidy(text, nothing=nothing)
+        parts = [] if plain is None else split(plain)
+    said = [part for one in parts if (part := cells.tidy(one, nothing=nothing)) is not None]
+    if len(said) > MOST:
+        raise ValueError(f"holds {len(said)} values; at most {MOST} are one person's")
+    found = tuple(dict.fromkeys(map(read, said)))
+    return found if len(found) > 1 else found[0] if found else None
+
+
+def emails(text: str) -> list[str]:
+    """The parts of a cell of mail addresses, with their names and remarks."""
+    text = _bare(text)
+    if text.count("@") == 1 and "?" in text:
+        # mailto:a@x.com?subject=This, and that
+        return [text]
+    parts, begin = [], 0
+    for found in _BETWEEN_EMAILS.finditer(text):
+        mark, before = found.lastgroup, text[begin : found.start()]
+        behind = text[found.end() :]
+        if mark == "comma":
+            apart = "@" in before or "<" not in behind
+        else:
+            apart = mark == "always" or (mark is not None and "@" in before and "@" in behind)
+        if apart:
+            parts.append(before)
+            begin = found.end()
+    return [*parts, text[begin:]]
+
+
+def phones(text: str, country: str | None) -> list[str]:
+    """The parts of a cell of phone numbers, with remarks and extensions; those without + are of `country`."""
+    text = _bare(text)
+    parts, begin = [], 0
+    for found in _BETWEEN_NUMBERS.finditer(text):
+        mark, before = found.lastgroup, text[begin : found.start()]
+        if mark == "next":
+            apart = min(_digits(before), _digits(found["next"])) >= _LEAST_DIGITS
+        else:
+            apart = mark == "always" or (mark is not None and _digits(before) >= _LEAST_DIGITS)
+        if apart:
+            parts.append(before)
+            begin = found.end("comma") if mark == "next" else found.end()
+    parts = [part for part in (*parts, text[begin:]) if not _BELONGS.fullmatch(part)]
+    return [half for part in parts for half in _halves(part, country)]
+
+
+def _halves(part: str, country: str | None) -> list[str]:
+    """The numbers before and behind a slash, which is otherwise a part of one: what is valid as one is one."""
+    halves = _WIDE_SLASH.split(part)
+    if len(halves) == 1 or min(map(_digits, halves)) < _WHOLE:
+        halves = part.split("/")
+    if len(halves) == 1 or min(map(_digits, halves)) < _WHOLE or _is_valid(part, country):
+        return [part]
+    return halves if _digits(part) > _LONGEST or all(_is_valid(half, country) for half in halves) else [part]
+
+
+def _is_valid(text: str, country: str | None) -> bool:
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(cells.tidy_phone(text), country))
+    except (phonenumbers.NumberParseException, ValueError):
+        return False
+
+
+def _digits(text: str) -> int:
+    return sum(map(str.isdigit, text))
+
+
+def _bare(text: str) -> str:
+    """The text in plain blanks and marks, without the brackets of a list."""
+    text = cells.tidy_key(text).strip()
+    return text[1:-1] if len(text) > 1 and _BRACKETS.get(text[0]) == text[-1] else text
