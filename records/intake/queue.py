@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records.intake.imports import AlreadyImporting
 from records.intake.writing import Overtaken
+from records.people.unnamed import INTAKE
 
 Result = TypeVar("Result")
 TRIES = 10
@@ -24,7 +25,7 @@ _OVERTAKEN = (
 # Nothing is lost that is not done again: how far the import has come is lost with it. Its end is written with
 # certainty, and with it all that came before.
 _OUR_TURN = text(
-    "SELECT set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(hashtextextended('waymark intake', 0))"
+    "SELECT set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(hashtextextended(:intake, 0))"
 )
 
 
@@ -39,7 +40,7 @@ async def in_turn(db: AsyncConnection, write: Callable[[], Awaitable[Result]], *
         try:
             async with db.begin() if alone else db.begin_nested():
                 if alone:
-                    await db.execute(_OUR_TURN)
+                    await db.execute(_OUR_TURN, {"intake": INTAKE})
                 return await write()
         except (Overtaken, *_OVERTAKEN):
             continue

@@ -18,10 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journeys.identities import KINDS, IdentityRules, Key
 from records.copying import copy, moment, number, row, truth, word, words
 from records.intake.drafts import CONSENTS, CUSTOMERS, IDENTITIES, Draft, Sheet, draft, properties
-from records.intake.folding import Person, Said, made
+from records.intake.folding import Person, made
 from records.intake.pages import Done, Names, Page
-from records.people import identities, merging, upserts
-from records.people.contacts import COLUMNS, Contact
+from records.people import identities, merging, unnamed
+from records.people.contacts import COLUMNS
+from records.people.unnamed import Traits
 
 
 class Overtaken(Exception):
@@ -120,7 +121,7 @@ class _Intake:
     source: str
     taken_in: datetime | None
     done: Done = field(default_factory=Done)
-    known: dict[Key, Person] = field(default_factory=dict)
+    known: dict[Key | Traits, Person] = field(default_factory=dict)
     people: list[Person] = field(default_factory=list)
     page: Page = field(init=False)
 
@@ -187,14 +188,16 @@ class _Intake:
         await self.db.execute(text("SET LOCAL enable_seqscan = on"))
         return found
 
-    async def _lay_all(self, places: Iterable[int], names: Names, owners: dict[Key, int]) -> None:
-        await self._read(owners)
-        for at in places:
-            await self._lay(at, names.of(at))
+    async def _lay_all(self, places: Sequence[int], names: Names, owners: dict[Key, int]) -> None:
+        keys = {at: names.of(at) for at in places}
+        known_by = {at: unnamed.traits(self.page.said(at)[0]) for at, named in keys.items() if not named}
+        await self._read(owners, await unnamed.owners(self.db, set(known_by.values())))
+        for at, named in keys.items():
+            await self._lay(at, named, known_by.get(at))
 
-    async def _read(self, owners: dict[Key, int]) -> None:
-        """Those whom the page names, as they are."""
-        ids = sorted(set(owners.values()))
+    async def _read(self, owners: dict[Key, int], unnamed: dict[Traits, int]) -> None:
+        """Those whom the page means, as they are."""
+        ids = sorted({*owners.values(), *unnamed.values()})
         if not ids:
             return
         people = {row.id: _person(row, self.taken_in) for row in await self.db.execute(_PEOPLE, {"ids": ids})}
@@ -205,17 +208,16 @@ class _Intake:
                 people[row.customer_id].consents[row.channel] = row.granted
         self.people += people.values()
         self.known = {key: people[customer_id] for key, customer_id in owners.items()}
+        self.known.update((known_by, people[customer_id]) for known_by, customer_id in unnamed.items())
 
-    async def _lay(self, at: int, keys: list[Key]) -> None:
+    async def _lay(self, at: int, keys: list[Key], known_by: Traits | None) -> None:
         said = self.page.said(at)
-        if not keys:
-            await self._unnamed(said)
-            return
-        found = {self.known[key].current() for key in keys if key in self.known}
+        asked: list[Key | Traits] = [*keys] if known_by is None else [known_by]
+        found = {self.known[key].current() for key in asked if key in self.known}
         if not found:
             person, outcome = made(at, said, keys), "created"
             self.people.append(person)
-            self.known |= dict.fromkeys(keys, person)
+            self.known |= dict.fromkeys(asked, person)
         else:
             person, *others = sorted(found, key=lambda one: one.order)
             for other in others:
@@ -232,13 +234,6 @@ class _Intake:
     def _count(self, outcome: str, *, stood: bool) -> None:
         setattr(self.done, outcome, getattr(self.done, outcome) + 1)
         self.done.still_withdrawn += stood
-
-    async def _unnamed(self, said: Said) -> None:
-        """A row with nothing but shared keys."""
-        stated, tags, properties, consents = said
-        contact = Contact(**stated, tags=tags, properties=properties, consents=consents)
-        upserted = await upserts.upsert(self.db, contact, now=self.now, source=self.source, rules=self.rules)
-        self._count(upserted.outcome, stood=bool(upserted.still_withdrawn))
 
     async def _join(self, kept: Person, gone: Person, keys: list[Key]) -> None:
         if not gone.id:

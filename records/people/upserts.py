@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.errors import WaymarkError
 from records import changes
 from records.changes import Change
-from records.people import consents, identities, merging
+from records.people import consents, identities, merging, unnamed
 from records.people.contacts import COLUMNS, IDENTIFIERS, Contact, clean_column, clean_property
 from records.people.identities import DEFAULT, IdentityRules, Key, UnknownCustomer
 from records.tables import customers
-from records.tables import identities as names
 
 KEPT = (
     "id", "score", "tags", "properties", "qualified_at", "created_at", "updated_at",
@@ -126,8 +125,7 @@ async def set_fields(
     if columns.get("stage", "") is None:
         raise WaymarkError("A customer always has a stage.", hint="Name one, such as stage: new.")
     properties = {name: clean_property(value) for name, value in values.items() if name not in COLUMNS}
-    locked = select(customers).where(customers.c.id == customer_id).with_for_update(key_share=True)
-    row = (await db.execute(locked)).one_or_none()
+    row = await _locked(db, customer_id)
     if row is None:
         raise UnknownCustomer(f"There is no customer {customer_id}.")
     written, kept = changes.between(row._asdict(), columns, properties)
@@ -161,17 +159,13 @@ async def _whom(
     """The customer whom the keys name, locked (None: gone in this moment), those of the keys that are known, and
     whether several customers were merged. None when the keys name nobody.
 
-    A contact without any key that joins is whoever was written just so, with the same name, and has no key either.
+    A contact without any key that joins is whoever was written just so (`unnamed`).
     """
     if not keys:
-        plain = [customers.c[name] == said[name] for name in IDENTIFIERS if name in said]
-        plain += [customers.c[name].is_not_distinct_from(said.get(name)) for name in ("first_name", "last_name")]
-        key = "/".join(str(said.get(name)) for name in (*IDENTIFIERS, "first_name", "last_name"))
-        await db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"contact/{key}", 0))))
-        unnamed = ~select(names.c.kind).where(names.c.customer_id == customers.c.id).exists()
-        query = select(customers).where(customers.c.sharing, *plain, unnamed).order_by(customers.c.id).limit(1)
-        same = (await db.execute(query.with_for_update(key_share=True))).one_or_none()
-        return None if same is None else (same, (), False)
+        known_by = unnamed.traits(said)
+        await unnamed.hold(db, known_by)
+        same = (await unnamed.owners(db, {known_by})).get(known_by)
+        return None if same is None else (await _locked(db, same), (), False)
     known = await identities.owners(db, keys)
     if not known:
         return None
@@ -182,8 +176,12 @@ async def _whom(
             await merging.merge(db, kept, gone, by=source, because=f"one contact has {because}", now=now)
         except (merging.NotMerged, UnknownCustomer):
             return None, known, False
-    locked = select(customers).where(customers.c.id == kept).with_for_update(key_share=True)
-    return (await db.execute(locked)).one_or_none(), known, bool(others)
+    return await _locked(db, kept), known, bool(others)
+
+
+async def _locked(db: AsyncConnection, customer_id: int) -> Row[Any] | None:
+    locked = select(customers).where(customers.c.id == customer_id).with_for_update(key_share=True)
+    return (await db.execute(locked)).one_or_none()
 
 
 async def _create(

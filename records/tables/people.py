@@ -36,6 +36,8 @@ WORDS = (
     "''::text, 'g'::text), 'ß'::text, 'ss'::text), NFC)\nEND, '.@/-_&<>øØłŁđĐ'::text, '        oOlLdD'::text))"
 )
 """The words of a customer's names without accents, as the index of the search has them; in PostgreSQL's spelling."""
+TRAITS = "hash_record_extended(ROW(external_id, email, phone, first_name, last_name), 0::bigint)"
+"""What a customer is known by whom no key names, in a figure: many have the same key, and few all of this."""
 
 customers = Table(
     "customers",
@@ -67,6 +69,7 @@ customers = Table(
     Index(None, "external_id", postgresql_where=text("sharing")),
     Index(None, "email", postgresql_where=text("sharing")),
     Index(None, "phone", postgresql_where=text("sharing")),
+    Index("ix_customers_traits", text(TRAITS), postgresql_where=text("sharing")),
     Index(None, "written"),
     Index(None, "lifecycle", postgresql_where=text("lifecycle IS NOT NULL")),
     Index("ix_customers_words", text(WORDS), postgresql_using="gin"),

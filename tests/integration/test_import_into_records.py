@@ -1,18 +1,22 @@
 """A CSV file becomes customers in a real database, once however often it is imported."""
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, text
+from sqlalchemy.event import listen, remove
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.intake.importing import ImportReport, import_customers
 from journeys.fields import Field
 from journeys.identities import IdentityRules
 from records import tables
-from records.people import consents, customers, identities, search, upserts
+from records.people import consents, customers, identities, search, unnamed, upserts
 from records.people.customers import Customer
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
@@ -231,3 +235,45 @@ async def test_rows_that_have_nothing_but_a_shared_key_change_nothing_when_they_
     # The same rows in another file: that the first one is known by its content does not count.
     path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     assert figures(await import_customers(engine, path, FIELDS, now=NOW, rules=rules)) == (0, 0, 3, 0)
+
+
+async def test_of_rows_with_nothing_but_one_shared_key_each_is_found_by_its_name_alone(
+    engine: AsyncEngine, tmp_path: Path
+) -> None:
+    """However many share it, none is compared with the others: neither in one page, nor when it comes again."""
+    rules = IdentityRules(shared={"email": frozenset({"info@acme.example"})})
+    path = tmp_path / "acme.csv"
+    names = [f"Ann,Nr{number}" for number in range(3_000)]
+    path.write_text(
+        "email,first_name,last_name\n" + "".join(f"info@acme.example,{name}\n" for name in [*names, ",", *names, ","]),
+        encoding="utf-8",
+    )
+    with statements(engine) as said:
+        report = await import_customers(engine, path, FIELDS, now=NOW, rules=rules)
+    assert (report.rows, *figures(report)) == (6_002, 3_001, 0, 3_001, 0)
+    assert len(said) < 60
+    path.write_text(path.read_text(encoding="utf-8") + "info@acme.example,Bo,\n", encoding="utf-8")
+    with statements(engine) as said:
+        assert figures(await import_customers(engine, path, FIELDS, now=NOW, rules=rules)) == (1, 0, 6_002, 0)
+    assert len(said) < 60
+    async with engine.connect() as db:
+        await db.execute(text("ANALYZE customers"))
+        known_by = unnamed.traits({"email": "info@acme.example", "first_name": "Ann", "last_name": "Nr7"})
+        assert len(await unnamed.owners(db, {known_by})) == 1
+        read = text("SELECT pg_stat_get_xact_tuples_fetched(CAST('customers' AS regclass))")
+        assert (await db.execute(read)).scalar_one() <= 2
+
+
+@contextmanager
+def statements(engine: AsyncEngine) -> Iterator[list[str]]:
+    """What is asked of the database meanwhile."""
+    said: list[str] = []
+
+    def hear(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        said.append(statement)
+
+    listen(engine.sync_engine, "before_cursor_execute", hear)
+    try:
+        yield said
+    finally:
+        remove(engine.sync_engine, "before_cursor_execute", hear)
