@@ -1,7 +1,8 @@
 """How alike two people are by name and address: what proposes possible duplicates, and nothing more.
 
-Names are compared without accents, case, titles and order (Müller, Mueller, MULLER); Chinese, Japanese and Korean ones
-sign by sign. A name alone proves nothing: something of the address has to agree, too.
+Names are compared without accents, case, titles and order (Müller, Mueller, MULLER), English ones also by what people
+are called for short (Bob is Robert); Chinese, Japanese and Korean ones sign by sign. A name alone proves nothing:
+something of the address has to agree, too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 
+from nicknames import NickNamer
 from rapidfuzz import fuzz
 from rapidfuzz.distance import DamerauLevenshtein
 
@@ -28,12 +30,15 @@ EVERYBODYS = {
 }  # fmt: skip
 """Domains of mail that say nothing about who lives there."""
 _TITLES = {"dr", "prof", "mr", "mrs", "ms", "miss", "herr", "frau", "mme", "ing", "dipl", "mag", "von", "van", "de"}
+_NICKNAMES = NickNamer()
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _UMLAUTS = str.maketrans({"ä": "a", "ö": "o", "ü": "u", "ø": "o", "å": "a", "æ": "a", "œ": "o", "ł": "l", "đ": "d"})
 TAIL = 8
 """Digits at the end of a number that stay the same however its country was read."""
 LEAST = 0.75
 """How alike two records must be to be proposed, from 0 to 1."""
+FAMILIAR = 0.9
+"""How alike two names are of which one is the other for short."""
 NAMELESS = 0.8
 """How alike two are who have no name, and nearly the same address."""
 
@@ -91,6 +96,7 @@ def blocks(one: Portrait) -> Iterator[int]:
         for place in where:
             yield _block("place", place, beginnings)
             yield from (_block("place", place, sign) for sign in initials)
+            yield from (_block("formal", place, name) for name in _formal_names(one.name))
     if len(one.tail) == TAIL:
         yield _block("tail", one.tail)
         # A slip in a number is seldom in both halves of it.
@@ -108,10 +114,12 @@ def likeness(a: Portrait, b: Portrait) -> Likeness | None:
         return None
     if a.name and b.name:
         named = _names(a.name, b.name)
+        called = _called(a.name, b.name) if named < FAMILIAR else None
+        named = FAMILIAR if called else named
         least = 0.6 if evidence[0][0] == 1.0 and (_CJK.search(a.name) or _CJK.search(b.name)) else 0.82
         if named < least:
             return None
-        words: tuple[str, ...] = ("the same name",) if named == 1.0 else (f"names alike by {named:.0%}",)
+        words: tuple[str, ...] = (called or ("the same name" if named == 1.0 else f"names alike by {named:.0%}"),)
         score = 0.55 * named + 0.45 * evidence[0][0]
     else:
         # Without a name only an address that is nearly the same says anything.
@@ -155,6 +163,33 @@ def _names(a: str, b: str) -> float:
         # A second given name that only one of the records has.
         whole = max(whole, 0.95 * fuzz.token_set_ratio(a, b) / 100)
     return max(whole, fuzz.token_sort_ratio(a, b) / 100)
+
+
+def _called(a: str, b: str) -> str | None:
+    """In what the names differ, where the one says it for short and the rest is the same."""
+    mine, others = set(a.split()) - set(b.split()), set(b.split()) - set(a.split())
+    if not set(a.split()) & set(b.split()):
+        return None
+    pairs = {(one, other) for one in mine for other in others if one in formal(other) or other in formal(one)}
+    # A second given name may be on one side only.
+    if not pairs or (mine != {one for one, _ in pairs} and others != {other for _, other in pairs}):
+        return None
+    return "called " + " and ".join(min(sorted(pair) for pair in pairs))
+
+
+@lru_cache(maxsize=20_000)
+def formal(word: str) -> frozenset[str]:
+    """The names that a word is in full, and those that it is for short: both are what people are called by."""
+    return frozenset({word, *_NICKNAMES.canonicals_of(word)})
+
+
+def _formal_names(name: str) -> Iterator[str]:
+    """The name as it may be in full: itself, or with one word in full."""
+    words = name.split()
+    for at, word in enumerate(words):
+        full = formal(word)
+        if len(full) > 1 or _NICKNAMES.nicknames_of(word):
+            yield from (" ".join(sorted([*words[:at], one, *words[at + 1 :]])) for one in full)
 
 
 @lru_cache(maxsize=100_000)

@@ -34,6 +34,9 @@ SAME = [
     (("小明", "王", "wang.xm@acme.cn"), ("王", "小明", "xm@acme.cn")),
     ((None, None, "bernadette@gmail.com"), (None, None, "bernadette@gmial.com")),
     (("Sinéad", "O'Neill", "s.oneill@tcd.ie"), ("Sinead", "O Neill", "sinead@tcd.ie")),
+    (("Bob", "Smith", "bob@acme.example"), ("Robert", "Smith", "r.smith@acme.example")),
+    (("Peggy", "Olson", None, "+12025550143"), ("Margaret J.", "Olson", None, "+442025550143")),
+    (("Bill", "Smith", "smith@gmail.com"), ("Smith", "William", "smith@gmx.net")),
 ]
 OTHER = [
     (("Anna", "Müller", "anna@gmail.com"), ("Anna", "Müller", "mueller.a@gmx.de")),
@@ -43,6 +46,9 @@ OTHER = [
     ((None, None, "anna@gmail.com"), (None, None, "anna@acme.example")),
     ((None, None, None, "+4915112345678"), (None, None, None, "+4915198765432")),
     (("Max", "Li", "max@acme.example"), ("Mia", "Lu", "mia@acme.example")),
+    (("Bob", "Smith", "bob@gmail.com"), ("Robert", "Smith", "r.smith@gmail.com")),
+    (("Bob", "Smith", "bob@acme.example"), ("Robert", "Jones", "robert@acme.example")),
+    (("Bob", None, "bob@acme.example"), ("Robert", None, "robert@acme.example")),
 ]
 
 
@@ -64,6 +70,12 @@ def test_a_place_that_both_name_is_evidence() -> None:
     assert alike(a, b) is None
     assert alike(a, b, {"city": "Köln", "zip": "50667"}) is not None
     assert alike(a, b, {"plan": "team"}) is None
+
+
+def test_people_are_proposed_under_what_they_are_called_for_short_with_the_company_in_common() -> None:
+    found = alike(("Bob", "Smith", "b@gmail.com"), ("Robert", "Smith", "rs@gmx.net"), {"company": "Acme"})
+    assert found is not None
+    assert found.because == ("called bob and robert", "both: acme")
 
 
 @pytest.mark.parametrize(("written", "read"), [
