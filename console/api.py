@@ -1,6 +1,7 @@
 """The HTTP API, version 1: customers, events, enrolments, journeys, tasks; `console.control` adds holds and orders."""
 
 import hmac
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -105,10 +106,10 @@ class _Api:
             return JSONResponse(document(await customers.find(db, request.path_params["ref"])))
 
     async def timeline(self, request: Request) -> Response:
-        """Everything that happened to a customer, the newest last."""
+        """What happened to a customer, the newest last; `before` asks for what is older."""
         async with self.parts.database.connect() as db:
             customer = await customers.find(db, request.path_params["ref"])
-            entries = await timeline(db, customer.id, limit=_limit(request, 200))
+            entries = await timeline(db, customer.id, limit=_limit(request, 200), before=_before(request))
         return JSONResponse(document({"customer": customer.id, "timeline": entries}))
 
     async def journeys(self, request: Request) -> Response:
@@ -210,6 +211,20 @@ def _text(body: Mapping[str, Any], name: str) -> str | None:
     if not isinstance(given, str | None) or len(given or "") > 2000:
         raise Problem(422, f"{name} is text of at most 2,000 characters, or left out.")
     return given
+
+
+def _before(request: Request) -> datetime | None:
+    given = request.query_params.get("before")
+    if given is None:
+        return None
+    try:
+        # What was a plus in the address is a blank by now.
+        moment = datetime.fromisoformat(re.sub(r" (\d\d:?\d\d)$", r"+\1", given))
+    except ValueError:
+        raise Problem(422, f"before must be a moment such as 2026-03-01T09:00:00Z, found {given[:40]!r}.") from None
+    if moment.tzinfo is None:
+        raise Problem(422, f"before needs a time zone, such as 2026-03-01T09:00:00Z; found {given[:40]!r}.")
+    return moment
 
 
 def _limit(request: Request, usual: int) -> int:

@@ -12,7 +12,18 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records.people.naming import full_name_of
-from records.tables import changes, consents, enrolments, events, merges, score_entries, task_history, tasks, touches
+from records.tables import (
+    Instant,
+    changes,
+    consents,
+    enrolments,
+    events,
+    merges,
+    score_entries,
+    task_history,
+    tasks,
+    touches,
+)
 
 Kind = Literal[
     "entered",
@@ -44,21 +55,23 @@ class TimelineEntry:
     journey: str | None
 
 
-async def timeline(db: AsyncConnection, customer_id: int, *, limit: int = 200) -> list[TimelineEntry]:
-    """The newest `limit` entries of a customer, the newest last.
+async def timeline(
+    db: AsyncConnection, customer_id: int, *, limit: int = 200, before: datetime | None = None
+) -> list[TimelineEntry]:
+    """The newest `limit` entries of a customer, of those `before` a moment if one is said; the newest last.
 
     What happened at the same moment stands in the order of cause: entering a journey, the event, the touch, what
-    they changed, the task, leaving.
+    they changed, the task, leaving. It is never torn apart, so there may be some more than `limit`; what is before the
+    first of them is the next page.
     """
-    everything = union_all(*(part.limit(limit).subquery().select() for part in _parts(customer_id))).subquery(
-        "everything"
-    )
-    newest = select(everything).order_by(*(everything.c[name].desc() for name in ("at", "rank", "id"))).limit(limit)
-    rows = (await db.execute(newest)).all()
-    return [TimelineEntry(r.at, r.kind, r.title, r.detail, r.journey) for r in reversed(rows)]
+    newest = (part.fetch(limit, with_ties=True) for part in _parts(customer_id, before))
+    everything = union_all(*(part.subquery().select() for part in newest)).subquery("everything")
+    rows = await db.execute(select(everything).order_by(everything.c.at.desc()).fetch(limit, with_ties=True))
+    found = sorted(rows, key=lambda row: (row.at, row.rank, row.id))
+    return [TimelineEntry(r.at, r.kind, r.title, r.detail, r.journey) for r in found]
 
 
-def _parts(customer_id: int) -> list[Select[Any]]:
+def _parts(customer_id: int, before: datetime | None) -> list[Select[Any]]:
     """One query a source; each reads the newest rows of an index and stops."""
 
     def part(
@@ -82,7 +95,8 @@ def _parts(customer_id: int) -> list[Select[Any]]:
             (cast(null(), Text) if journey is None else journey).label("journey"),
         )
         mine = table.c[whose] == customer_id if table is not task_history else table.c.task_id.in_(its_tasks)
-        return select(*columns).where(mine, at.is_not(None)).order_by(at.desc(), table.c.id.desc())
+        past = at.is_not(None) if before is None else at < literal(before, Instant)
+        return select(*columns).where(mine, past).order_by(at.desc())
 
     def journey_of(table: Table) -> ColumnElement[Any]:
         run = select(enrolments.c.journey).where(enrolments.c.id == table.c.enrolment_id)

@@ -181,6 +181,21 @@ async def test_an_event_is_kept_once_and_enrols(
     assert await happened(engine, ada) == [("customer.signed_up", {"source": "web"})]
 
 
+async def test_a_timeline_is_gone_through_page_by_page(http: httpx.AsyncClient, ada: int) -> None:
+    days = [f"2026-02-0{day}T09:00:00Z" for day in (1, 2, 3)]
+    for day in days:
+        await http.post("/v1/events", json={"customer": "c1", "name": "page.seen", "at": day, "key": day})
+    seen, before = [], days[-1]
+    while page := (await http.get("/v1/customers/c1/timeline", params={"limit": 1, "before": before})).json()[
+        "timeline"
+    ]:
+        before = page[0]["at"]
+        seen += page
+    assert [one["at"] for one in seen] == [days[1], days[0]]
+    for wrong in ("yesterday", "2026-02-01T09:00:00"):
+        assert (await http.get("/v1/customers/c1/timeline", params={"before": wrong})).status_code == 422
+
+
 async def test_in_a_list_of_events_a_bad_one_does_not_lose_the_others(http: httpx.AsyncClient, ada: int) -> None:
     answer = await http.post(
         "/v1/events",

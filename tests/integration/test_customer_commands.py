@@ -7,8 +7,7 @@ import csv
 import io
 import json
 import os
-import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from records import events
 from records.people import upserts
 from records.people.contacts import Contact
+from tests.terminal import command
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
@@ -33,12 +33,8 @@ class Terminal:
         }  # fmt: skip
 
     async def __call__(self, *words: str) -> tuple[int, str, str]:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "workers", *words, cwd=ROOT, env=self._environment,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        out, err = await process.communicate()
-        return process.returncode or 0, out.decode(), err.decode()
+        done = await asyncio.to_thread(command, *words, environment=self._environment)
+        return done.returncode, done.stdout, done.stderr
 
     async def lines(self, *words: str) -> list[Any]:
         code, out, err = await self(*words, "--json")
@@ -127,16 +123,24 @@ async def test_people_are_searched_page_by_page(engine: AsyncEngine, waymark: Te
     assert "Nobody is called 'nobody'" in err
 
 
-async def test_a_long_timeline_shows_its_newest_entries_and_how_to_see_more(
-    engine: AsyncEngine, waymark: Terminal
-) -> None:
+async def test_a_long_timeline_is_gone_through_page_by_page(engine: AsyncEngine, waymark: Terminal) -> None:
     anna, *_ = await people(engine)
     async with engine.begin() as db:
         for number in range(120):
-            await events.store(db, customer_id=anna, name=f"n{number}.seen", occurred_at=NOW, received_at=NOW)
-    _, out, err = await waymark("customers", "show", "c-1")
-    assert "n119.seen" in out
-    assert "n3.seen" not in out
-    assert "--limit 1000" in err
-    seen = await waymark.json("customers", "show", "c-1", "--limit", "1000")
-    assert len(seen["timeline"]) > 120
+            at = NOW + timedelta(minutes=number // 4)
+            await events.store(db, customer_id=anna, name=f"n{number}.seen", occurred_at=at, received_at=at)
+    _, out, err = await waymark("customers", "show", "c-1", "--limit", "38")
+    assert "n80.seen" in out
+    assert "n79.seen" not in out
+    assert f"--before {(NOW + timedelta(minutes=20)).isoformat()}" in err
+    whole = (await waymark.json("customers", "show", "c-1", "--limit", "1000"))["timeline"]
+    assert len(whole) > 120
+    pages, page = [], (await waymark.json("customers", "show", "c-1", "--limit", "7"))["timeline"]
+    while page:
+        pages.append(page)
+        page = (await waymark.json("customers", "show", "c-1", "--limit", "7", "--before", page[0]["at"]))["timeline"]
+    assert [one for page in reversed(pages) for one in page] == whole
+    assert len(pages[0]) == 8
+    _, _, err = await waymark("customers", "show", "c-1", "--before", "some day")
+    assert "--before" in err
+    assert len(err.splitlines()) == 2

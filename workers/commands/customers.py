@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from typing import Annotated
 
 import typer
@@ -9,6 +10,8 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from activities.intake.instants import read_instant
+from journeys.errors import WaymarkError
 from journeys.fields import Fields, load_fields
 from records.people import consents, customers, identities, merging
 from records.people.consents import Consent
@@ -48,6 +51,8 @@ class Shown:
     names: list[Identity]
     merges: list[Merge]
     timeline: list[TimelineEntry]
+    more: bool
+    """Whether something happened before."""
 
 
 @app.command("list")
@@ -97,37 +102,54 @@ def _print(found: list[Customer], limit: int, as_json: bool) -> None:
 
 
 @app.command("show")
-def show(customer: Reference, limit: Limit = NEWEST, as_json: AsJson = False) -> None:
-    """Show one customer and what happened, the newest last."""
+def show(
+    customer: Reference,
+    limit: Limit = NEWEST,
+    before: Annotated[
+        str | None,
+        typer.Option(help="Only what happened before this; without a zone: the workspace's.", metavar="TIME"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one customer and what happened, the newest last. What happened at the same moment stays together."""
 
     async def load() -> Shown:
         async with records(of) as engine, engine.connect() as db:
             found = await customers.find(db, customer)
+            entries = await timeline(db, found.id, limit=limit, before=moment)
             return Shown(
                 found,
                 await consents.history(db, found.id),
                 await identities.of(db, found.id),
                 await merging.listing(db, found.id),
-                await timeline(db, found.id, limit=limit + 1),
+                entries,
+                bool(entries) and bool(await timeline(db, found.id, limit=1, before=entries[0].at)),
             )
 
     of = settings()
+    clock = Clock(of)
+    moment = None if before is None else _moment(before, clock.zone)
     seen = run(load())
-    entries = seen.timeline[-limit:]
     if as_json:
         print_json({
             "customer": seen.customer, "consents": seen.consents, "names": seen.names, "merges": seen.merges,
-            "timeline": entries,
+            "timeline": seen.timeline,
         })  # fmt: skip
         return
-    clock = Clock(of)
     for one in seen.merges:
         if one.undone_at is None and customer.strip().removeprefix("id:") == str(one.gone_id):
             notice(f"Customer {one.gone_id} is part of customer {one.kept_id} since {clock(one.at)} (merge {one.id}).")
     out.print(portrait(seen.customer, seen.consents, load_fields(of.definitions / "fields.yaml"), clock, seen.names))
-    if len(seen.timeline) > limit:
-        notice(f"These are the newest {limit:,} entries: --limit {limit * 10} shows more.")
-    print_timeline(entries, clock)
+    if seen.more:
+        notice(f"There is more: --before {seen.timeline[0].at.isoformat()}")
+    print_timeline(seen.timeline, clock)
+
+
+def _moment(text: str, zone: tzinfo) -> datetime:
+    try:
+        return read_instant(text, zone)
+    except ValueError as error:
+        raise WaymarkError(f"--before: {error}", hint="Write a day or a moment, such as 2026-03-01.") from None
 
 
 def portrait(
