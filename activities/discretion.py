@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 
 log = logging.getLogger(__name__)
 _HERE = Path(__file__).parents[1]
+_WHO = re.compile(r"[^\s<>()'\",;:]+@[^\s<>()'\",;:]+|\+?\d{7,}")
 _ROOMS = ("journeys", "activities", "records")
 
 
@@ -29,6 +31,11 @@ def discreet(activity: str) -> Iterator[None]:
         log.exception("%s failed", activity)
         kind = type(error).__name__
         raise ApplicationError(f"{kind}{_place(error)}; the worker's log has the details", type=kind) from None
+
+
+def nameless(words: str) -> str:
+    """What a relay or provider said, without the addresses and numbers in it."""
+    return _WHO.sub("…", words)
 
 
 def _place(error: Exception) -> str:

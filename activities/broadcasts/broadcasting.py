@@ -133,8 +133,13 @@ class Broadcasting:
             await self._logbook.record(errand, heeding=False)
             if stop.state is None:
                 raise ApplicationError("the worker stops; another one goes on", type="Moved") from None
-            return errand.done(stop.state, stop.because or errand.row.progress.get("stopped", ""))
+            return errand.done(stop.state, stop.because or await self._stopped(errand))
         return errand.done("done")
+
+    async def _stopped(self, errand: Errand) -> str:
+        """Why the broadcast stands still, where another shard has seen the reason."""
+        async with self._database.connect() as db:
+            return str((await broadcasts.get(db, errand.row.id)).progress.get("stopped", ""))
 
     async def _sees_nothing_taken(self, errand: Errand) -> None:
         """Raises `Stop` at the end of a way on which messages were refused, where none of the broadcast ever went:

@@ -16,6 +16,7 @@ from activities.broadcasts.pace import Pace
 from activities.broadcasts.refusals import Refusals, why
 from activities.channels.channel import Away, Outcome, Receipt, Refused, TryLater, Unknown
 from activities.deliveries.delivery import next_try
+from activities.discretion import nameless
 from journeys.broadcast import Broadcast, touch_key
 from journeys.broadcasting import Leg, LegDone, State
 from records.messages.broadcasts import BroadcastRow
@@ -159,7 +160,7 @@ class Errand:
         # Who was put off last waits too, however long ago the first was.
         waits = self.put_off or state == "away"
         again = self.now + next_try(tries + 1, self.asked) if waits else self.again
-        return LegDone(state, because[:300], again, self.sent)
+        return LegDone(state, nameless(because)[:300], again, self.sent)
 
 
 def _first(*moments: datetime | None) -> datetime | None:

@@ -45,7 +45,7 @@ async def test_refused_for_all_it_pauses_and_after_mending_everybody_gets_it_onc
     first = {"p0@customers.example", "p1@customers.example"}
 
     def refuses(at: str, address: str) -> str | None:
-        return said if at == stage_ and address not in first else None
+        return f"{said} ({address})" if at == stage_ and address not in first else None
 
     stage.mailbox.refuse = refuses
     _, handle = await start(stage, SPRING)
@@ -63,6 +63,8 @@ async def test_refused_for_all_it_pauses_and_after_mending_everybody_gets_it_onc
     assert copies(stage) == [1] * 30
     assert {one.status for one in await touches_of(stage, *everybody)} == {"sent"}
     assert ((await seen(stage)).standing, (await seen(stage)).refused) == ([], 0)
+    kept = "".join(str(event) for event in (await handle.fetch_history()).events)
+    assert ("it paused by itself" in kept, "@customers.example" in kept) == (True, False)
 
 
 async def test_who_is_refused_for_their_own_sake_never_stops_it(stage: Stage) -> None:
