@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 
 from nicknames import NickNamer
@@ -30,13 +30,14 @@ EVERYBODYS = {
 }  # fmt: skip
 """Domains of mail that say nothing about who lives there."""
 _TITLES = {"dr", "prof", "mr", "mrs", "ms", "miss", "herr", "frau", "mme", "ing", "dipl", "mag", "von", "van", "de"}
-_NICKNAMES = NickNamer()
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _UMLAUTS = str.maketrans({"ä": "a", "ö": "o", "ü": "u", "ø": "o", "å": "a", "æ": "a", "œ": "o", "ł": "l", "đ": "d"})
 TAIL = 8
 """Digits at the end of a number that stay the same however its country was read."""
 LEAST = 0.75
 """How alike two records must be to be proposed, from 0 to 1."""
+LIKELIEST = 3
+"""Names that somebody is looked for under who is called for short."""
 FAMILIAR = 0.9
 """How alike two names are of which one is the other for short."""
 NAMELESS = 0.8
@@ -180,16 +181,26 @@ def _called(a: str, b: str) -> str | None:
 @lru_cache(maxsize=20_000)
 def formal(word: str) -> frozenset[str]:
     """The names that a word is in full, and those that it is for short: both are what people are called by."""
-    return frozenset({word, *_NICKNAMES.canonicals_of(word)})
+    return frozenset({word, *_nicknames().canonicals_of(word)})
 
 
 def _formal_names(name: str) -> Iterator[str]:
-    """The name as it may be in full: itself, or with one word in full."""
+    """The name as it may be in full, with one word in full at a time."""
     words = name.split()
     for at, word in enumerate(words):
-        full = formal(word)
-        if len(full) > 1 or _NICKNAMES.nicknames_of(word):
-            yield from (" ".join(sorted([*words[:at], one, *words[at + 1 :]])) for one in full)
+        yield from (" ".join(sorted([*words[:at], one, *words[at + 1 :]])) for one in _in_full(word))
+
+
+@lru_cache(maxsize=20_000)
+def _in_full(word: str) -> tuple[str, ...]:
+    """What a word may be for short, the likeliest first, and itself where others are it for short."""
+    short, full = _nicknames().nicknames_of(word), _nicknames().canonicals_of(word)
+    itself = (word,) if short else ()
+    # Names that have more short forms are in full more often; some data say both of the usual ones.
+    if all(len(short) >= len(_nicknames().nicknames_of(one)) for one in full):
+        return itself
+    likeliest = sorted(full, key=lambda one: (one not in short, -len(_nicknames().nicknames_of(one)), one))
+    return (*itself, *likeliest[:LIKELIEST])
 
 
 @lru_cache(maxsize=100_000)
@@ -200,6 +211,18 @@ def plain(text: str) -> str:
     for pair, sign in (("ae", "a"), ("oe", "o"), ("ue", "u")):
         small = small.replace(pair, sign)
     return " ".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", small)))
+
+
+class _Nicknames(NickNamer):
+    """English names and what people of that name are called, in their plainest spelling."""
+
+    def _normalize_name(self, name: str) -> str:
+        return plain(name)
+
+
+@cache
+def _nicknames() -> _Nicknames:
+    return _Nicknames()
 
 
 def _untitled(words: list[str]) -> list[str]:

@@ -35,6 +35,7 @@ SAME = [
     ((None, None, "bernadette@gmail.com"), (None, None, "bernadette@gmial.com")),
     (("Sinéad", "O'Neill", "s.oneill@tcd.ie"), ("Sinead", "O Neill", "sinead@tcd.ie")),
     (("Bob", "Smith", "bob@acme.example"), ("Robert", "Smith", "r.smith@acme.example")),
+    (("Mike", "Smith", "mike@acme.example"), ("Michael", "Smith", "ms@acme.example")),
     (("Peggy", "Olson", None, "+12025550143"), ("Margaret J.", "Olson", None, "+442025550143")),
     (("Bill", "Smith", "smith@gmail.com"), ("Smith", "William", "smith@gmx.net")),
 ]
