@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 LIBRARIES = ("typer", "rich.table", "rich.progress", "rich.live", "alembic.command", "anyio.to_thread")
-PARTS = ("records.migration", "activities.intake.event_import", "activities.people.duplicates", "activities.checking")
+PARTS = (
+    "activities.checking", "activities.intake.event_import", "activities.people.duplicates", "records.migration",
+    "workers.composition", "workers.examining", "workers.rehearsal.planning", "workers.replaying",
+)  # fmt: skip
 
 _forking = multiprocessing.get_context("forkserver")
-_forking.set_forkserver_preload(["__main__", *LIBRARIES, *PARTS, "workers.composition", "tests.terminal"])
+_forking.set_forkserver_preload(["__main__", *LIBRARIES, *PARTS, "tests.terminal"])
 
 
 def command(

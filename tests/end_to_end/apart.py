@@ -21,6 +21,7 @@ from tests.catchers import MailCatcher, SmsCatcher, catcher
 from tests.end_to_end.conftest import ROOT, clean_environment
 from tests.patience import PATIENCE, eventually
 from tests.ports import quiet_ports
+from tests.terminal import command
 from workers.catching import ACCOUNT, SENDER, TOKEN
 from workers.server.binary import find_binary
 from workers.server.devserver import DevServer
@@ -67,10 +68,7 @@ class Apart:
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command, however it ends."""
-        return subprocess.run(
-            [*COMMAND, *arguments], cwd=ROOT, env=self.environment | environment, capture_output=True, text=True,
-            timeout=PATIENCE, check=False,
-        )  # fmt: skip
+        return command(*arguments, environment=self.environment | environment)
 
     def waymark(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command that must succeed."""

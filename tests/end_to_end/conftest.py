@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,10 +20,12 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.ports import quiet_ports
+from tests.terminal import command
 from workers import running
 from workers.running import Running
 
 ROOT = Path(__file__).parents[2]
+HERE = [sys.executable, "-m", "workers"]
 PORTS = ("TEMPORAL_PORT", "UI_PORT", "SMTP_PORT", "INBOX_PORT", "SMS_PORT", "CONSOLE_PORT")
 
 
@@ -99,15 +102,14 @@ class Up:
 
     def waymark(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run another command over the same home folder, in another process."""
-        ran = subprocess.run(
-            [*self.command, "--home", str(self.home), *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        given = ("--home", str(self.home), *arguments)
+        if self.command == HERE:
+            ran = command(*given, environment=self.environment, folder=self.folder)
+        else:
+            ran = subprocess.run(
+                [*self.command, *given], cwd=self.folder, env=self.environment, capture_output=True, text=True,
+                timeout=PATIENCE, check=False,
+            )  # fmt: skip
         assert ran.returncode == 0 or not check, ran.stderr
         return ran
 
@@ -139,7 +141,7 @@ def started() -> Iterator[Starter]:
         folder: Path = ROOT,
         environment: Mapping[str, str] | None = None,
     ) -> Up:
-        up = Up(home, command or [sys.executable, "-m", "workers"], folder, clean_environment(**(environment or {})))
+        up = Up(home, command or HERE, folder, clean_environment(**(environment or {})))
         all_of_them.append(up)
         return up
 
@@ -159,9 +161,13 @@ def start_up() -> Iterator[Starter]:
 
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """The stack that end-to-end tests share; each test makes customers of its own."""
-    with started() as start:
-        one = start(tmp_path_factory.mktemp("shared") / "home")
+    """The stack that end-to-end tests share; each test makes customers of its own.
+
+    The port that its console would take is taken by somebody else.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as other, started() as start:
+        port = str(other.getsockname()[1])
+        one = start(tmp_path_factory.mktemp("shared") / "home", environment={"WAYMARK_CONSOLE_PORT": port})
         one.wait_until_ready()
         one.waymark("journeys", "publish")
         yield one

@@ -10,7 +10,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,9 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.conftest import ROOT, Up, clean_environment
-from tests.patience import PATIENCE
+from tests.terminal import command
+from workers import examining
+from workers.settings import load_settings
 
 HEAD = "journey: a\ntitle: A\nenter: api\nsteps:\n"
 FAULTS = {
@@ -42,10 +43,7 @@ FAULTS = {
 
 def waymark(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command that finds nothing running."""
-    return subprocess.run(
-        [sys.executable, "-m", "workers", "--home", str(home), *arguments],
-        cwd=ROOT, env=clean_environment(**environment), capture_output=True, text=True, timeout=PATIENCE, check=False,
-    )  # fmt: skip
+    return command("--home", str(home), *arguments, environment=clean_environment(**environment))
 
 
 def refused(ran: subprocess.CompletedProcess[str]) -> str:
@@ -203,6 +201,26 @@ def test_a_contact_without_any_address_is_refused_by_its_line(up: Up, tmp_path: 
 # Servers and settings
 
 
+def test_doctor_names_each_server_that_refuses_and_what_nobody_may_read_is_not_said(tmp_path: Path) -> None:
+    ran = waymark(
+        tmp_path, "doctor", "--json",
+        WAYMARK_DATABASE_URL="postgresql://ada:hunter2@127.0.0.1:1/none",
+        TEMPORAL_ADDRESS="127.0.0.1:1",
+        WAYMARK_SMTP_URL="smtp://ada:hunter2@127.0.0.1:1",
+        WAYMARK_TWILIO_ACCOUNT_SID="AC1",
+        WAYMARK_TWILIO_AUTH_TOKEN="hunter2",
+        WAYMARK_TWILIO_FROM="+15005550006",
+        WAYMARK_TWILIO_BASE_URL="http://127.0.0.1:1",
+    )  # fmt: skip
+    found = {one["part"]: one for one in map(json.loads, ran.stdout.splitlines())}
+    assert (ran.returncode, ran.stderr) == (1, "")
+    assert {part for part, one in found.items() if one["state"] == "wrong"} == {"database", "Temporal", "email", "sms"}
+    assert "Connection refused" in found["database"]["detail"]
+    assert "Temporal at 127.0.0.1:1 does not answer: Connection refused" in found["Temporal"]["detail"]
+    assert all(one["hint"] for one in found.values() if one["state"] == "wrong")
+    assert "hunter2" not in ran.stdout
+
+
 @pytest.fixture
 def silent() -> Iterator[list[int]]:
     """Ports of servers that take connections and say nothing."""
@@ -212,26 +230,23 @@ def silent() -> Iterator[list[int]]:
         one.close()
 
 
-def test_doctor_names_each_server_that_refuses_or_says_nothing(tmp_path: Path, silent: list[int]) -> None:
-    ran = waymark(
-        tmp_path, "doctor", "--json",
-        WAYMARK_DATABASE_URL="postgresql://ada:hunter2@127.0.0.1:1/none",
-        TEMPORAL_ADDRESS="127.0.0.1:1",
-        WAYMARK_SMTP_URL=f"smtp://ada:hunter2@127.0.0.1:{silent[0]}",
-        WAYMARK_TWILIO_ACCOUNT_SID="AC1",
-        WAYMARK_TWILIO_AUTH_TOKEN="hunter2",
-        WAYMARK_TWILIO_FROM="+15005550006",
-        WAYMARK_TWILIO_BASE_URL=f"http://127.0.0.1:{silent[1]}",
+async def test_doctor_names_each_server_that_says_nothing(
+    tmp_path: Path, silent: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examining, "PATIENCE", 0.1)
+    settings = load_settings(
+        home=tmp_path, database_url="postgresql://127.0.0.1:1/none",
+        smtp_url=f"smtp://ada:hunter2@127.0.0.1:{silent[0]}",
+        twilio_account_sid="AC1", twilio_auth_token="hunter2", twilio_from="+15005550006",
+        twilio_base_url=f"http://127.0.0.1:{silent[1]}",
     )  # fmt: skip
-    found = {one["part"]: one for one in map(json.loads, ran.stdout.splitlines())}
-    assert (ran.returncode, ran.stderr) == (1, "")
-    assert {part for part, one in found.items() if one["state"] == "wrong"} == {"database", "Temporal", "email", "sms"}
-    assert "Connection refused" in found["database"]["detail"]
-    assert "Temporal at 127.0.0.1:1 does not answer: Connection refused" in found["Temporal"]["detail"]
-    assert f"127.0.0.1:{silent[0]} says nothing" in found["email"]["detail"]
-    assert f"127.0.0.1:{silent[1]} says nothing" in found["sms"]["detail"]
-    assert all(one["hint"] for one in found.values() if one["state"] == "wrong")
-    assert "hunter2" not in ran.stdout
+    found = {one.part: one for one in await examining.examine(settings)}
+    assert (found["email"].state, found["sms"].state) == ("wrong", "wrong")
+    assert f"127.0.0.1:{silent[0]} says nothing" in found["email"].detail
+    assert f"127.0.0.1:{silent[1]} says nothing" in found["sms"].detail
+    assert found["email"].hint
+    assert found["sms"].hint
+    assert "hunter2" not in str(found)
 
 
 def test_a_console_on_a_port_in_use_names_it(up: Up) -> None:

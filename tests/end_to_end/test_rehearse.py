@@ -16,6 +16,7 @@ import pytest
 
 from tests.end_to_end.conftest import ROOT, clean_environment, until
 from tests.patience import PATIENCE, gone
+from tests.terminal import command
 
 COMMAND = [sys.executable, "-m", "workers"]
 REAL_SERVERS = {
@@ -74,10 +75,7 @@ def environment(scratch: Path) -> dict[str, str]:
 
 
 def waymark(scratch: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, "rehearse", *arguments], cwd=ROOT, env=environment(scratch), capture_output=True, text=True,
-        timeout=PATIENCE, check=False,
-    )  # fmt: skip
+    return command("rehearse", *arguments, environment=environment(scratch))
 
 
 def left(scratch: Path) -> list[str]:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.conftest import ROOT, Up, clean_environment, until
-from tests.patience import PATIENCE
 from tests.ports import quiet_ports
+from tests.terminal import command
 
 CLICKED = ROOT / "tests" / "histories" / "0.1" / "clicked.json"
 
 
 def replay(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "workers", "--home", str(home), "replay", *arguments],
-        cwd=ROOT, env=clean_environment(**environment), capture_output=True, text=True, timeout=PATIENCE, check=False,
-    )  # fmt: skip
+    return command("--home", str(home), "replay", *arguments, environment=clean_environment(**environment))
 
 
 @pytest.fixture
@@ -65,7 +61,9 @@ def test_open_runs_of_a_live_server_are_replayed_too(up: Up, tmp_path: Path) -> 
     up.waymark("enrol", "welcome", "replayed")
     [run] = up.lines("runs", "list", "--customer", "replayed")
     name = f"journey/welcome/{run['customer_id']}/"
-    found = until(lambda: [line for line in up.lines("replay", "--sample", "1000") if line["name"].startswith(name)])
+    (tmp_path / "same.json").write_text(CLICKED.read_text())
+    asked = ("replay", "--sample", "1000", "--histories", str(tmp_path))
+    found = until(lambda: [line for line in up.lines(*asked) if line["name"].startswith(name)])
     assert [line["fits"] for line in found] == [True]
     assert all(one["state"] == "ok" for one in up.lines("doctor"))
 

@@ -2,7 +2,6 @@
 
 import re
 import signal
-import socket
 from pathlib import Path
 
 import httpx
@@ -82,20 +81,6 @@ def test_a_worker_that_is_killed_is_started_again(up: Up) -> None:
     until(lambda: all(one["state"] == "ok" for one in up.lines("doctor") if one["part"] == "workers"))
 
 
-def test_ctrl_c_leaves_no_process_behind_and_nothing_is_lost(start_up: Starter, tmp_path: Path) -> None:
-    up = start_up(tmp_path / "home")
-    up.wait_until_ready()
-    imported(up, tmp_path, "cy")
-    everything = up.family()
-    assert len(everything) > 8
-    assert up.stop(signal.SIGINT) == 0
-    assert gone(everything)
-    assert up.databases() == []
-    assert not (up.home / "running.json").exists()
-    assert [one["external_id"] for one in up.lines("customers", "list")] == ["cy"]
-    assert up.databases() == []
-
-
 def test_sigterm_in_the_middle_of_the_start_leaves_no_process_behind(start_up: Starter, tmp_path: Path) -> None:
     up = start_up(tmp_path / "home")
     until(lambda: (up.home / "running.json").exists())
@@ -106,7 +91,7 @@ def test_sigterm_in_the_middle_of_the_start_leaves_no_process_behind(start_up: S
     assert up.databases() == []
 
 
-def test_after_a_kill_the_next_up_clears_away_and_goes_on(start_up: Starter, tmp_path: Path) -> None:
+def test_a_kill_and_ctrl_c_leave_no_process_in_the_end_and_lose_nothing(start_up: Starter, tmp_path: Path) -> None:
     up = start_up(tmp_path / "home")
     up.wait_until_ready()
     imported(up, tmp_path, "di")
@@ -116,21 +101,21 @@ def test_after_a_kill_the_next_up_clears_away_and_goes_on(start_up: Starter, tmp
     again.wait_until_ready()
     assert "did not end in order" in again.said
     assert gone(left)
-    assert [one["external_id"] for one in again.lines("customers", "list")] == ["di"]
     everything = again.family()
-    assert again.stop() == 0
+    assert len(everything) > 8
+    assert again.stop(signal.SIGINT) == 0
     assert gone(everything)
+    assert again.databases() == []
+    assert not (again.home / "running.json").exists()
+    assert [one["external_id"] for one in again.lines("customers", "list")] == ["di"]
+    assert again.databases() == []
 
 
-def test_ports_in_use_get_others_with_a_notice(start_up: Starter, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        up = start_up(tmp_path / "home", environment={"WAYMARK_CONSOLE_PORT": str(port)})
-        found = up.wait_until_ready()
-        assert f"Port {port} for the console is in use" in up.said
-        assert found.console_url != f"http://127.0.0.1:{port}"
-        assert httpx.get(f"{found.console_url}/healthz", timeout=PATIENCE).json() == {"status": "ok"}
-        assert up.stop() == 0
+def test_a_port_in_use_is_changed_for_another_with_a_notice(up: Up) -> None:
+    wanted = up.environment["WAYMARK_CONSOLE_PORT"]
+    assert f"Port {wanted} for the console is in use" in up.said
+    assert up.running.console_url != f"http://127.0.0.1:{wanted}"
+    assert httpx.get(f"{up.running.console_url}/healthz", timeout=PATIENCE).json() == {"status": "ok"}
 
 
 def test_beyond_this_machine_the_console_needs_a_key(start_up: Starter, tmp_path: Path) -> None:
