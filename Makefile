@@ -38,7 +38,7 @@ test: setup browser  ## every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: setup  ## the pure tests, under a minute
-	$(BIN)/python -m pytest -n 2 tests/unit -q
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit -q
 
 check: setup  ## lint, format, strict types, import arrows
 	$(BIN)/ruff check .

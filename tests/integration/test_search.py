@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from records.database import create_engine
 from records.messages import ledger
 from records.people import customers, search, upserts
 from records.people.contacts import Contact
 from records.people.search import matching
 from records.people.timeline import timeline
+from workers.server.postgres import EmbeddedPostgres
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 MANY = 50_000
@@ -26,6 +30,24 @@ PEOPLE = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+async def town(postgres: EmbeddedPostgres, migrated: str) -> AsyncIterator[tuple[AsyncEngine, list[int]]]:
+    """A database with these people in it, and their numbers."""
+    async with to_read(postgres, migrated, "town") as engine:
+        async with engine.begin() as db:
+            ids = [(await upserts.upsert(db, one, now=NOW)).id for one in PEOPLE]
+        yield engine, ids
+
+
+@asynccontextmanager
+async def to_read(postgres: EmbeddedPostgres, migrated: str, name: str) -> AsyncIterator[AsyncEngine]:
+    """A database that several tests ask and none changes."""
+    engine = create_engine(postgres.create_database(name, template=migrated))
+    yield engine
+    await engine.dispose()
+    postgres.drop_database(name)
+
+
 @pytest.mark.parametrize(("sought", "found"), [
     ("anna", "03"), ("Maria", "0"), ("mül", "0"), ("LÜDEN", "0"), ("anna b", "3"), ("bianchi anna", "3"),
     ("muller", "0"), ("luden", "0"), ("sinead", "2"), ("mu\u0308ller", "0"), ("mûller", "0"),
@@ -37,9 +59,9 @@ PEOPLE = [
     ("nobody", ""), ("%", ""), ("_", ""), ("'", ""), ("' & !x:*", ""), ("\\", ""), ("anna & !bianchi", "3"),
     ("anna\0", "03"), ("a" * 5000, ""), ("x" + " b" * 300, ""),
 ])  # fmt: skip
-async def test_whom_a_text_finds(engine: AsyncEngine, sought: str, found: str) -> None:
-    async with engine.begin() as db:
-        ids = [(await upserts.upsert(db, one, now=NOW)).id for one in PEOPLE]
+async def test_whom_a_text_finds(town: tuple[AsyncEngine, list[int]], sought: str, found: str) -> None:
+    engine, ids = town
+    async with engine.connect() as db:
         page = await search.list_page(db, search=sought)
     assert [ids.index(one.id) for one in page] == [int(one) for one in found]
 
@@ -68,32 +90,33 @@ async def test_pages_of_what_was_found_follow_one_another(engine: AsyncEngine) -
     assert len({address for page in pages for address in page}) == 7
 
 
-@pytest.fixture
-async def filled(engine: AsyncEngine) -> AsyncEngine:
+@pytest.fixture(scope="module")
+async def filled(postgres: EmbeddedPostgres, migrated: str) -> AsyncIterator[AsyncEngine]:
     """A table large enough for the planner to choose as it would for a million."""
-    async with engine.begin() as db:
-        await db.execute(text(
-            "INSERT INTO customers (external_id, email, phone, first_name, last_name, created_at, updated_at) "
-            "SELECT 'c-' || n, 'p' || n || '@example.com', '+49151' || (10000000 + n), md5(n::text), "
-            "md5((n * 7)::text), now(), now() FROM generate_series(1, :many) n"), {"many": MANY})  # fmt: skip
-        await db.execute(text(
-            "INSERT INTO identities (kind, value, customer_id, since) SELECT k.kind, k.value, c.id, now() "
-            "FROM customers c, LATERAL (VALUES ('external_id', c.external_id), ('email', c.email), "
-            "('phone', c.phone)) AS k(kind, value)"))  # fmt: skip
-        first = text("SELECT min(id) FROM customers")
-        who = (await db.execute(first)).scalar_one()
-        await db.execute(text(
-            "INSERT INTO events (customer_id, name, occurred_at, received_at) SELECT id, 'page.seen', now(), now() "
-            "FROM customers"))  # fmt: skip
-        await db.execute(text(
-            "INSERT INTO events (customer_id, name, occurred_at, received_at) "
-            "SELECT :who, 'page.seen', timestamptz '2026-01-01' + n * interval '1 minute', now() "
-            "FROM generate_series(1, 5000) n"), {"who": who})  # fmt: skip
-        await db.execute(text("INSERT INTO touches (customer_id, channel, message, key, claimed_at) "
-                              "SELECT id, 'email', 'email/x', 'k' || id, now() FROM customers"))  # fmt: skip
-    async with engine.connect() as db:
-        await (await db.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
-    return engine
+    async with to_read(postgres, migrated, "filled") as engine:
+        async with engine.begin() as db:
+            await db.execute(text(
+                "INSERT INTO customers (external_id, email, phone, first_name, last_name, created_at, updated_at) "
+                "SELECT 'c-' || n, 'p' || n || '@example.com', '+49151' || (10000000 + n), md5(n::text), "
+                "md5((n * 7)::text), now(), now() FROM generate_series(1, :many) n"), {"many": MANY})  # fmt: skip
+            await db.execute(text(
+                "INSERT INTO identities (kind, value, customer_id, since) SELECT k.kind, k.value, c.id, now() "
+                "FROM customers c, LATERAL (VALUES ('external_id', c.external_id), ('email', c.email), "
+                "('phone', c.phone)) AS k(kind, value)"))  # fmt: skip
+            first = text("SELECT min(id) FROM customers")
+            who = (await db.execute(first)).scalar_one()
+            await db.execute(text(
+                "INSERT INTO events (customer_id, name, occurred_at, received_at) SELECT id, 'page.seen', now(), now() "
+                "FROM customers"))  # fmt: skip
+            await db.execute(text(
+                "INSERT INTO events (customer_id, name, occurred_at, received_at) "
+                "SELECT :who, 'page.seen', timestamptz '2026-01-01' + n * interval '1 minute', now() "
+                "FROM generate_series(1, 5000) n"), {"who": who})  # fmt: skip
+            await db.execute(text("INSERT INTO touches (customer_id, channel, message, key, claimed_at) "
+                                  "SELECT id, 'email', 'email/x', 'k' || id, now() FROM customers"))  # fmt: skip
+        async with engine.connect() as db:
+            await (await db.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
+        yield engine
 
 
 async def test_no_question_about_a_person_reads_a_whole_table(filled: AsyncEngine) -> None:
