@@ -1,13 +1,13 @@
-"""A process that imports events, or sweeps, and dies by SIGKILL at one point of its work.
+"""Processes that import events, or sweep, and die by SIGKILL at one point of their work.
 
-`python -m tests.faults.mortal_import WHAT ADDRESS NAMESPACE DATABASE FILE HOME POINT TIMES`
+`python -m tests.faults.mortal_import ADDRESS NAMESPACE DATABASE FILE HOME`
 
-It dies when it passes the point for the how-manieth time TIMES says; with 0 it lives to the end.
+For each line of its input, `WHAT TIMES POINT`, it forks one that dies when it passes the point for the how-manieth
+time TIMES says, or with 0 lives to the end; and prints how that one ended: -9 by death.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
@@ -29,6 +29,7 @@ from records import events, incoming
 from records.database import create_engine
 from records.intake import imports
 from records.runs import enrolments
+from tests.faults.mortal_worker import born
 from workers.composition import compose
 from workers.settings import Settings
 
@@ -87,11 +88,17 @@ async def live(what: str, address: str, namespace: str, database: str, file: Pat
         await EventImport(Ingesting(engine, parts.audience.router), opened, unknown="create").run(now)
 
 
-def main(what: str, address: str, namespace: str, database: str, file: str, home: str, point: str, times: str) -> None:
-    """Live, and perhaps die."""
-    Death(point, int(times)).everywhere()
-    asyncio.run(live(what, address, namespace, database, Path(file), Path(home)))
-    os._exit(0)
+def main(address: str, namespace: str, database: str, file: str, home: str) -> None:
+    """Bring into the world whoever is asked for, one after another."""
+    for line in sys.stdin:
+        what, times, point = line.rstrip("\n").split(" ", 2)
+
+        async def one(what: str = what, point: str = point, times: int = int(times)) -> None:
+            Death(point, times).everywhere()
+            await live(what, address, namespace, database, Path(file), Path(home))
+
+        sys.stdout.write(f"{born(one)}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

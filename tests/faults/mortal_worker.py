@@ -10,12 +10,14 @@ notes the point in `FOLDER/kills`. A file `FOLDER/mercy` makes the present and a
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import signal
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,8 @@ from workers import worker
 from workers.composition import compose
 from workers.settings import Settings
 
-POINTS = ("before the claim", "after the claim", "after the reply", "after the record")
+POINTS = {"before the claim": 0.6, "after the claim": 0.8, "after the reply": 1.0, "after the record": 1.6}
+"""And how much likelier than the mean death is at each: few come to the last, past all others."""
 
 
 class Death:
@@ -44,7 +47,8 @@ class Death:
         self.folder, self.chance, self.random = folder, chance, random.Random(seed)
 
     def passing(self, point: str) -> None:
-        if self.random.random() < self.chance and not (self.folder / "mercy").exists():
+        chance = self.chance * POINTS.get(point, 1.0)
+        if self.random.random() < chance and not (self.folder / "mercy").exists():
             with (self.folder / "kills").open("a") as kills:
                 kills.write(point + "\n")
             os.kill(os.getpid(), signal.SIGKILL)
@@ -101,17 +105,28 @@ async def live(address: str, namespace: str, database: str, smtp: str, death: De
             await asyncio.sleep(0.05)
 
 
+def born(live: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    """One life, in a process that has everything imported already: a fork. Returns how it ended: -9 by death.
+
+    A life that fails prints why, and ends with 1.
+    """
+    child = os.fork()
+    if child == 0:
+        try:
+            asyncio.run(live())
+        except Exception:
+            logging.exception("a life ended by itself")
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 def lives(folder: Path, live: Callable[[int], Coroutine[Any, Any, None]]) -> None:
     """Bring worker after worker into the world, until told to stop; each is told the how-manieth it is."""
     life = 0
     while not (folder / "stop").exists():
         life += 1
-        child = os.fork()
-        if child == 0:
-            asyncio.run(live(life))
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        if not os.WIFSIGNALED(status) and os.WEXITSTATUS(status) != 0:
+        if born(partial(live, life)) > 0:
             sys.exit("a worker ended by itself; see above")
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -51,19 +54,31 @@ def rows(began: datetime) -> str:
 class Lives:
     """Starts process after process over one database."""
 
-    def __init__(self, client: Client, database_url: str, folder: Path) -> None:
-        self.folder = folder
-        config = client.service_client.config
-        self.target = (config.target_host, client.namespace, database_url, str(folder / "events.csv"), str(folder))
+    def __init__(self, asked: asyncio.StreamWriter, ended: asyncio.StreamReader) -> None:
+        self._asked, self._ended = asked, ended
 
     async def one(self, what: str, point: str = "", times: int = 0) -> int:
         """One life; returns how it ended: -9 by death."""
-        with (self.folder / "lives.log").open("a") as log:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tests.faults.mortal_import", what, *self.target, point, str(times),
-                cwd=ROOT, stderr=log,
-            )  # fmt: skip
-            return await asyncio.wait_for(process.wait(), 120)
+        self._asked.write(f"{what} {times} {point}\n".encode())
+        return int(await asyncio.wait_for(self._ended.readline(), 120))
+
+
+@asynccontextmanager
+async def mortals(client: Client, database_url: str, folder: Path) -> AsyncIterator[Lives]:
+    """Who is told of each life, for the length of the block."""
+    target = (client.service_client.config.target_host, client.namespace, database_url)
+    with (folder / "lives.log").open("w") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.faults.mortal_import", *target, folder / "events.csv", folder),
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+        )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield Lives(process.stdin, process.stdout)
+    finally:
+        process.stdin.close()
+        await process.wait()
 
 
 async def ask(engine: AsyncEngine, query: str) -> list[Any]:
@@ -79,8 +94,8 @@ async def runs(engine: AsyncEngine, journey: str) -> list[Enrolment]:
 async def test_nothing_is_lost_and_nothing_is_routed_twice_when_imports_and_sweeps_are_killed(
     engine: AsyncEngine, database_url: str, client: Client, tmp_path: Path
 ) -> None:
-    lives, died = Lives(client, database_url, tmp_path), -signal.SIGKILL
-    async with staged(engine, client, tmp_path) as stage:
+    died = -signal.SIGKILL
+    async with staged(engine, client, tmp_path) as stage, mortals(client, database_url, tmp_path) as lives:
         (tmp_path / "events.csv").write_text(rows(stage.start + timedelta(hours=1)))
         await stage.publish(THANKS)
         await stage.publish(WAITS)

@@ -86,7 +86,7 @@ async def at_rest(engine: AsyncEngine, folder: Path) -> list[Enrolment]:
                 runs = await enrolments.listing(db, limit=CONTACTS)
                 if all([run.status not in OPEN or await in_doubt(db, run) for run in runs]):
                     return runs
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.2)
 
 
 async def in_doubt(db: AsyncConnection, run: Enrolment) -> bool:
