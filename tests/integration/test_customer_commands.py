@@ -144,3 +144,36 @@ async def test_a_long_timeline_is_gone_through_page_by_page(engine: AsyncEngine,
     _, _, err = await waymark("customers", "show", "c-1", "--before", "some day")
     assert "--before" in err
     assert len(err.splitlines()) == 2
+
+
+async def test_an_import_tells_every_mistake_and_counts_every_row_once(waymark: Terminal, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(
+        "id,email,phone,country\n"
+        "1,ada@acme.example; Ada <ada@home.example>,+49 151 12345678 / +49 30 901820,DE\n"
+        '2,"bo@acme.example, nobody",,Atlantis\n3,,,Germny\n4,ADA@home.example,,\n5,cy@acme.example,030/901821,DE\n',
+        encoding="utf-8",
+    )
+    tried = await waymark.json("import", str(path), "--dry-run")
+    report = await waymark.json("import", str(path))
+    figures = ("created", "updated", "merged", "unchanged", "rejected_rows")
+    assert [report[name] for name in figures] == [2, 1, 0, 0, 2]
+    assert sum(report[name] for name in figures) == report["rows"] == 5
+    assert [(one["line"], one["field"]) for one in report["rejected"]] == [
+        (3, "email"), (3, "country"), (4, "country"), (4, "email"),
+    ]  # fmt: skip
+    assert report["rejected"][0]["error"].startswith("email 'nobody' is no mail address")
+    assert [tried[name] for name in ("rows", *figures, "rejected")] == [
+        report[name] for name in ("rows", *figures, "rejected")
+    ]
+    ada, cy = await waymark.lines("customers", "export")
+    assert (ada["external_ids"], ada["email"], ada["emails"]) == (
+        ["1", "4"], "ada@acme.example", ["ada@acme.example", "ada@home.example"],
+    )  # fmt: skip
+    assert (ada["phones"], cy["phones"]) == (["+4915112345678", "+4930901820"], ["+4930901821"])
+    with (tmp_path / "list.rejects.csv").open(encoding="utf-8-sig") as rejects:
+        assert [(row["line"], row["field"], row["id"]) for row in csv.DictReader(rejects)] == [
+            ("3", "email, country", "2"), ("4", "country, email", "3"),
+        ]  # fmt: skip
+    again = await waymark.json("import", str(path))
+    assert [again[name] for name in figures] == [0, 0, 0, 3, 2]
