@@ -23,6 +23,7 @@ from records.people.contacts import Contact
 from records.tables import touches
 from tests.faults.mortal_broadcaster import POINTS
 from tests.faults.test_ledger import killed, mail_server
+from tests.patience import PATIENCE
 from tests.workflow.stage import ROOT
 from workers.composition import compose
 from workers.settings import Settings
@@ -45,7 +46,7 @@ def mortals(*arguments: str, folder: Path) -> Iterator[None]:
     finally:
         (folder / "mercy").touch()
         (folder / "stop").touch()
-        process.wait(60)
+        process.wait(PATIENCE)
 
 
 async def test_nobody_gets_two_and_only_what_was_leaving_is_in_doubt_when_workers_are_killed(

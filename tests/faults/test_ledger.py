@@ -31,6 +31,7 @@ from records.people.contacts import Contact
 from records.runs import enrolments
 from records.runs.enrolments import OPEN, Enrolment
 from tests.faults.mortal_worker import POINTS
+from tests.patience import PATIENCE
 from tests.workflow.stage import ROOT, Mailbox
 
 CONTACTS = 80
@@ -73,7 +74,7 @@ def mortal_workers(count: int, *arguments: str, folder: Path) -> Iterator[None]:
         (folder / "mercy").touch()
         (folder / "stop").touch()
         for process in processes:
-            process.wait(60)
+            process.wait(PATIENCE)
 
 
 async def at_rest(engine: AsyncEngine, folder: Path) -> list[Enrolment]:
@@ -164,7 +165,7 @@ async def went(engine: AsyncEngine, mailbox: Mailbox, run: Enrolment) -> bool:
 
 async def moved_on(engine: AsyncEngine, runs: list[Enrolment]) -> None:
     """Return when each run has taken a turn since."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(PATIENCE):
         while True:
             async with engine.connect() as db:
                 if all([(await enrolments.get(db, run.id)).turn > run.turn for run in runs]):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from journeys.errors import WaymarkError
+from tests.patience import PATIENCE
 from workers.server import binary, build, download
 from workers.server.binary import Origin, built_binary, find_binary
 from workers.server.build import BuildProgress
@@ -154,7 +155,7 @@ async def test_two_searches_at_once_build_only_once(machine: Machine, monkeypatc
 
     def slowly(go: str, source: Path, target: Path, watch: build.Watch) -> None:
         building.set()
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE)
         machine._compile(go, source, target, watch)
 
     monkeypatch.setattr(build, "_compile", slowly)
@@ -242,7 +243,7 @@ def no_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_way_out")
 def test_a_download_without_a_network_fails_at_once_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(WaymarkError) as caught:
-        download.download(tmp_path, timeout=20)
+        download.download(tmp_path, timeout=PATIENCE)
     assert str(caught.value).startswith("Failed starting Temporal dev server")
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
