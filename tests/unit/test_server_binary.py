@@ -160,7 +160,7 @@ async def test_two_searches_at_once_build_only_once(machine: Machine, monkeypatc
 
     monkeypatch.setattr(build, "_compile", slowly)
     first = asyncio.create_task(machine.find(may_download=False))
-    assert await asyncio.to_thread(building.wait, 10)
+    assert await asyncio.to_thread(building.wait, PATIENCE)
     waiting = threading.Event()
     second = asyncio.create_task(
         find_binary(
@@ -170,7 +170,7 @@ async def test_two_searches_at_once_build_only_once(machine: Machine, monkeypatc
             watch=lambda progress: None,
         )
     )
-    assert await asyncio.to_thread(waiting.wait, 10)
+    assert await asyncio.to_thread(waiting.wait, PATIENCE)
     go_on.set()
     assert (await first).path == (await second).path
     assert machine.builds == 1
