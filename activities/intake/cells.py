@@ -61,7 +61,7 @@ _PAIRS = {"<": ">", "(": ")", "[": "]", '"': '"', "'": "'"}
 _LABEL = re.compile(r"^[^\W\d_][^\d+(:.]*[:.]\s*(?=['’`=+(\d])")
 """What a number is, as in `tel:` and `Mobil: `."""
 _EXTENSION = re.compile(
-    r"[\s,;/]*(?:ext|extn|extension|x|durchwahl|dw|apparat|app|nebenstelle|nst|poste|int|interno|anexo|ramal|доб|转|轉"
+    r"[\s,;/]{0,9}(?:ext|extn|extension|x|durchwahl|dw|apparat|app|nebenstelle|nst|poste|int|interno|anexo|ramal|доб|转|轉"
     r"|分机|分機|内線|内线)[.:=\s]*\d{1,6}(?:\s*(?:[,/&-]|and|or|und|oder)\s*\d{1,6})*$",
     re.IGNORECASE,
 )

@@ -105,12 +105,12 @@ def read_email(text: str) -> str:
     try:
         return validate_email(text, check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
-        raise ValueError(f"{text!r} is no mail address: {str(error)[:1].lower()}{str(error)[1:]}") from None
+        raise ValueError(f"{text[:80]!r} is no mail address: {str(error)[:1].lower()}{str(error)[1:]}") from None
 
 
 def read_phone(text: str, country: str | None = None) -> str:
     """A phone number in E.164; without `+` it is one of `country` (ISO 3166-1 alpha-2). Raises ValueError."""
-    said, text = text, f"+{text[2:]}" if text.startswith("00") else text
+    said, text = text[:80], f"+{text[2:]}" if text.startswith("00") else text
     if plain := plain_phone(text, country):
         return plain
     if not text.startswith("+") and country is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import accumulate
 
 import phonenumbers
 
@@ -17,15 +18,18 @@ MOST = 20
 """Values that one cell may hold: more are a list of people, not a person."""
 _WORD = r"(?:and|or|und|oder|et|ou|&)"
 _ALWAYS = r"(?P<always>[;|\n\r\t、]|:::)"
+# How many blanks may stand in a row is bounded, so that no cell takes long.
 _BETWEEN_EMAILS = re.compile(
     rf'"[^"]*"|<[^<>]*>|\([^()]*\)|{_ALWAYS}|(?P<comma>,)(?=\s|[^\s@,;|]*@)'
-    rf"|(?P<both>\s*/\s*|\s+{_WORD}\s+)|(?P<blank>\s+)(?=[^\s@,;|/<>]+@)"
+    rf"|(?P<both>\s{{0,9}}/\s{{0,9}}|\s{{1,9}}{_WORD}\s{{1,9}})|(?P<blank>\s{{1,9}})(?=[^\s@,;|/<>]+@)"
 )
 _BETWEEN_NUMBERS = re.compile(
-    rf'"[^"]*"|{_ALWAYS}|(?P<plus>(?<=[\d)])[\s/,]*(?=\+\d)|[\s/,]+(?=\+\d))|(?P<zeros>\s*/\s*)(?=00\d)'
-    rf"|(?P<comma>,|\s{_WORD}\s)(?P<next>[^,;|\n/]*)"
+    rf'"[^"]*"|{_ALWAYS}|(?P<plus>(?<=[\d)])[\s/,]{{0,9}}(?=\+\d)|[\s/,]{{1,9}}(?=\+\d))'
+    rf"|(?P<zeros>\s{{0,9}}/\s{{0,9}})(?=00\d)|(?P<comma>,|\s{_WORD}\s)(?=(?P<next>[^,;|\n/]*))"
 )
-_WIDE_SLASH = re.compile(r"\s+/\s+")
+_WIDE_SLASH = re.compile(r"\s{1,9}/\s{1,9}")
+LONGEST = 10_000
+"""Characters of a cell that is looked at."""
 _BRACKETS = {"[": "]", "{": "}"}
 _LEAST_DIGITS = 6
 """Digits that somebody's number has at least, where a comma stands beside it."""
@@ -46,6 +50,8 @@ def each(
 
     Raises ValueError, as `read` does for the part that is wrong, and when there are too many.
     """
+    if len(text) > LONGEST:
+        raise ValueError(f"has {len(text):,} characters; at most {LONGEST:,}")
     parts = split(text)
     if len(parts) == 1:
         # All of them may be in quotes.
@@ -81,16 +87,15 @@ def emails(text: str) -> list[str]:
 def phones(text: str, country: str | None) -> list[str]:
     """The parts of a cell of phone numbers, with remarks and extensions; those without + are of `country`."""
     text = _bare(text)
+    digits = [0, *accumulate(map(str.isdigit, text))]
     parts, begin = [], 0
     for found in _BETWEEN_NUMBERS.finditer(text):
-        mark, before = found.lastgroup, text[begin : found.start()]
+        mark, least = found.lastgroup, digits[found.start()] - digits[begin]
         if mark == "next":
-            apart = min(_digits(before), _digits(found["next"])) >= _LEAST_DIGITS
-        else:
-            apart = mark == "always" or (mark is not None and _digits(before) >= _LEAST_DIGITS)
-        if apart:
-            parts.append(before)
-            begin = found.end("comma") if mark == "next" else found.end()
+            least = min(least, digits[found.end("next")] - digits[found.start("next")])
+        if mark == "always" or (mark is not None and least >= _LEAST_DIGITS):
+            parts.append(text[begin : found.start()])
+            begin = found.end()
     parts = [part for part in (*parts, text[begin:]) if not _BELONGS.fullmatch(part)]
     return [half for part in parts for half in _halves(part, country)]
 

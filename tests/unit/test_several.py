@@ -93,6 +93,7 @@ PHONES = {
     "a line": (None, "+49 30 901820\n+49 151 12345678", BERLIN, MOBILE),
     "as Google writes it": (None, "+49 30 901820 ::: +49 151 12345678", BERLIN, MOBILE),
     "a plus only": (None, "+49 30 901820 +49 151 12345678", BERLIN, MOBILE),
+    "a comma and a plus": ("DE", "030 901820, 0151 12345678 +1 202 555 0143", BERLIN, MOBILE, US),
     "a word": (None, "+49 30 901820 oder +49 151 12345678", BERLIN, MOBILE),
     "one country's": ("DE", "030 901820, 0151 12345678", BERLIN, MOBILE),
     "slashes between and inside": ("DE", "030/901820 / 0151/12345678", BERLIN, MOBILE),
@@ -145,6 +146,16 @@ def test_all_columns_of_addresses_may_hold_several_and_an_id_is_never_cut(tmp_pa
     assert wrong == {}
     assert (page.external_ids, page.emails, page.phones) == (["a;b", "c"], [A, B], [BERLIN, None])
     assert page.further == [(("email", B), ("phone", MOBILE), ("email", C), ("phone", US)), (("email", C),)]
+
+
+def test_no_cell_takes_long_however_many_marks_it_holds(tmp_path: Path) -> None:
+    for mark in (" ", ",", "/", "@", ";", "(", "<", "1 ", "+", "a@", "ext "):
+        cells = [quoted(begin + mark * (3_000 // len(mark)) + end) for begin, end in ("ab", "12")]
+        page, told = parsed(tmp_path, f"email,phone\n{','.join(cells)}\n")
+        assert (page.lines, list(told)) == ([], ["email", "phone"])
+        assert max(map(len, told.values())) < 300
+    _, told = parsed(tmp_path, f"email,phone\n{'a' * 20_000},{US}\n")
+    assert "at most 10,000" in told["email"]
 
 
 @pytest.mark.parametrize("text", ["", " ", ";", "[", "[]", "@", "<", '"', "/;/", "ext 2", "+", ",,"])
