@@ -100,11 +100,9 @@ finally:
 def test_what_takes_long_to_import_is_imported_when_a_command_has_come_to_need_it(module: str) -> None:
     """Of what a module of commands imports, and all that this imports, at once: not within a function."""
     needed = {
-        "setup": {"temporalio", "alembic"},
         "duplicates": {"rapidfuzz"},
         "importing": READING_LISTS,
         "maps": WRITING,
-        "publishing": WRITING,
         "drawing": WRITING,
         "broadcasts": WRITING | READING_LISTS,
     }

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.entering.qualifying import count
@@ -23,11 +22,6 @@ from workers.settings import Settings
 
 if TYPE_CHECKING:
     from activities.entering.backfilling import Backfill
-
-Since = Annotated[
-    str,
-    typer.Option(help="How recent the event must be for those who enter by one, such as 30d.", metavar="DURATION"),
-]
 
 
 def lookback(text: str, now: datetime) -> datetime:

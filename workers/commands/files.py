@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+Maps = Annotated[
+    list[Path] | None, typer.Argument(help="Maps. Default: all in definitions/journeys.", metavar="[FILES]")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and report only; write nothing.")]
 Rejected = Annotated[
     Path | None,

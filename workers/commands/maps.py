@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -13,6 +11,7 @@ from journeys.checks.definition import Finding
 from journeys.errors import WaymarkError
 from journeys.loading import LoadedJourney
 from journeys.source import InvalidFile
+from workers.commands.files import Maps
 from workers.commands.shared import AsJson, records, run, settings
 from workers.commands.terminal import err, notice, print_json
 from workers.maps import checker, load_maps
@@ -20,13 +19,10 @@ from workers.running import resolve
 from workers.settings import Settings
 
 app = typer.Typer()
-Files = Annotated[
-    list[Path] | None, typer.Argument(help="Maps. Default: all in definitions/journeys.", metavar="[FILES]")
-]
 
 
 @app.command("validate")
-def validate(files: Files = None, as_json: AsJson = False) -> None:
+def validate(files: Maps = None, as_json: AsJson = False) -> None:
     """Check maps and the messages that they send, without publishing; exit code 1 when something is wrong.
 
     What the contacts in the records lack is counted too, where the database is reachable. Warnings refuse nothing.

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from activities.publishing import Published
-from activities.publishing import publish as publish_all
-from workers.commands.backfilling import Since, bring_segments, count_waiting, lookback, take_in, told_waiting
-from workers.commands.maps import Files
+from workers.commands.files import Maps
 from workers.commands.shared import AsJson, person, records, run, settings
 from workers.commands.terminal import notice, print_lines
-from workers.maps import checked
+
+if TYPE_CHECKING:
+    from activities.publishing import Published
 
 app = typer.Typer()
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
+Since = Annotated[
+    str,
+    typer.Option(help="How recent the event must be for those who enter by one, such as 30d.", metavar="DURATION"),
+]
 
 
 @app.command("publish")
 def publish(
-    files: Files = None,
+    files: Maps = None,
     dry_run: DryRun = False,
     backfill: Annotated[
         bool, typer.Option("--backfill/--no-backfill", help="Take in the contacts who qualify already.")
@@ -35,6 +38,11 @@ def publish(
     Runs that are under way stay on the version they entered with. Contacts who qualify already are counted, and taken
     in only with --backfill.
     """
+    # Whoever publishes needs most of what there is; help does not wait for it.
+    from activities.publishing import publish as publish_all
+    from workers.commands.backfilling import bring_segments, count_waiting, lookback, take_in, told_waiting
+    from workers.maps import checked
+
     of = settings()
     found = checked(of, files)
     now = datetime.now(UTC)

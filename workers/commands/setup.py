@@ -4,8 +4,7 @@ import anyio.to_thread
 import typer
 
 from journeys.errors import WaymarkError
-from records import migration, revisions
-from workers import temporal
+from records import revisions
 from workers.commands.shared import AsJson, run, settings
 from workers.commands.terminal import notice, print_json
 from workers.databases import database_url
@@ -21,7 +20,7 @@ def migrate(as_json: AsJson = False) -> None:
     What is up to date stays as it is, so it may run before every start.
     """
     applied = run(_migrate())
-    added = run(_register()) if temporal.server_is_given() else []
+    added = run(_register())
     if as_json:
         document = {"applied": applied, "revision": revisions.known()[-1], "search_attributes": added}
         print_json(document)
@@ -32,6 +31,11 @@ def migrate(as_json: AsJson = False) -> None:
 
 
 async def _register() -> list[str]:
+    # Temporal's library, which knows where a server is named, takes as long to import as all else: help does without.
+    from workers import temporal
+
+    if not temporal.server_is_given():
+        return []
     # The database is up to date by now, and that must not count as failed: workers register what is missing, too.
     try:
         return await temporal.ensure_search_attributes(await temporal.connect(settings()))
@@ -41,6 +45,9 @@ async def _register() -> list[str]:
 
 
 async def _migrate() -> list[str]:
+    # So does what changes a database.
+    from records import migration
+
     of = resolve(settings())
     before: list[str] = []
     if of.database_url is not None:
