@@ -39,6 +39,7 @@ from records.sales.tasks import Task
 from tests.patience import PATIENCE
 from workers import worker
 from workers.composition import Composition, compose
+from workers.rests import Rests
 from workers.settings import Settings
 from workers.virtual_time import VirtualTime
 
@@ -235,12 +236,13 @@ async def staged(
             ) as parts,
             AsyncExitStack() as crew,
         ):  # fmt: skip
+            rests = Rests()
+            parts = replace(parts, activities=rests.watch(parts.activities))
             for _ in range(workers):
                 own = await Client.connect(client.service_client.config.target_host, namespace=client.namespace)
                 await crew.enter_async_context(worker.working(replace(parts, client=own)))
-            yield Stage(
-                parts, engine, client, mailbox, VirtualTime(engine, client, ahead=calendar.ahead), start or begins,
-            )  # fmt: skip
+            time = VirtualTime(engine, client, rests, calendar.ahead)
+            yield Stage(parts, engine, client, mailbox, time, start or begins)
     finally:
         await email.close()
         server.close()

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -89,8 +90,9 @@ async def test_two_broadcasts_share_the_throttle_of_their_channel(stage: Stage) 
         assert await paces.reserve(db, {"channel/email": 20.0, "broadcast/9": 1.0}, 1) == 0
         [[before]] = await db.execute(select(rows.c.free_at).where(rows.c.name == "channel/email"))
     for activity in stage.parts.activities["waymark-email"]:
-        if hasattr(activity.__self__, "_per_second"):  # type: ignore[attr-defined]
-            activity.__self__._per_second = 20.0  # type: ignore[attr-defined]
+        owner: Any = getattr(activity, "__self__", None)
+        if hasattr(owner, "_per_second"):
+            owner._per_second = 20.0
     both = [(await start(stage, SPRING.replace("spring", name)))[1] for name in ("spring", "summer")]
     assert [await outcome(handle) for handle in both] == ["finished", "finished"]
     assert Counter(one.status for one in await touches_of(stage, *people)) == {"sent": 16}

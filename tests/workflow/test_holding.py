@@ -218,7 +218,7 @@ async def test_shift_moves_everything_by_the_length_of_the_pause_overdue_or_not(
     await stage.pass_time(late.customer_id, NONE)
     await switch.pause("journey", "slow", 36 * HOUR)
     await stage.pass_time(late.customer_id, 3 * DAY)
-    await switch.resume("journey", "slow", 36 * HOUR + DAY, "shift", early)
+    await switch.resume("journey", "slow", 36 * HOUR + DAY, "shift", late, early)
     for run in (late, early):
         await stage.time.carry_all(run.customer_id, stage.start + 36 * HOUR + DAY)
         moved = await stage.run(run.id)
