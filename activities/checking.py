@@ -61,7 +61,7 @@ class Checker:
         Raises:
             InvalidFile: the rules of sending or a segment cannot be read.
         """
-        known = {one.journey.journey: one for one in (*self._folder(), *maps)}
+        known = {one.journey.journey: one for one in (*self._others(maps), *maps)}
         named = {one.name for one in segment_files.load_all(self.definitions / "segments", self.fields)}
         return Surroundings(
             self.fields, load_rules(self.definitions), named, set(known), None, sent_by(list(known.values())),
@@ -112,9 +112,12 @@ class Checker:
                         found.append(Finding.of(one.problem((*node.location, "send"), message), "warning"))
         return in_order(found)
 
-    def _folder(self) -> Iterator[LoadedJourney]:
-        """The maps of the folder that can be read; the others have problems of their own."""
+    def _others(self, maps: Collection[LoadedJourney]) -> Iterator[LoadedJourney]:
+        """The further maps of the folder that can be read; those that cannot have problems of their own."""
+        read = {one.source.file for one in maps}
         for file in sorted([*(self.definitions / "journeys").glob("*.y*ml")]):
+            if str(file) in read:
+                continue
             try:
                 yield load(file)
             except InvalidFile:
