@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
+from itertools import islice
+from pathlib import Path
 
 from babel import Locale
 
+from activities.intake import instants
+from activities.intake.instants import DateForm
 from activities.intake.places import plain
+from activities.intake.tabular import Form, Record, records_of
 
 NEVER = frozenset({
     "never", "nie", "0", "0000-00-00", "00.00.0000", "00/00/0000", "0000-00-00 00:00:00", "1900-01-00", "0.0.00",
@@ -16,6 +22,9 @@ NEVER = frozenset({
 """What programs write for no day."""
 NO_YEAR = 1900
 """The year of a birthday of which only month and day are known; 29 February has the first one after it that has it."""
+LOOKED_AT = 1_000
+"""Rows among which a day such as 03/04/2026 must be for the whole file to be asked how it is meant."""
+_TWO_WAYS = re.compile(r"\d{1,2}[/-]\d")
 _SERIAL = re.compile(r"^\d{5}([.,]\d+)?$")
 _TIME = re.compile(
     r"(?<=[\d日])[T ,]+\d{1,2}[:.]\d{2}([:.]\d{2}([.,]\d+)?)?\s*([ap]\.?m\.?)?\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?$",
@@ -30,8 +39,9 @@ _SPOKEN = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "sv", "da", "nb", "cs
 _BETWEEN = frozenset({"de", "of", "the", "del", "den", "er", "st", "nd", "rd", "th", "do"})
 
 
-def tidy_date(text: str) -> str:
-    """A day in a form that can be read in one way only, as `YYYY-MM-DD`; anything else as it is.
+def tidy_date(text: str, form: DateForm | None = None) -> str:
+    """A day in a form that can be read in one way only, as `YYYY-MM-DD`; anything else as it is. `form`: which of two
+    numbers is the day, where that is known of the whole list.
 
     Raises ValueError when it is Excel's count of days.
     """
@@ -39,9 +49,9 @@ def tidy_date(text: str) -> str:
     if match := _DAY_FIRST.match(text):
         first, second, year = int(match[1]), int(match[3]), int(match[4])
         # A day above 12 gives itself away; with dots the day is first everywhere.
-        if match[2] == "." or first > 12 or first == second:
+        if match[2] == "." or first > 12 or first == second or (form == "dmy" and second <= 12):
             return f"{year:04}-{second:02}-{first:02}"
-        return f"{year:04}-{first:02}-{second:02}" if second > 12 else text
+        return f"{year:04}-{first:02}-{second:02}" if second > 12 or form == "mdy" else text
     if match := _YEAR_FIRST.match(text):
         return f"{match[1]}-{int(match[3]):02}-{int(match[4]):02}"
     if _SERIAL.match(text):
@@ -49,17 +59,30 @@ def tidy_date(text: str) -> str:
     return _written_out(text) or text
 
 
-def tidy_birthday(text: str) -> str:
+def form_of(path: Path, form: Form, columns: Collection[int], header_line: int) -> DateForm | None:
+    """Which of two numbers is the day in a list, where the days in its columns of days show it; a year may be missing.
+    The whole file is read where its first rows have such days."""
+
+    def said(records: Iterable[Record]) -> Iterator[str]:
+        cells = (one.cells for one in records if one.line > header_line)
+        return (row[at].strip() for row in cells for at in columns if at < len(row))
+
+    if not columns or not any(_TWO_WAYS.match(day) for day in said(islice(records_of(path, form), LOOKED_AT))):
+        return None
+    return instants.form_of(_WITHOUT_YEAR.sub(r"\1\2\3\g<2>2000", day) for day in said(records_of(path, form)))
+
+
+def tidy_birthday(text: str, form: DateForm | None = None) -> str:
     """Like `tidy_date`; a day without a year, as address books write birthdays, gets `NO_YEAR`."""
     leap = NO_YEAR + 4
     if match := _MONTH_FIRST.match(text):
         found = "-".join([str(leap), *(part.zfill(2) for part in match.groups() if part)])
     elif match := _WITHOUT_YEAR.match(text):
-        found = tidy_date(f"{match[1]}{match[2]}{match[3]}{match[2]}{leap}")
+        found = tidy_date(f"{match[1]}{match[2]}{match[3]}{match[2]}{leap}", form)
     else:
         found = _written_out(f"{text} {leap}") or ""
     if not re.fullmatch(rf"{leap}-\d\d-\d\d", found):
-        return tidy_date(text)
+        return tidy_date(text, form)
     return found if found.endswith("-02-29") else f"{NO_YEAR}{found[4:]}"
 
 

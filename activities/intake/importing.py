@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from activities.intake import days
 from activities.intake.chunks import Chunk, chunks
 from activities.intake.contacts import COLUMNS, read_country
 from activities.intake.encodings import PIECE, UnreadableTable, survey
+from activities.intake.instants import DateForm
 from activities.intake.mapping import names_somebody, propose
 from activities.intake.parsers import Draw, Making, Pages, Ready
 from activities.intake.parsing import Parser, Reading
@@ -57,6 +59,8 @@ class ImportReport(Done):
     header: list[str] = field(default_factory=list)
     encoding: str = ""
     delimiter: str = ""
+    date_form: DateForm | None = None
+    """Which of two numbers before a year is the day; None where every day can be read in one way only, or none is."""
     resumed_after: int = 0
     """The rows that an earlier import, which was cut off, had written."""
     share: float = 0.0
@@ -75,6 +79,8 @@ class ImportReport(Done):
 class CustomerFile:
     """A CSV file of customers, opened: its header is read, its rows are read as they are asked for.
 
+    `date_form` says how 03/04/2026 is read: as it was said, or as the other days of the file show.
+
     Raises UnreadableTable when the file is no table, has no column that names an address, or `mapping` (column →
     field) or `country` (whose numbers those without + are) say what cannot be.
     """
@@ -88,6 +94,7 @@ class CustomerFile:
         encoding: str | None = None,
         mapping: Mapping[str, str] | None = None,
         country: str | None = None,
+        date_form: DateForm | None = None,
     ) -> None:
         self.path = path
         try:
@@ -105,7 +112,9 @@ class CustomerFile:
         except ValueError as error:
             raise UnreadableTable(f"--country: {error}") from None
         named = max(at for at, cell in enumerate(header, 1) if cell.strip())
-        self.reading = Reading(self.form.delimiter, line, self.columns, fields, named, home, relative_to)
+        dated = [at for at, name in enumerate(self.columns) if name and name in fields and fields[name].type == "date"]
+        form = date_form or days.form_of(path, self.form, dated, line)
+        self.reading = Reading(self.form.delimiter, line, self.columns, fields, named, home, relative_to, form)
 
     def __iter__(self) -> Iterator[Row | Rejection]:
         parser = Parser(self.reading)
@@ -128,6 +137,7 @@ class CustomerFile:
             "form": [self.form.encoding, self.form.delimiter],
             "columns": self.columns,
             "country": self.reading.country,
+            "date_form": self.reading.date_form,
             "relative_to": self.reading.relative_to and self.reading.relative_to.isoformat(),
             "fields": {name: one.type for name, one in self.reading.fields.items()},
             "join_by": sorted(rules.join_by),
@@ -173,6 +183,7 @@ async def import_customers(
     encoding: str | None = None,
     mapping: Mapping[str, str] | None = None,
     country: str | None = None,
+    date_form: DateForm | None = None,
     rules: IdentityRules = DEFAULT,
     dry_run: bool = False,
     progress: Callable[[ImportReport], None] = lambda report: None,
@@ -180,15 +191,16 @@ async def import_customers(
 ) -> ImportReport:
     """Take all rows of a file that can be taken, page by page; the same file again changes nothing.
 
-    `relative_to` allows dates such as `+40d`; `rules` say who is the same person. A dry run writes nothing and reports
-    the same. `progress` is called after each page.
+    `relative_to` allows dates such as `+40d`; `date_form` says which number of 03/04/2026 is the day; `rules` say who
+    is the same person. A dry run writes nothing and reports the same. `progress` is called after each page.
 
     Raises:
         UnreadableTable: the file is no table of customers, or `mapping` or `country` cannot be.
         AlreadyImporting: the same content is being imported at this moment.
     """
     file = CustomerFile(
-        path, fields, relative_to=relative_to, encoding=encoding, mapping=mapping, country=country
+        path, fields, relative_to=relative_to, encoding=encoding, mapping=mapping, country=country,
+        date_form=date_form,
     )  # fmt: skip
     report = ImportReport(
         mapping=file.mapping.shown(),
@@ -197,6 +209,7 @@ async def import_customers(
         header=file.header,
         encoding=file.form.encoding,
         delimiter=file.form.delimiter,
+        date_form=file.reading.date_form,
     )
     async with AsyncExitStack() as stack:
         db = await stack.enter_async_context(engine.connect())

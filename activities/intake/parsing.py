@@ -28,6 +28,7 @@ from activities.intake.contacts import (
     read_time_zone,
 )
 from activities.intake.headers import HALVES, OTHERS, names_birthday
+from activities.intake.instants import DateForm
 from activities.intake.mapping import SEVERAL
 from activities.intake.names import split_name
 from activities.intake.rejects import Mistake, Rejection
@@ -65,6 +66,8 @@ class Reading:
     country: str | None = None
     """Whose phone numbers those without + are, where the row names no country."""
     relative_to: date | None = None
+    date_form: DateForm | None = None
+    """Which of two numbers is the day, where a day such as 03/04/2026 can be read in two ways."""
 
 
 class Parsed(NamedTuple):
@@ -193,7 +196,7 @@ class Parser:
     def _reader(self, name: str) -> Callable[[str], Any]:
         fields = self._reading.fields
         if name in fields:
-            return partial(_property, fields[name], self._reading.relative_to)
+            return partial(_property, fields[name], self._reading)
         if name.startswith(("consent_", "unsubscribed_")):
             return cells.tidy_consent
         if name == "tags":
@@ -270,17 +273,18 @@ _KEYS = {
 }  # fmt: skip
 
 
-def _property(field: Field, relative_to: date | None, text: str) -> Any:
+def _property(field: Field, reading: Reading, text: str) -> Any:
     said = text
     if field.type == "date":
         if text.lower() in days.NEVER:
             return None
-        said = days.tidy_birthday(text) if names_birthday(field.name) else days.tidy_date(text)
+        tidy = days.tidy_birthday if names_birthday(field.name) else days.tidy_date
+        said = tidy(text, reading.date_form)
     elif field.type == "number":
         said = cells.tidy_number(text)
     elif field.type == "datetime":
         said = cells.tidy_moment(text)
     try:
-        return field.read(said, relative_to=relative_to)
+        return field.read(said, relative_to=reading.relative_to)
     except ValueError as error:
         raise ValueError(str(error).replace(repr(said), repr(text))) from None

@@ -211,6 +211,22 @@ def test_of_another_day_it_may_not(tmp_path: Path, name: str, text: str, why: st
     assert why in row.error
 
 
+def test_a_day_that_can_be_read_in_two_ways_is_read_as_the_others_of_the_list_show(tmp_path: Path) -> None:
+    def days(rows: list[Row | Rejection]) -> list[object]:
+        return [one.contact.properties if isinstance(one, Row) else one.fields for one in rows]
+
+    header = "email;birthday;since\n"
+    american = header + "a@acme.example;03/04;\nb@acme.example;12/25;\nc@acme.example;;04/03/2026\n"
+    assert days(read(tmp_path, american)) == [
+        {"birthday": "1900-03-04"}, {"birthday": "1900-12-25"}, {"since": "2026-04-03"},
+    ]  # fmt: skip
+    contradictory = american + "d@acme.example;25/12;\n"
+    assert days(read(tmp_path, contradictory)) == [
+        "birthday", {"birthday": "1900-12-25"}, "since", {"birthday": "1900-12-25"},
+    ]  # fmt: skip
+    assert days(read(tmp_path, header + "a@acme.example;03/04;\n", date_form="dmy")) == [{"birthday": "1900-04-03"}]
+
+
 def test_a_tag_in_quotes_may_hold_a_comma(tmp_path: Path) -> None:
     row = one(tmp_path, "email,tags", 'a@acme.example,"""News"",""VIP, Berlin"""')
     assert isinstance(row, Row), row

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
@@ -21,7 +21,7 @@ from activities.intake.incoming import Unknown
 from journeys.errors import WaymarkError
 from journeys.identities import load_identity
 from workers.commands.event_views import show
-from workers.commands.files import DryRun, Encoding, Rejected
+from workers.commands.files import DayOrMonth, DryRun, Encoding, Rejected
 from workers.commands.going_on import foundation
 from workers.commands.shared import AsJson, run, settings
 from workers.commands.terminal import err, print_json
@@ -56,13 +56,7 @@ def import_(
         str | None,
         typer.Option(help="Whose clocks show times without a zone. Default: the workspace's.", metavar="ZONE"),
     ] = None,
-    date_form: Annotated[
-        Literal["dmy", "mdy"] | None,
-        typer.Option(
-            help="Whether 03/04/2026 is the third of April (dmy) or the fourth of March (mdy). Default: as the other "
-            "days of the file show."
-        ),
-    ] = None,
+    date_form: DayOrMonth = None,
     history: Annotated[
         bool,
         typer.Option(

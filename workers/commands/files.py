@@ -1,7 +1,7 @@
 """What commands that take in a file are asked for alike."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,6 +15,13 @@ Rejected = Annotated[
         help="Write rejected rows to this CSV file, to be corrected. Default: FILE.rejects.csv beside the file; "
         "none in a dry run.",
         metavar="FILE",
+    ),
+]
+DayOrMonth = Annotated[
+    Literal["dmy", "mdy"] | None,
+    typer.Option(
+        help="Whether 03/04/2026 is the third of April (dmy) or the fourth of March (mdy). Default: as the other "
+        "days of the file show."
     ),
 ]
 Encoding = Annotated[str | None, typer.Option(help="Encoding of the file. Default: detected.")]

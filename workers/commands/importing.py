@@ -14,10 +14,11 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from activities.intake.importing import ImportReport, import_customers
+from activities.intake.instants import DateForm
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.identities import load_identity
-from workers.commands.files import DryRun, Encoding, Rejected
+from workers.commands.files import DayOrMonth, DryRun, Encoding, Rejected
 from workers.commands.shared import AsJson, records, run, settings
 from workers.commands.terminal import err, notice, out
 
@@ -41,6 +42,7 @@ def import_(
     country: Annotated[
         str | None, typer.Option(help="Whose phone numbers those without + are, where a row names no country.")
     ] = None,
+    date_form: DayOrMonth = None,
     dry_run: DryRun = False,
     rejects: Rejected = None,
     encoding: Encoding = None,
@@ -57,7 +59,7 @@ def import_(
     """
     day = relative_to.date() if relative_to else None
     said = _said(columns or [])
-    report = run(_import(file, said, country, dry_run=dry_run, encoding=encoding, day=day, quiet=as_json))
+    report = run(_import(file, said, country, date_form, dry_run=dry_run, encoding=encoding, day=day, quiet=as_json))
     written = _write_rejects(report, rejects or (None if dry_run else file.with_name(file.stem + ".rejects.csv")))
     if as_json:
         _print(report, written, dry_run=dry_run)
@@ -71,6 +73,7 @@ async def _import(
     file: Path,
     said: Mapping[str, str],
     country: str | None,
+    date_form: DateForm | None,
     *,
     dry_run: bool,
     encoding: str | None,
@@ -91,6 +94,7 @@ async def _import(
                 encoding=encoding,
                 mapping=said,
                 country=country,
+                date_form=date_form,
                 rules=rules,
                 dry_run=dry_run,
                 progress=progress,
@@ -152,6 +156,7 @@ def _print(report: ImportReport, rejects: Path | None, *, dry_run: bool) -> None
         "resumed_after": report.resumed_after,
         "encoding": report.encoding,
         "delimiter": report.delimiter,
+        "date_form": report.date_form,
         "mapping": report.mapping,
         "guessed": report.guessed,
         "unknown_columns": report.unknown_columns,
@@ -172,6 +177,8 @@ def show(report: ImportReport, file: Path, *, dry_run: bool = False) -> None:
         err.print(f"[yellow]![/] Column {escape(repr(column))} is not known and was left out{meant}", soft_wrap=True)
     for column, name in report.guessed.items():
         err.print(f"[yellow]![/] Column {escape(repr(column))} was taken for {name}", soft_wrap=True)
+    if report.date_form is not None:
+        notice(f"Days such as 03/04/2026 have the {'day' if report.date_form == 'dmy' else 'month'} first.")
     if dry_run:
         found = ", ".join(f"{column} → {name}" for column, name in report.mapping.items() if name)
         err.print(escape(f"Columns: {found}"), soft_wrap=True)
