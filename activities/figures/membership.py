@@ -61,8 +61,7 @@ class Membership:
             done = []
             for one in wanted:
                 async with self._database.begin() as db:
-                    meaning = await membership.hold(db, one.segment)  # it may have been published anew since
-                    done.append(await (membership.evaluate if whole else membership.catch_up)(db, meaning, now))
+                    done.append(await (membership.evaluate if whole else membership.catch_up)(db, one.segment, now))
                 told(done[-1], len(done), len(wanted))
             await self._tell_everybody(now, pulse, carried)
         return done
@@ -86,7 +85,7 @@ class Membership:
                 differing = await membership.differing(db, wanted, customer_id, now)
                 for one in wanted:
                     if one.segment in differing:
-                        await membership.evaluate(db, one, now, [customer_id])
+                        await membership.evaluate(db, one.segment, now, [customer_id])
             if not differing:
                 break
             async with self._database.connect() as db:

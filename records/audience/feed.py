@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ColumnElement,
     CompoundSelect,
     Select,
@@ -60,10 +61,11 @@ SERVER = literal_column("(pg_control_system()).system_identifier", BigInteger)
 
 
 def changed(condition: form.Condition, moments: Moments) -> CompoundSelect[Any]:
-    """The customers whose answer may be another now than at a mark, some of them several times. A statement to be
-    carried out with `since` a mark, at the moments of it and of now."""
+    """The customers whose answer may be another now than at a mark, some of them several times; and which way it may
+    have changed, so that most need not be asked: whether they may have `come`, and whether they may have `gone`. A
+    statement to be carried out with `since_mark`, at the moments of it and of now."""
     # Who is new may meet what asks for nothing; who was merged or parted has other rows than before.
-    everybody = select(customers.c.id.label("customer_id")).where(_written(customers))
+    everybody = select(customers.c.id.label("customer_id"), *EITHER_WAY).where(_written(customers))
     return union_all(everybody, *_written_since(condition, moments), *_past_bounds(condition, moments))
 
 
@@ -74,26 +76,49 @@ def since_mark(mark: Mark) -> dict[str, Any]:
 
 def _written_since(condition: form.Condition, moments: Moments) -> Iterator[Select[Any]]:
     """Whose rows changed that the condition asks for."""
-    asked: dict[str, list[form.EventTest]] = {}
-    for leaf in form.leaves(condition):
+    asked: dict[str, list[tuple[form.EventTest, bool]]] = {}
+    for leaf, wanted in _signed(condition):
         match leaf:
             case form.Consented(consent=channel):
                 yield _of(consents, consents.c.channel == channel, _written(consents))
             case form.Happened(event=test):
-                asked.setdefault(test.name, []).append(test)
+                asked.setdefault(test.name, []).append((test, wanted))
             case form.Touched(touched=touch):
                 yield _of(touches, touches.c.message == touch.message, _written(touches))
             case form.Opened(opened=message):
-                yield _of(events, *received("email.opened", message), _written(events))
+                more = received("email.opened", message)
+                yield _of(events, *more, _written(events), comes=wanted, goes=not wanted)
             case form.Clicked(clicked=message):
-                yield _of(events, *received("email.clicked", message), _written(events))
+                more = received("email.clicked", message)
+                yield _of(events, *more, _written(events), comes=wanted, goes=not wanted)
             case form.InSegment(segment=names):
                 which = events.c.properties["segment"].astext.in_(names)
                 yield _of(events, events.c.name.in_((ENTERED, LEFT)), which, _written(events))
             case form.Worth():
                 yield _of(customer_values, _written(customer_values))
     for name, tests in asked.items():
-        yield _of(events, events.c.name == name, or_(*(_counts(one, moments) for one in tests)), _written(events))
+        counts = or_(*(_counts(test, moments) for test, _ in tests))
+        comes, goes = (any(_may_change(test, wanted, into) for test, wanted in tests) for into in (True, False))
+        yield _of(events, events.c.name == name, counts, _written(events), comes=comes, goes=goes)
+
+
+def _signed(condition: form.Condition, wanted: bool = True) -> Iterator[tuple[form.Condition, bool]]:
+    """The tests that a condition is made of, and whether it helps or hurts that one holds."""
+    match condition:
+        case form.AllOf(all=parts) | form.AnyOf(any=parts):
+            for part in parts:
+                yield from _signed(part, wanted)
+        case form.Not(not_=part):
+            yield from _signed(part, not wanted)
+        case _:
+            yield condition, wanted
+
+
+def _may_change(test: form.EventTest, wanted: bool, into: bool) -> bool:
+    """Whether one event more may change a test so that somebody comes (`into`) or goes. Events are only ever added:
+    where they become another customer's, its row is written too."""
+    holds = wanted == into
+    return (test.at_least is not None or test.at_most is None) if holds else test.at_most is not None
 
 
 def _counts(test: form.EventTest, moments: Moments) -> ColumnElement[bool]:
@@ -121,8 +146,16 @@ def _past_bounds(condition: form.Condition, moments: Moments) -> Iterator[Select
                     yield _of(customer_values, at >= first, at <= last)
 
 
-def _of(table: Table, *tests: ColumnElement[bool]) -> Select[Any]:
-    return select(table.c.customer_id).where(*tests)
+def _of(table: Table, *tests: ColumnElement[bool], comes: bool = True, goes: bool = True) -> Select[Any]:
+    return select(table.c.customer_id, *_ways(comes, goes)).where(*tests)
+
+
+def _ways(comes: bool, goes: bool) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return literal_column(str(comes), Boolean).label("comes"), literal_column(str(goes), Boolean).label("goes")
+
+
+EITHER_WAY = _ways(True, True)
+"""The columns of somebody who may have come, and may have gone."""
 
 
 def _written(table: Table) -> ColumnElement[bool]:

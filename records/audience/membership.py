@@ -6,6 +6,7 @@ enters is told of once.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -17,8 +18,11 @@ from sqlalchemy import (
     Select,
     SelectBase,
     Text,
+    and_,
     bindparam,
+    case,
     cast,
+    false,
     func,
     or_,
     select,
@@ -57,68 +61,93 @@ class Evaluated:
     asked: int | None = field(default=None, compare=False)
 
 
-async def hold(db: AsyncConnection, name: str) -> Segment:
-    """What a segment in force means, which stays so until the transaction ends. Raises `UnknownSegment`."""
-    mine = select(segments.c.definition).where(segments.c.name == name).with_for_update(key_share=True)
-    found = (await db.execute(mine)).scalar_one_or_none()
-    if found is None:
-        raise UnknownSegment(f"The segment {name!r} is not in force any more.")
-    return Segment.model_validate(found)
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What a segment in force means, and the text of it, by which statements are kept: building one takes as long as
+    asking two hundred."""
+
+    text: str
+    segment: Segment = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What an evaluation goes by: the meaning, how far it looks, how far the last one looked, and when everybody was
+    asked."""
+
+    meaning: _Meaning
+    mark: Mark
+    last: Mark | None
+    whole_at: datetime | None
+
+    @property
+    def segment(self) -> Segment:
+        return self.meaning.segment
 
 
 async def evaluate(
-    db: AsyncConnection, segment: Segment, now: datetime, customer_ids: Sequence[int] | None = None
+    db: AsyncConnection, name: str, now: datetime, customer_ids: Sequence[int] | None = None
 ) -> Evaluated:
-    """Let in whoever meets the condition at `now` and let out whoever does not: all customers, or these only.
+    """Let in whoever meets the condition of a segment in force at `now` and let out whoever does not: all customers, or
+    these only. Raises `UnknownSegment`.
 
     The events `segment.entered` and `segment.left` are stored with it, for the router to take up.
     """
-    mark, _, _ = await _marks(db, segment.segment, now)
+    look = await _begin(db, name, now)
     if customer_ids is not None:
-        done = await _these(_Meaning.of(segment)).carry_out(db, segment, mark, {"these": list(customer_ids)}, FEW)
-        return done if done is not None else await _ask_all(db, segment, mark)
-    done = await _ask_all(db, segment, mark)
-    await moving.keep(db, segment.segment, mark)
+        done = await _these(look.meaning).carry_out(db, look, {"these": list(customer_ids)}, FEW)
+        return done if done is not None else await _ask_all(db, look)
+    done = await _ask_all(db, look)
+    await moving.keep(db, name, look.mark)
     return done
 
 
-async def catch_up(db: AsyncConnection, segment: Segment, now: datetime) -> Evaluated:
+async def catch_up(db: AsyncConnection, name: str, now: datetime) -> Evaluated:
     """Bring the members up to `now` by asking those whose answer could have changed since the last time: all, when the
-    segment means something else since, when they are many, and once a day."""
-    mark, last, whole_at = await _marks(db, segment.segment, now, lossy=True)
-    done = None
-    if last is not None and whole_at is not None and abs(now - whole_at) < WHOLE_EVERY and last.reaches(mark):
-        done = await _changed(_Meaning.of(segment)).carry_out(db, segment, mark, feed.since_mark(last), FEW, last.at)
+    segment means something else since, when they are many, and once a day. Raises `UnknownSegment`."""
+    look = await _begin(db, name, now, lossy=True)
+    last, whole_at, done = look.last, look.whole_at, None
+    if last is not None and whole_at is not None and abs(now - whole_at) < WHOLE_EVERY and last.reaches(look.mark):
+        done = await _changed(look.meaning).carry_out(db, look, feed.since_mark(last), FEW)
     if done is None:
-        done = await _ask_all(db, segment, mark)
-        await moving.keep(db, segment.segment, mark)
+        done = await _ask_all(db, look)
+        await moving.keep(db, name, look.mark)
     return done
 
 
-async def empty(db: AsyncConnection, segment: str, now: datetime) -> int:
-    """Let everybody out of a segment, with their events; returns how many that were."""
-    await _marks(db, segment, now)
-    return await moving.let_all_out(db, segment, now)
+async def empty(db: AsyncConnection, name: str, now: datetime) -> int:
+    """Let everybody out of a segment, with their events; returns how many that were. Raises `UnknownSegment`."""
+    mine = select(segments.c.name).where(segments.c.name == name).with_for_update(key_share=True)
+    if (await db.execute(mine)).one_or_none() is None:
+        raise _unknown(name)
+    return await moving.let_all_out(db, name, now)
 
 
-async def _marks(
-    db: AsyncConnection, segment: str, now: datetime, *, lossy: bool = False
-) -> tuple[Mark, Mark | None, datetime | None]:
-    """How far this evaluation looks, how far the last one looked, and when all customers were asked. No other one
-    begins before this one has ended.
+async def _begin(db: AsyncConnection, name: str, now: datetime, *, lossy: bool = False) -> _Look:
+    """Hold a segment as it is in force: it means the same, and no other evaluation begins, until this one has ended.
 
     What a `lossy` one did may be lost with the machine, but then all of it, and the next one finds the same. What is
     done because of it is written later, and kept only together with it.
     """
     c = segments.c
     hasty = [func.set_config("synchronous_commit", "off", True)] if lossy else []
-    query = select(feed.SEEN, feed.SERVER, cast(c.seen, Text), c.seen_on, c.seen_at, c.evaluated_at, *hasty)
-    row = (await db.execute(query.where(c.name == segment).with_for_update(key_share=True))).one_or_none()
+    query = select(cast(c.definition, Text), feed.SEEN, feed.SERVER, cast(c.seen, Text), c.seen_on, c.seen_at,
+                   c.evaluated_at, *hasty)  # fmt: skip
+    row = (await db.execute(query.where(c.name == name).with_for_update(key_share=True))).one_or_none()
     if row is None:
-        raise UnknownSegment(f"The segment {segment!r} is not in force any more.")
-    seen, server, last_seen, last_server, last_at, whole_at = row[:6]
+        raise _unknown(name)
+    meant, seen, server, last_seen, last_server, last_at, whole_at = row[:7]
     last = Mark(int(last_seen), last_server, last_at) if last_seen is not None else None
-    return Mark(int(seen), server, now), last, whole_at
+    return _Look(_read(meant), Mark(int(seen), server, now), last, whole_at)
+
+
+@lru_cache(maxsize=256)
+def _read(meant: str) -> _Meaning:
+    return _Meaning(meant, Segment.model_validate(json.loads(meant)))
+
+
+def _unknown(name: str) -> UnknownSegment:
+    return UnknownSegment(f"The segment {name!r} is not in force any more.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,33 +157,18 @@ class _Asking:
     statement: Select[*tuple[Any, ...]]
     moments: Moments
 
-    async def carry_out(
-        self, db: AsyncConnection, segment: Segment, mark: Mark, given: dict[str, Any], most: int,
-        then: datetime | None = None,
-    ) -> Evaluated | None:  # fmt: skip
+    async def carry_out(self, db: AsyncConnection, look: _Look, given: dict[str, Any], most: int) -> Evaluated | None:
         """None, and nothing is done, when they are more than `most`."""
-        moments = self.moments.values(then or mark.at, mark.at)
-        given = moving.given(segment.segment, mark.at, mark) | moments | given | {"most": most}
+        name, mark, then = look.segment.segment, look.mark, (look.last or look.mark).at
+        given = moving.given(name, mark.at, mark) | self.moments.values(then, mark.at) | given | {"most": most}
         too_many, asked, entered, left = (await db.execute(self.statement, given)).one()
-        return None if too_many else Evaluated(segment.segment, entered, left, asked)
-
-
-@dataclass(frozen=True, slots=True)
-class _Meaning:
-    """What statements are kept by: building one takes as long as asking two hundred."""
-
-    words: str
-    segment: Segment = field(compare=False)
-
-    @classmethod
-    def of(cls, segment: Segment) -> _Meaning:
-        return cls(segment.model_dump_json(by_alias=True), segment)
+        return None if too_many else Evaluated(name, entered, left, asked)
 
 
 @lru_cache(maxsize=256)
 def _these(meaning: _Meaning) -> _Asking:
     """Asks these."""
-    who = select(func.unnest(bindparam("these", type_=ARRAY(BigInteger))).label("customer_id"))
+    who = select(func.unnest(bindparam("these", type_=ARRAY(BigInteger))).label("customer_id"), *feed.EITHER_WAY)
     return _asking(meaning.segment, who, Moments(), noted=False)
 
 
@@ -167,18 +181,25 @@ def _changed(meaning: _Meaning) -> _Asking:
 
 def _asking(segment: Segment, who: SelectBase, moments: Moments, *, noted: bool) -> _Asking:
     most = bindparam("most", type_=BigInteger())
-    some = who.subquery()
-    first = select(some.c.customer_id).limit(most + 1).subquery()
+    some = who.subquery().c
+    first = select(some.customer_id, some.comes, some.goes).limit(most + 1).subquery().c
+    ways = (
+        func.count().label("times"),
+        func.bool_or(first.comes).label("comes"),
+        func.bool_or(first.goes).label("goes"),
+    )
     # In their order: neighbours stand on the same pages.
-    counted = select(first.c.customer_id, func.count().label("times")).group_by(first.c.customer_id)
-    each = counted.order_by(first.c.customer_id).cte("each")
+    counted = select(first.customer_id, *ways).group_by(first.customer_id).order_by(first.customer_id)
+    each = counted.cte("each")
     times = select(func.coalesce(func.sum(each.c.times), 0)).scalar_subquery()
     member = compile_condition(InSegment(segment=[segment.segment]), moments, of=Of.FEW)
     meets = compile_condition(segment.where, moments, of=Of.FEW)
+    # Whether somebody is a member is asked of few: of those who meet it, and of those who may have changed that way.
+    differs = case((and_(~each.c.comes, ~member), false()), (meets, ~member), else_=and_(each.c.goes, member))
     wrong = (
         select(customers.c.id, member.label("member"))
         .join_from(each, customers, customers.c.id == each.c.customer_id)
-        .where(times <= most, member != meets)
+        .where(times <= most, differs)
         .with_for_update(read=True, key_share=True, of=customers)  # nobody erases them meanwhile
         .cte("wrong")
     )
@@ -189,13 +210,13 @@ def _asking(segment: Segment, who: SelectBase, moments: Moments, *, noted: bool)
     return _Asking(statement.add_cte(moving.NOTED.cte("noted")) if noted else statement, moments)
 
 
-async def _ask_all(db: AsyncConnection, segment: Segment, mark: Mark) -> Evaluated:
+async def _ask_all(db: AsyncConnection, look: _Look) -> Evaluated:
     """Ask all customers at once; or one by one when few are left to ask."""
     await db.execute(text(f"SET LOCAL work_mem = '{MEMORY}'"))
-    now, moments = mark.at, Moments()
+    segment, now, moments = look.segment, look.mark.at, Moments()
     few = _few(segment, moments)
     asking = _asking(segment, few, moments, noted=False) if few is not None else None
-    done = await asking.carry_out(db, segment, mark, {}, RARE) if asking is not None else None
+    done = await asking.carry_out(db, look, {}, RARE) if asking is not None else None
     if done is not None:
         return replace(done, asked=None)
     meets = question(segment.where, now).subquery("meets")
@@ -219,8 +240,9 @@ def _few(segment: Segment, moments: Moments) -> SelectBase | None:
     sure = without_looking_up(segment.where)
     if sure is None or not needs_looking_up(segment.where):
         return None
-    members = select(segment_members.c.customer_id).where(segment_members.c.segment == segment.segment)
-    return union_all(members, select(customers.c.id).where(compile_condition(sure, moments, exact=False)))
+    members = select(segment_members.c.customer_id, *feed.EITHER_WAY)
+    maybe = select(customers.c.id, *feed.EITHER_WAY).where(compile_condition(sure, moments, exact=False))
+    return union_all(members.where(segment_members.c.segment == segment.segment), maybe)
 
 
 async def differing(db: AsyncConnection, wanted: Sequence[Segment], customer_id: int, now: datetime) -> list[str]:

@@ -23,6 +23,7 @@ from records.audience.membership import Evaluated
 from records.database import create_engine
 from records.moments import Moments
 from records.people import merging
+from tests.integration.test_membership import meant
 from tests.integration.test_records_conditions import CUSTOMERS, EVENTS, KINDS, LEAVES, MESSAGES
 from workers.server.postgres import EmbeddedPostgres
 
@@ -79,7 +80,7 @@ class World:
             await db.execute(delete(tables.segments))
             await db.execute(delete(tables.customers))
             for one in self.wanted:
-                await segments.put(db, one.segment, one.title, {}, "1")
+                await segments.put(db, one.segment, one.title, meant(one), "1")
 
     async def do(self, deed: tuple[Any, ...]) -> None:
         match deed:
@@ -160,12 +161,13 @@ class World:
     async def evaluate(self) -> None:
         for one in self.wanted:
             async with self.engine.begin() as db:
-                await membership.catch_up(db, one, self.now)
+                await membership.catch_up(db, one.segment, self.now)
         async with self.engine.connect() as db:
+            c = tables.segment_members.c
+            rows = (await db.execute(select(c.segment, c.customer_id))).all()
             for one in self.wanted:
                 meets = set((await db.execute(membership.question(one.where, self.now))).scalars())
-                mine = tables.segment_members.c.segment == one.segment
-                members = set((await db.execute(select(tables.segment_members.c.customer_id).where(mine))).scalars())
+                members = {customer_id for name, customer_id in rows if name == one.segment}
                 assert members == meets, f"{one.where} has {members}, and {meets} meet it at {self.now}"
 
 
@@ -202,6 +204,24 @@ def test_asking_those_who_could_have_changed_finds_whom_asking_everybody_finds(
         asyncio.run(play())
 
 
+async def test_each_event_more_lets_in_or_out_as_the_condition_means(engine: AsyncEngine) -> None:
+    tests: list[dict[str, Any]] = [
+        {}, {"at_least": 2}, {"at_most": 1}, {"at_most": 0}, {"at_least": 1, "at_most": 2},
+        {"at_most": 1, "within": "1d"},
+    ]  # fmt: skip
+    happened: list[dict[str, Any]] = [{"event": {"name": "order.placed", **one}} for one in tests]
+    happened += [{"all": [happened[1], happened[2]]}, {"any": [happened[1], {"not": happened[0]}]}]
+    happened += [{"clicked": "email/offer"}, {"all": [happened[0], {"not": {"opened": "email/offer"}}]}]
+    world = World(engine, [segment(f"s{n}", one) for n, one in enumerate(
+        [*happened, *({"not": one} for one in happened)])])  # fmt: skip
+    await world.begin()
+    world.people = [await customer(engine)]
+    await world.evaluate()
+    for name in ("order.placed", "order.placed", "order.placed", "email.clicked", "email.opened"):
+        await world.do(("happen", 0, name, timedelta(), [(None, None, {"message": "email/offer"}, None)]))
+        await world.evaluate()
+
+
 ORDERED = segment("ordered", {"event": {"name": "order.placed"}})
 
 
@@ -213,7 +233,7 @@ async def customer(engine: AsyncEngine) -> int:
 
 async def caught_up(engine: AsyncEngine, one: Segment, now: datetime = NOW) -> tuple[Evaluated, int | None]:
     async with engine.begin() as db:
-        done = await membership.catch_up(db, one, now)
+        done = await membership.catch_up(db, one.segment, now)
     return done, done.asked
 
 
@@ -221,7 +241,7 @@ async def caught_up(engine: AsyncEngine, one: Segment, now: datetime = NOW) -> t
 async def ordered(engine: AsyncEngine) -> AsyncEngine:
     """A database with the segment, worked out once."""
     async with engine.begin() as db:
-        await segments.put(db, "ordered", "Ordered", {}, "1")
+        await segments.put(db, "ordered", "Ordered", meant(ORDERED), "1")
     assert await caught_up(engine, ORDERED) == (Evaluated("ordered", 0, 0), None)
     return engine
 
@@ -310,7 +330,7 @@ async def test_everybody_is_asked_once_a_day_and_when_the_segment_means_somethin
     assert (await caught_up(ordered, ORDERED, NOW + timedelta(hours=24)))[1] is None
     assert (await caught_up(ordered, ORDERED, NOW + timedelta(hours=25)))[1] == 0
     async with ordered.begin() as db:
-        await segments.put(db, "ordered", "Ordered", {}, "2")
+        await segments.put(db, "ordered", "Ordered", meant(ORDERED), "2")
     assert (await caught_up(ordered, ORDERED, NOW + timedelta(hours=26)))[1] is None
 
 

@@ -66,7 +66,7 @@ async def worked_out(engine: AsyncEngine) -> AsyncEngine:
         await lifecycle.evaluate(db, rules, NOW)
         for one in load_all(SHIPPED / "segments", fields):
             await segments.put(db, one.name, one.segment.title, one.definition, one.digest)
-            await membership.catch_up(db, one.segment, NOW)
+            await membership.catch_up(db, one.name, NOW)
     return engine
 
 
