@@ -53,6 +53,8 @@ SETTINGS = {
     # A claimed touch must survive a power cut, or the retry after it would send twice: no asynchronous commit.
     "synchronous_commit": "on",
 }
+HELD = "pre-existing shared memory block"
+"""What the server's log says while processes of one that was killed are still there."""
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -178,11 +180,23 @@ class EmbeddedPostgres:
             options = (SETTINGS if self._durable else SETTINGS | FORGETFUL) | {
                 "unix_socket_directories": f'"{socket_folder(self.folder, self._user)}"',
             }
-            self._command(
+            self._launch(
                 "pg_ctl", "start", "-D", self.data, "-l", self.log, "--wait", "--timeout", f"{timeout:.0f}",
-                "-o", shlex.join(f"--{name}={value}" for name, value in options.items()),
+                "-o", shlex.join(f"--{name}={value}" for name, value in options.items()), timeout=timeout,
             )  # fmt: skip
         self._await_ready(timeout)
+
+    def _launch(self, program: str, *arguments: str | Path, timeout: float) -> None:
+        # Where a server was killed, the processes that it had begun end a moment after it, and hold its memory so long.
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return self._command(program, *arguments)
+            except WaymarkError:
+                held = self.log.exists() and HELD in "".join(_tail(self.log))
+                if not held or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
 
     def _await_ready(self, timeout: float) -> None:
         # Already ready after our own start; a server that somebody else began may still be recovering.
