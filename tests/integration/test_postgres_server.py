@@ -174,6 +174,7 @@ def test_a_process_number_that_another_program_has_now_is_no_obstacle(folder: Pa
     lines = (server.data / "postmaster.pid").read_text().splitlines()
     server.stop()
     (server.data / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lines[1:], ""]))
+    (Path(lines[4]) / ".s.PGSQL.5432.lock").write_text(f"{os.getpid()}\n")
     assert _notes(server.start()) == ["kept"]
     server.stop()
 

@@ -174,11 +174,12 @@ class EmbeddedPostgres:
 
     def _run(self, timeout: float) -> None:
         if self._postmaster() is None:
-            self._remove_stale_pid()
+            sockets = socket_folder(self.folder, self._user)
+            self._remove_stale_locks(sockets)
             if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
                 self.log.replace(self.log.with_suffix(".old"))
             options = (SETTINGS if self._durable else SETTINGS | FORGETFUL) | {
-                "unix_socket_directories": f'"{socket_folder(self.folder, self._user)}"',
+                "unix_socket_directories": f'"{sockets}"',
             }
             self._launch(
                 "pg_ctl", "start", "-D", self.data, "-l", self.log, "--wait", "--timeout", f"{timeout:.0f}",
@@ -239,8 +240,11 @@ class EmbeddedPostgres:
         except (OSError, IndexError, ValueError, psutil.Error):
             return None
 
-    def _remove_stale_pid(self) -> None:
-        # After a crash the number may belong to another program by now; PostgreSQL would refuse to start.
+    def _remove_stale_locks(self, sockets: Path) -> None:
+        # After a crash the number in them may belong to another program by now, or to a dead one that nobody has buried
+        # yet; PostgreSQL would refuse to start.
+        for lock in sockets.glob(".s.PGSQL.*.lock"):
+            lock.unlink(missing_ok=True)
         lines = self._pid_file()
         if lines and lines[0].isdigit() and psutil.pid_exists(int(lines[0])):
             (self.data / "postmaster.pid").unlink()
