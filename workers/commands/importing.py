@@ -147,11 +147,10 @@ def _write_rejects(report: ImportReport, path: Path | None) -> Path | None:
 
 
 def _print(report: ImportReport, rejects: Path | None, *, dry_run: bool) -> None:
-    """The report as one JSON document. What is wrong comes last, mistake by mistake: there may be a million."""
+    """The report as one JSON document. The rejected rows come last, one by one: there may be a million."""
     document = {
         "rows": report.rows,
         **report.figures(),
-        "rejected_rows": len(report.rejected),
         "dry_run": dry_run,
         "resumed_after": report.resumed_after,
         "encoding": report.encoding,
@@ -163,9 +162,8 @@ def _print(report: ImportReport, rejects: Path | None, *, dry_run: bool) -> None
         "rejects": None if rejects is None else str(rejects),
     }
     sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2)[:-2] + ',\n  "rejected": [')
-    mistakes = ((one.line, mistake) for one in report.rejected for mistake in one.mistakes)
-    for number, (line, mistake) in enumerate(mistakes):
-        entry = {"line": line, "field": mistake.field, "error": mistake.error}
+    for number, one in enumerate(report.rejected):
+        entry = {"line": one.line, "field": one.mistakes[0].field, "error": one.error}
         sys.stdout.write((",\n    " if number else "\n    ") + json.dumps(entry))
     sys.stdout.write("\n  ]\n}\n" if len(report.rejected) else "]\n}\n")
 
