@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -165,6 +166,28 @@ def test_a_killed_server_recovers_what_was_committed(folder: Path) -> None:
     postmaster.kill()
     assert gone([postmaster])
     assert _notes(server.start()) == ["committed"]
+    server.stop()
+
+
+def test_after_a_kill_the_last_of_its_processes_is_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = EmbeddedPostgres(folder / "postgres")
+    session = psycopg.connect(server.start())
+    left, waited = session.info.backend_pid, list[float]()
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        with suppress(ProcessLookupError):
+            os.kill(left, signal.SIGCONT)
+
+    [postmaster] = _postmasters(folder)
+    os.kill(left, signal.SIGSTOP)
+    postmaster.kill()
+    assert gone([postmaster])
+    with monkeypatch.context() as patched:
+        patched.setattr("workers.server.postgres.time.sleep", wait)
+        server.start()
+    assert waited
+    session.close()
     server.stop()
 
 
