@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 from sqlalchemy import (
     ColumnElement,
+    Text,
     case,
     func,
+    literal,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.broadcast import Broadcast
@@ -103,7 +105,7 @@ async def stop(db: AsyncConnection, broadcast: int, because: str) -> None:
 
 async def forget(db: AsyncConnection, broadcast: int, word: str) -> None:
     """Take a word out of what a broadcast tells of itself."""
-    without = broadcasts.c.progress - word
+    without = broadcasts.c.progress.op("-", return_type=JSONB())(literal(word, Text))
     await db.execute(update(broadcasts).where(broadcasts.c.id == broadcast).values(progress=without))
 
 
