@@ -18,6 +18,7 @@ from records.people import search
 from records.runs import enrolments
 from workers.acting import Actors, Deed, Impossible
 from workers.composition import Composition
+from workers.rests import Lookout
 from workers.virtual_time import VirtualTime
 
 AT_ONCE = 12
@@ -95,7 +96,7 @@ class Player:
     ) -> None:
         self._parts = parts
         self._start = start
-        self._time = VirtualTime(parts.engine, parts.client)
+        self._time = VirtualTime(parts.engine, parts.client, Lookout(parts.engine))
         self._actors = Actors(parts)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._waiting: dict[int, deque[Behaviour]] = defaultdict(deque)
@@ -135,7 +136,6 @@ class Player:
             return
         self.played.events += 1
         await self._time.moved(awaiting)
-        await self._time.carry_all(customer, at)
 
 
 async def sample_ids(parts: Composition) -> dict[str, int]:

@@ -27,7 +27,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from records.runs import enrolments
 from records.runs.enrolments import OPEN, Enrolment
-from workers.rests import Rests
+from workers.rests import Lookout, Rests
 
 LOOK = 0.01
 """Seconds between looks at a run that is about to move, where its workers are other processes."""
@@ -44,28 +44,37 @@ class Stuck(RuntimeError):
 class VirtualTime:
     """Carries runs through time on a server started with time skipping.
 
-    `rests` tells when a run has come to rest, where the workers are in this process; else the records are asked.
+    `rests` tells when a run has come to rest: `Rests` where the workers are in this process, else a `Lookout`.
     `ahead` is how far the server's clock is before the time that the records keep, as the worker's calendar has it.
     """
 
     database: AsyncEngine
     client: Client
-    rests: Rests | None = None
+    rests: Rests | Lookout
     ahead: timedelta = timedelta()
+
+    def __post_init__(self) -> None:
+        # One statement is a transaction of its own: nothing has to begin and end around it.
+        self._records = self.database.execution_options(isolation_level="AUTOCOMMIT")
 
     async def open_runs(self, customer_id: int) -> list[Enrolment]:
         """The customer's runs that have not ended."""
-        async with self.database.connect() as db:
+        async with self._records.connect() as db:
             runs = await enrolments.listing(db, customer_id=customer_id)
         return [run for run in runs if run.status in OPEN]
 
-    async def carry_all(self, customer_id: int, to: datetime) -> None:
-        """Bring a customer's runs to `to` (UTC), in the order of the moments at which they wake.
+    async def carry_all(self, customer_id: int, to: datetime) -> list[Enrolment]:
+        """Bring a customer's runs to `to` (UTC), in the order of the moments at which they wake; returns those that
+        have not ended then.
 
         Raises:
             Stuck: one of them does not wake.
         """
-        while (due := self.earliest(await self.open_runs(customer_id))) is not None and due[0] <= to:
+        while True:
+            runs = await self.open_runs(customer_id)
+            due = self.earliest(runs)
+            if due is None or due[0] > to:
+                return runs
             await self.wake(due[1])
 
     @staticmethod
@@ -94,8 +103,7 @@ class VirtualTime:
 
         A run that does not await it keeps its own clock: nothing that it does depends on the event's time.
         """
-        await self.carry_all(customer_id, at)
-        awaiting = [run for run in await self.open_runs(customer_id) if event in run.awaiting and run.turn]
+        awaiting = [run for run in await self.carry_all(customer_id, at) if event in run.awaiting and run.turn]
         await asyncio.gather(*(self.bring(run, at) for run in awaiting))
         return awaiting
 
@@ -126,11 +134,7 @@ class VirtualTime:
         """
         for run in runs:
             async with self._patience(run):
-                if self.rests is not None:
-                    await self.rests.after(run.id, run.turn)
-                    continue
-                while not await self._rests_anew(run):  # noqa: ASYNC110 (another process moves it)
-                    await asyncio.sleep(LOOK)
+                await self.rests.after(run.id, run.turn)
 
     async def quiet(self, run: Enrolment) -> DescribeWorkflowExecutionResponse | None:
         """Return when nothing is under way in a run, no task and no activity: how it stands, or None when it has ended.
@@ -163,14 +167,9 @@ class VirtualTime:
             raise Stuck(f"run {run.id} was woken at step {run.step} and did not move: is a worker running?") from None
 
     async def _is_to_begin(self, run: Enrolment) -> bool:
-        async with self.database.connect() as db:
+        async with self._records.connect() as db:
             now = await enrolments.get(db, run.id)
         return now.status in OPEN and now.turn == 0
-
-    async def _rests_anew(self, run: Enrolment) -> bool:
-        async with self.database.connect() as db:
-            now = await enrolments.get(db, run.id)
-        return now.status not in OPEN or (now.turn > run.turn and (now.instruction or {}).get("act") == "wait")
 
     async def _skip(self, run: Enrolment, config: TimeSkippingConfig) -> bool:
         """Change how a run's clock goes; False when it has no workflow that is under way, which is left alone."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import case, select, update
+from sqlalchemy import BigInteger, any_, case, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journeys.errors import WaymarkError
@@ -103,6 +104,17 @@ async def unlaunched(
     if before is not None:
         query = query.where(enrolments.c.begins_at < before)
     return [Enrolment(**row._mapping) for row in await db.execute(query.order_by(enrolments.c.id).limit(limit))]
+
+
+async def moving(db: AsyncConnection, since: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Those of these runs, each with a turn, that have not come to rest after a later turn than that, nor ended."""
+    asked, c = list(since), enrolments.c
+    numbers = literal(sorted({run for run, _ in asked}), ARRAY(BigInteger))
+    rows = await db.execute(
+        select(c.id, c.turn, c.instruction["act"].astext.label("act")).where(c.id == any_(numbers), c.status.in_(OPEN))
+    )
+    rested = {row.id: row.turn if row.act == "wait" else -1 for row in rows}
+    return {(run, turn) for run, turn in asked if rested.get(run, turn + 1) <= turn}
 
 
 async def mark_launched(db: AsyncConnection, enrolment_ids: Sequence[int], at: datetime) -> None:
