@@ -19,9 +19,9 @@ class DatabaseAwayError(WaymarkError):
     """The database does not answer. Check WAYMARK_DATABASE_URL and the server, then try again."""
 
 
-def embedded(settings: Settings) -> EmbeddedPostgres:
-    """The PostgreSQL server of the home folder, not started."""
-    return EmbeddedPostgres(settings.home / "postgres")
+def embedded(settings: Settings, *, durable: bool = True) -> EmbeddedPostgres:
+    """The PostgreSQL server of the home folder, not started; `durable` as there."""
+    return EmbeddedPostgres(settings.home / "postgres", durable=durable)
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ from workers.commands.shared import settings
 from workers.commands.terminal import err, notice, out
 from workers.composition import Composition, compose
 from workers.content import shipped
+from workers.databases import database
 from workers.display import Progress as Starting
 from workers.display import Stopping, show_addresses
 from workers.playing import Player, read_behaviour, sample_ids
@@ -63,8 +64,8 @@ async def _run(of: Settings, *, once: bool) -> None:
     starting, stopping = Starting(), Stopping()
     try:
         await asyncio.to_thread(_begin_anew, of.home)
-        async with running_stack(of, starting) as stack:
-            async with compose(of, channels={}) as parts:
+        async with running_stack(of, starting, durable=False) as stack:
+            async with database(of, ping=False) as engine, compose(of, engine=engine, channels={}) as parts:
                 start = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
                 await _prepare(parts, of, start)
                 await _play(parts, start)
@@ -98,9 +99,9 @@ def _begin_anew(home: Path) -> None:
         AlreadyRunningError: one does.
     """
     with running.owning(home):
-        if (home / "postgres" / "data" / "postmaster.pid").exists():
-            # A demo that was killed left its server running; it must not lose its files under way.
-            server = EmbeddedPostgres(home / "postgres")
+        server = EmbeddedPostgres(home / "postgres")
+        if server.running:
+            # A demo that was killed left it; it must not lose its files under way.
             server.start()
             server.stop()
     shutil.rmtree(home, ignore_errors=True)

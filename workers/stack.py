@@ -1,11 +1,11 @@
-"""Everything that local work needs, in one process tree: started in parallel, watched, stopped in the right order.
+"""Everything that local work needs, in one process tree: started in parallel, watched, stopped in parallel.
 
 A part that the environment names (a database, a Temporal cluster, a relay, a provider) is used and not started.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +30,8 @@ from workers.settings import Settings, variable
 
 Start = Coroutine[None, None, None]
 """Starts a part, when it is awaited."""
+Stops = list[Callable[[], Awaitable[None]]]
+"""How the parts of one stage are stopped."""
 
 
 class Display(Protocol):
@@ -49,13 +51,17 @@ class Display(Protocol):
 
 
 class Stack:
-    """The local servers of one home folder. Use `running_stack`: parts stop in the reverse order of their start."""
+    """The local servers of one home folder. Use `running_stack`: the servers stop after those that use them."""
 
-    def __init__(self, settings: Settings, display: Display, *, processes: int | None = None) -> None:
-        """`processes` workers are run (default: as the settings say; 0 for none)."""
+    def __init__(
+        self, settings: Settings, display: Display, *, processes: int | None = None, durable: bool = True
+    ) -> None:
+        """`processes` workers are run (default: as the settings say; 0 for none). Without `durable`, an embedded
+        database may be lost with the machine."""
         self.settings = settings
         self._display = display
         self._size = settings.processes if processes is None else processes
+        self._durable = durable
         self._logs = settings.home / "logs"
         self._environment = settings.environment() | {"WAYMARK_HOME": str(settings.home)}
         self._fleets: list[Fleet] = []
@@ -76,11 +82,13 @@ class Stack:
         self._environment["WAYMARK_CONSOLE_PORT"] = str(port)
         self._share(console_url=self.settings.console_url or self._console_url)
         self._found(console_url=self._console_url)
-        # Registered before they start, in this order, so that they stop in the reverse one however the start ends.
         for stage in ((self._database, self._temporal, self._mail, self._sms), (self._console, self._workers)):
+            # Registered before they start, so that they are stopped however the start ends: the second stage first.
+            stops: Stops = []
+            closing.push_async_callback(_stop_all, stops)
             async with _all_or_first_error() as together:
                 for part in stage:
-                    together.create_task(part(closing))
+                    together.create_task(part(stops))
         self.running = running.ready(self.running)
         self._write()
         return self.running
@@ -96,11 +104,11 @@ class Stack:
 
     # The parts: each registers how it is stopped, and returns what starts it.
 
-    def _database(self, closing: AsyncExitStack) -> Start:
+    def _database(self, stops: Stops) -> Start:
         given = self.settings.database_url
-        server = embedded(self.settings)
+        server = embedded(self.settings, durable=self._durable)
         if given is None:
-            closing.push_async_callback(anyio.to_thread.run_sync, server.stop)
+            stops.append(lambda: anyio.to_thread.run_sync(server.stop))
 
         async def start() -> None:
             with self._timed("PostgreSQL") as say:
@@ -112,7 +120,7 @@ class Stack:
 
         return start()
 
-    def _temporal(self, closing: AsyncExitStack) -> Start:
+    def _temporal(self, stops: Stops) -> Start:
         async def given() -> None:
             with self._timed("Temporal") as say:
                 client = await temporal.connect(self.settings)
@@ -152,10 +160,10 @@ class Stack:
                 server, self._server = self._server, None
                 await server.stop()
 
-        closing.push_async_callback(stop)
+        stops.append(stop)
         return start()
 
-    def _mail(self, closing: AsyncExitStack) -> Start:
+    def _mail(self, stops: Stops) -> Start:
         if self.settings.smtp_url:
             return self._given("Mail", "given by WAYMARK_SMTP_URL")
         smtp, inbox = self._port("mail (SMTP)", self.settings.smtp_port), self._port("inbox", self.settings.inbox_port)
@@ -166,9 +174,9 @@ class Stack:
             self._found(inbox_url=answer.page)
             return f"caught, inbox {answer.page}"
 
-        return self._catcher(closing, "Mail", child, found)
+        return self._catcher(stops, "Mail", child, found)
 
-    def _sms(self, closing: AsyncExitStack) -> Start:
+    def _sms(self, stops: Stops) -> Start:
         if self.settings.twilio_account_sid:
             return self._given("SMS", "given by WAYMARK_TWILIO_ACCOUNT_SID")
         port = self._port("SMS", self.settings.sms_port)
@@ -179,15 +187,15 @@ class Stack:
             self._found(sms_url=answer.page)
             return f"caught, {answer.page}"
 
-        return self._catcher(closing, "SMS", child, found)
+        return self._catcher(stops, "SMS", child, found)
 
-    def _console(self, closing: AsyncExitStack) -> Start:
+    def _console(self, stops: Stops) -> Start:
         child = Child(
             "console", program("workers.serving"), log=self._logs / "console.log", environment=self._environment
         )
-        return self._start_fleet("Console", self._fleet(closing, [child]), lambda: self._console_url)
+        return self._start_fleet("Console", self._fleet(stops, [child]), lambda: self._console_url)
 
-    def _workers(self, closing: AsyncExitStack) -> Start:
+    def _workers(self, stops: Stops) -> Start:
         fleet = Fleet.of_workers(
             self._size,
             logs=self._logs,
@@ -195,25 +203,23 @@ class Stack:
             notice=self._display.notice,
             changed=self._write,
         )
-        self._register(closing, fleet)
+        self._register(stops, fleet)
         noun = "process" if self._size == 1 else "processes"
         return self._start_fleet("Workers", fleet, lambda: f"{self._size} {noun}") if self._size else _nothing()
 
     # Helpers
 
-    def _catcher(
-        self, closing: AsyncExitStack, part: str, child: Child, found: Callable[[catching.Answer], str]
-    ) -> Start:
-        return self._start_fleet(part, self._fleet(closing, [child]), lambda: found(catching.Answer.of(child.answer)))
+    def _catcher(self, stops: Stops, part: str, child: Child, found: Callable[[catching.Answer], str]) -> Start:
+        return self._start_fleet(part, self._fleet(stops, [child]), lambda: found(catching.Answer.of(child.answer)))
 
-    def _fleet(self, closing: AsyncExitStack, children: list[Child]) -> Fleet:
+    def _fleet(self, stops: Stops, children: list[Child]) -> Fleet:
         fleet = Fleet(children, notice=self._display.notice, changed=self._write)
-        self._register(closing, fleet)
+        self._register(stops, fleet)
         return fleet
 
-    def _register(self, closing: AsyncExitStack, fleet: Fleet) -> None:
+    def _register(self, stops: Stops, fleet: Fleet) -> None:
         self._fleets.append(fleet)
-        closing.push_async_callback(fleet.stop)
+        stops.append(fleet.stop)
 
     async def _start_fleet(self, part: str, fleet: Fleet, detail: Callable[[], str]) -> None:
         with self._timed(part) as say:
@@ -260,7 +266,9 @@ class Stack:
 
 
 @asynccontextmanager
-async def running_stack(settings: Settings, display: Display, *, processes: int | None = None) -> AsyncIterator[Stack]:
+async def running_stack(
+    settings: Settings, display: Display, *, processes: int | None = None, durable: bool = True
+) -> AsyncIterator[Stack]:
     """The whole local stack, up for as long as the context lasts; nothing is left running after it.
 
     Raises AlreadyRunningError when another stack owns the home folder, and WaymarkError when a part does not start.
@@ -273,7 +281,7 @@ async def running_stack(settings: Settings, display: Display, *, processes: int 
     with running.owning(settings.home) as mine:
         await _clear_away(settings.home, display)
         async with AsyncExitStack() as closing:
-            stack = Stack(settings, display, processes=processes)
+            stack = Stack(settings, display, processes=processes, durable=durable)
             await stack.start(closing, mine)
             yield stack
 
@@ -312,6 +320,13 @@ class _Timed:
 
 async def _nothing() -> None:
     pass
+
+
+async def _stop_all(stops: Stops) -> None:
+    """Stop parts side by side. One that fails keeps no other from ending in order."""
+    ended = await asyncio.gather(*(stop() for stop in stops), return_exceptions=True)
+    for failure in filter(None, ended):
+        raise failure
 
 
 @asynccontextmanager

@@ -118,11 +118,13 @@ def test_starting_twice_is_starting_once(folder: Path) -> None:
 
 def test_the_last_program_out_stops_the_server(folder: Path) -> None:
     one, other = EmbeddedPostgres(folder / "postgres"), _user(folder / "postgres")
+    assert one.running
     url = one.start()
     os.killpg(other.pid, signal.SIGINT)
     assert other.wait(PATIENCE) == 0
     _note(url, "still used")
     one.stop()
+    assert not one.running
     assert _postmasters(folder) == []
 
 

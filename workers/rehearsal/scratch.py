@@ -94,7 +94,7 @@ def _clear_away() -> None:
         with contextlib.suppress(Exception):
             if _abandoned(folder):
                 database = EmbeddedPostgres(folder / "postgres")
-                if database.data.exists():
+                if database.running:
                     database.start()
                     database.stop()
                 shutil.rmtree(folder)

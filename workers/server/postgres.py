@@ -61,8 +61,8 @@ FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "o
 class EmbeddedPostgres:
     """The PostgreSQL server of one folder, shared by all processes that start it.
 
-    `durable=False` is for databases that nobody misses (tests, rehearsals): a power cut may break them. It takes
-    effect only for the process that finds the server stopped.
+    `durable=False` is for databases that nobody misses (tests, rehearsals, the demo): a power cut may break them. It
+    takes effect only for the process that finds the server stopped.
     """
 
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
@@ -72,6 +72,11 @@ class EmbeddedPostgres:
         self._durable = durable
         self._place: IO[bytes] | None = None
         self._user: str | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether a server runs in the folder, whoever started it."""
+        return self._postmaster() is not None
 
     def start(self, *, timeout: float = 60.0) -> str:
         """Starts the server unless it runs, and returns the address of the database `waymark`.
