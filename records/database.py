@@ -48,6 +48,8 @@ def create_engine(url: str, *, pool_size: int = 10, ping: bool = True) -> AsyncE
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_pre_ping=ping,
+        # The connection that was lent last knows best what is asked: its statements are prepared.
+        pool_use_lifo=True,
         json_serializer=_dumps,
         connect_args={"options": "-c timezone=UTC", "application_name": "waymark"},
     )

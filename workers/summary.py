@@ -48,7 +48,7 @@ async def summary(parts: Composition, of: Settings, start: datetime, days: int) 
     out.print(_journeys(journeys))
     out.print(_tasks(work, clock))
     out.print(_audience(groups, stages))
-    await _story(parts, of, clock)
+    await _story(parts, of, clock, {task.customer_id for task in work})
 
 
 def _journeys(journeys: list[JourneySummary]) -> Table:
@@ -94,13 +94,13 @@ def _audience(groups: list[SegmentRow], stages: Mapping[str | None, int]) -> Tab
     return shown
 
 
-async def _story(parts: Composition, of: Settings, clock: Clock) -> None:
-    """The contact whose timeline has the most kinds of things on it."""
+async def _story(parts: Composition, of: Settings, clock: Clock, sold_to: set[int]) -> None:
+    """The contact whose timeline has the most kinds of things on it: one of those whom sales has met, if any."""
     async with parts.engine.connect() as db:
-        runs = await enrolments.listing(db, limit=100_000)
+        met = sold_to or {run.customer_id for run in await enrolments.listing(db, limit=100_000)}
         best: tuple[int, int] = (0, 0)
         story: list[TimelineEntry] = []
-        for customer in sorted({run.customer_id for run in runs}):
+        for customer in sorted(met):
             entries = await timeline(db, customer)
             kinds = len({entry.kind for entry in entries})
             if len(entries) <= LONGEST_STORY and (kinds, len(entries)) > best:

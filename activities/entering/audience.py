@@ -98,7 +98,7 @@ class Router(Launcher):
         The events of one customer are taken in the order in which they occurred, those of several side by side. What
         cannot be routed now stays unrouted, says so in `away`, and is taken up by the sweep.
         """
-        return await self.route_numbers([one.id for one in page], now)
+        return await self.route_numbers([one.id for one in page], now) if page else []
 
     async def route_numbers(self, numbers: Sequence[int], now: datetime) -> list[Routed]:
         """`route_page`, by the numbers of the events."""

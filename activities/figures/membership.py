@@ -29,6 +29,7 @@ class Membership:
     def __init__(self, database: AsyncEngine, router: Router) -> None:
         self._database = database
         self._router = router
+        self._read: tuple[str, list[Segment]] = "", []
 
     async def publish(self, loaded: Collection[LoadedSegment], now: datetime) -> list[PublishedSegment]:
         """`bring_into_force`, and tell journeys at once who left what is gone."""
@@ -115,8 +116,11 @@ class Membership:
 
     async def _in_force(self, db: AsyncConnection) -> list[Segment]:
         """The segments in force, each after those that it names."""
-        found = (await segments.definitions(db)).values()
-        return in_order(Segment.model_validate(one) for one in found)
+        found = await segments.definitions(db)
+        said = repr(found)  # as text: 1 and true are equal, and do not mean the same
+        if said != self._read[0]:
+            self._read = said, in_order(Segment.model_validate(one) for one in found.values())
+        return self._read[1]
 
 
 def _with_named(known: list[Segment], only: Collection[str]) -> list[Segment]:
