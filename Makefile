@@ -33,9 +33,9 @@ up: setup  ## everything needed for local work, until Ctrl-C
 browser: setup
 	@$(BIN)/python -m tools.browser
 
-# Most tests wait more than they reckon: two files at a time, the long ones first.
+# Most tests wait more than they reckon: three files at a time on two cores, the long ones first.
 test: setup browser  ## every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: setup  ## the pure tests, under a minute
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit -q
