@@ -172,7 +172,8 @@ def test_chinese_readers_get_chinese_and_others_the_nearest_that_there_is(tmp_pa
 
 
 IN_ENGLISH = [
-    "Mei: 2 new, 1 claimed, 1 done, 1 (900) won, 1 open, 1 late", "Overdue (1)", "March 2026 × 2: 1,500.50, weighted 550",
+    "Mei: 2 new, 1 claimed, 1 done, 1 (900) won, 1 open, 1 late", "Overdue (1)",
+    "March 2026 × 2: 1,500.50, weighted 550",
     "no day named × 1: 80, weighted 8", "offer × 2: 1,300, weighted 650", "Ann · Mei · lost · too dear",
     "nobody has the territory FR",
 ]  # fmt: skip

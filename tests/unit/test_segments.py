@@ -190,8 +190,8 @@ ASKING: dict[str, tuple[str, str, str, Callable[[Path], object]]] = {
     ),
     "a rule of the scores": (
         "scoring.yaml",
-        "half_life: 30d\ngrades: {fit: {A: 9, B: 5, C: 2}, activity: {1: 9, 2: 5, 3: 2}}\nfit:\n"
-        "  - {name: a, points: 5, when: {lifecycle: atrisk}}\n", "4:44",
+        ("half_life: 30d\ngrades: {fit: {A: 9, B: 5, C: 2}, activity: {1: 9, 2: 5, 3: 2}}\nfit:\n"
+        "  - {name: a, points: 5, when: {lifecycle: atrisk}}\n"), "4:44",
         lambda folder: scoring.load(folder / "scoring.yaml", {}),
     ),
     "a way into a journey": (
@@ -201,8 +201,8 @@ ASKING: dict[str, tuple[str, str, str, Callable[[Path], object]]] = {
     ),
     "a step of a journey": (
         "journeys/j.yaml",
-        "journey: j\ntitle: J\nenter: api\nsteps:\n  - branch:\n"
-        "      - {when: {any: [{tag: x}, {lifecycle: [at_risk, atrisk]}]}, steps: [{tag: y}]}\n", "6:55",
+        ("journey: j\ntitle: J\nenter: api\nsteps:\n  - branch:\n"
+        "      - {when: {any: [{tag: x}, {lifecycle: [at_risk, atrisk]}]}, steps: [{tag: y}]}\n"), "6:55",
         lambda folder: _of_map(folder),
     ),
 }  # fmt: skip
