@@ -64,7 +64,12 @@ class Checker:
         known = {one.journey.journey: one for one in (*self._others(maps), *maps)}
         named = {one.name for one in segment_files.load_all(self.definitions / "segments", self.fields)}
         return Surroundings(
-            self.fields, load_rules(self.definitions), named, set(known), None, sent_by(list(known.values())),
+            self.fields,
+            load_rules(self.definitions),
+            named,
+            set(known),
+            None,
+            sent_by(list(known.values())),
             segment_files.known_stages(self.definitions),
         )
 
