@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -15,7 +15,7 @@ from activities.pulse import Pulse
 from journeys.nearest import unknown_word
 from journeys.segments import LoadedSegment, Segment, in_order
 from records.audience import membership, segments
-from records.audience.membership import Evaluated
+from records.audience.membership import Differences, Evaluated
 from records.audience.segments import UnknownSegment
 from records.events import StoredEvent
 
@@ -29,7 +29,7 @@ class Membership:
     def __init__(self, database: AsyncEngine, router: Router) -> None:
         self._database = database
         self._router = router
-        self._read: tuple[str, list[Segment]] = "", []
+        self._read = "", Differences([])
 
     async def publish(self, loaded: Collection[LoadedSegment], now: datetime) -> list[PublishedSegment]:
         """`bring_into_force`, and tell journeys at once who left what is gone."""
@@ -57,7 +57,7 @@ class Membership:
             UnknownSegment: one of these is not in force.
         """
         async with self._database.connect() as db:
-            wanted = _with_named(await self._in_force(db), only)
+            wanted = _with_named((await self._in_force(db)).segments, only)
         with Pulse() as pulse:
             done = []
             for one in wanted:
@@ -79,12 +79,12 @@ class Membership:
         One query when nothing changes. A change may change what another segment says: it is asked again.
         """
         async with self._database.connect() as db:
-            wanted = await self._in_force(db)
+            differences = await self._in_force(db)
         changed: list[StoredEvent] = []
-        for _ in wanted:
+        for _ in differences.segments:
             async with self._database.begin() as db:
-                differing = await membership.differing(db, wanted, customer_id, now)
-                for one in wanted:
+                differing = await differences.of(db, customer_id, now)
+                for one in differences.segments:
                     if one.segment in differing:
                         await membership.evaluate(db, one.segment, now, [customer_id])
             if not differing:
@@ -114,16 +114,16 @@ class Membership:
             number += len(page)
             carried(number)
 
-    async def _in_force(self, db: AsyncConnection) -> list[Segment]:
-        """The segments in force, each after those that it names."""
+    async def _in_force(self, db: AsyncConnection) -> Differences:
+        """Of the segments in force, each after those that it names."""
         found = await segments.definitions(db)
         said = repr(found)  # as text: 1 and true are equal, and do not mean the same
         if said != self._read[0]:
-            self._read = said, in_order(Segment.model_validate(one) for one in found.values())
+            self._read = said, Differences(in_order(Segment.model_validate(one) for one in found.values()))
         return self._read[1]
 
 
-def _with_named(known: list[Segment], only: Collection[str]) -> list[Segment]:
+def _with_named(known: Sequence[Segment], only: Collection[str]) -> list[Segment]:
     """These segments and those that they name, in the order of evaluation; all when none is picked."""
     by_name = {one.segment: one for one in known}
     if unknown := sorted(set(only) - by_name.keys()):

@@ -245,13 +245,22 @@ def _few(segment: Segment, moments: Moments) -> SelectBase | None:
     return union_all(members.where(segment_members.c.segment == segment.segment), maybe)
 
 
-async def differing(db: AsyncConnection, wanted: Sequence[Segment], customer_id: int, now: datetime) -> list[str]:
-    """The segments in which a customer is and should not be, or should be and is not, by one query."""
-    if not wanted:
-        return []
-    columns = []
-    for one in wanted:
-        member = compile_condition(InSegment(segment=[one.segment]), now)
-        columns.append((member != compile_condition(one.where, now)).label(one.segment))
-    row = (await db.execute(select(*columns).where(customers.c.id == customer_id))).one_or_none()
-    return [name for name, differs in row._mapping.items() if differs] if row is not None else []
+class Differences:
+    """Where some segments and their members differ: a question about one customer, built once and asked often."""
+
+    def __init__(self, wanted: Sequence[Segment]) -> None:
+        self._moments = Moments()
+        columns = []
+        for one in wanted:
+            member = compile_condition(InSegment(segment=[one.segment]), self._moments)
+            columns.append((member != compile_condition(one.where, self._moments)).label(one.segment))
+        self._query = select(*columns).where(customers.c.id == bindparam("customer", type_=BigInteger()))
+        self.segments = wanted
+
+    async def of(self, db: AsyncConnection, customer_id: int, now: datetime) -> list[str]:
+        """The segments in which a customer is and should not be at `now`, or should be and is not."""
+        if not self.segments:
+            return []
+        given = self._moments.values(now, now) | {"customer": customer_id}
+        row = (await db.execute(self._query, given)).one_or_none()
+        return [name for name, differs in row._mapping.items() if differs] if row is not None else []

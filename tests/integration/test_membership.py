@@ -154,9 +154,10 @@ async def test_only_the_segments_in_which_a_customer_is_wrongly_are_named(
     await evaluated(engine, VIPS)
     others = segment("others", {"not": {"segment": "vips"}})
     async with engine.connect() as db:
-        assert await membership.differing(db, [VIPS, others], people[0], NOW) == []
-        assert await membership.differing(db, [VIPS, others], people[2], NOW) == ["others"]
-        assert await membership.differing(db, [VIPS], 10**9, NOW) == []
+        differences = membership.Differences([VIPS, others])
+        assert await differences.of(db, people[0], NOW) == []
+        assert await differences.of(db, people[2], NOW) == ["others"]
+        assert await differences.of(db, 10**9, NOW) == []
 
 
 async def test_erasing_a_customer_takes_it_out_of_every_segment(engine: AsyncEngine, people: list[int]) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from activities.figures import membership
 from activities.figures.segments import PublishedSegment, SegmentInUse
-from journeys.segments import LoadedSegment, Segment, arranged, parse
+from journeys.segments import LoadedSegment, arranged, parse
 from records.audience import segments
-from records.audience.membership import Evaluated
+from records.audience.membership import Differences, Evaluated
 from records.audience.segments import UnknownSegment
 from records.people import tags
 from tests.workflow.stage import Stage
@@ -147,8 +147,8 @@ async def test_a_segment_that_is_published_anew_in_between_is_worked_out_as_it_i
     before = loaded(VIPS)
     await part.publish(loaded(VIPS.replace("vip}", "gold}")), stage.start)
 
-    async def read_before(_: object) -> list[Segment]:
-        return [one.segment for one in before]
+    async def read_before(_: object) -> Differences:
+        return Differences([one.segment for one in before])
 
     monkeypatch.setattr(part, "_in_force", read_before)
     assert await evaluate(stage) == [Evaluated("vips", 1, 0)]
