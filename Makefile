@@ -24,7 +24,7 @@ lock:  ## rewrite requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --group dev pyproject.toml --output-file requirements.lock
 
-demo: setup  ## the main job, 45 days in about a minute; then stays up until Ctrl-C
+demo: setup  ## the main job, 45 days in a minute or two; then stays up until Ctrl-C
 	@$(BIN)/waymark demo
 
 up: setup  ## everything needed for local work, until Ctrl-C

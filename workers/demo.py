@@ -1,4 +1,4 @@
-"""`waymark demo`: the main job on the real engine, 45 days in about a minute, with something to look at after it."""
+"""`waymark demo`: the main job on the real engine, 45 days in a minute or two, with something to look at after it."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="End after the summary instead of staying up.")] = False,
     home: Home = None,
 ) -> None:
-    """Show the main job: 200 contacts, nine journeys, 45 days in about a minute; then stay up until Ctrl-C."""
+    """Show the main job: 200 contacts, nine journeys, 45 days in a minute or two; then stay up until Ctrl-C."""
     from workers import demo as showing
 
     showing.run(home=home, once=once)

@@ -7,7 +7,7 @@ from typer.core import TyperGroup
 from workers.commands.later import Later, group
 
 COMMANDS: Mapping[str, Later | TyperGroup] = {
-    "demo": Later("demo", "running", "Show the main job: 45 days in about a minute."),
+    "demo": Later("demo", "running", "Show the main job: 45 days in a minute or two."),
     "up": Later("up", "running", "Start everything needed for local work, until Ctrl-C."),
     "worker": Later("worker", "running", "Run worker processes, until Ctrl-C or SIGTERM."),
     "console": Later("console", "running", "Serve the HTTP API, links in messages, callbacks."),
