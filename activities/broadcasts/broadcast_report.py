@@ -87,11 +87,12 @@ async def report(db: AsyncConnection, name: str, now: datetime) -> Report:
     decided = datetime.fromisoformat(decision["at"]) if decision else None
     arms = await outcomes.results(db, row.id, event=event, went=(None, decided))
     rest = await outcomes.results(db, row.id, event=event, went=(decided, None)) if decided else []
+    refused, _ = await outcomes.to_go_again(db, row.id)
     leading = verdict(of.ab, arms) if of.ab is not None and row.winner is None and arms else None
     return Report(
         row.name, of.title, row.status, row.created_by, row.starts_at, row.started_at, row.finished_at,
         meant, total("sent"), total("claimed"), total("failed"), total("uncertain"), by_reason("skipped"),
-        by_reason("failed"), await outcomes.to_go_again(db, row.id), left, round(rate, 1), eta,
+        by_reason("failed"), refused, left, round(rate, 1), eta,
         _standing(row), _upcoming(row, now),
         of.ab.measure if of.ab is not None else None, leading, row.winner, decision, arms,
         next(iter(rest), None),

@@ -142,13 +142,19 @@ class Broadcasting:
             return str((await broadcasts.get(db, errand.row.id)).progress.get("stopped", ""))
 
     async def _sees_nothing_taken(self, errand: Errand) -> None:
-        """Raises `Stop` at the end of a way on which messages were refused, where none of the broadcast ever went:
-        however few they were, it is nothing to end with."""
-        if errand.refusals.count and not errand.regardless:
-            async with self._database.connect() as db:
-                went = await outcomes.any_sent(db, errand.row.id)
-            if not went:
-                raise errand.stop()
+        """Raises `Stop` where all have been tried, of the trial or at all, messages were refused and none went: however
+        few they were, it is nothing to end with. What the records say counts: whoever refused may have done so before a
+        crash, on another shard or in an earlier wave."""
+        if errand.regardless:
+            return
+        async with self._database.connect() as db:
+            count, reason = await outcomes.to_go_again(db, errand.row.id)
+            if not count or await outcomes.any_sent(db, errand.row.id):
+                return
+            everywhere = errand.whom | {"zones": None, "shard": (0, 1)}
+            waiting = await addressees.page(db, errand.of, after=0, limit=1, **everywhere)
+        if not waiting:
+            raise errand.stop(count, reason)
 
     async def _page(self, errand: Errand, pulse: Pulse) -> bool:
         """Claim a page and send it; False when there was none. Raises `Stop`."""
@@ -234,7 +240,7 @@ class Broadcasting:
             errand.asked = away.after
             raise Stop("away", f"{away.reason}{f' ({away.hint})' if away.hint else ''}")
         if errand.refusals.too_many and not errand.regardless:
-            raise errand.stop()
+            raise errand.stop(errand.refusals.count, errand.refusals.last)
         if len(bundle) > 1 and not ready and all(isinstance(one, TryLater) for _, one in written):
             raise Stop("away", str(written[0][1]))
 

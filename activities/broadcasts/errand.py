@@ -110,15 +110,16 @@ class Errand:
 
     def note(self, slot: Slot, outcome: Outcome, subject: str | None, locale: str | None) -> None:
         """What became of one message, to be written down with the next bundle."""
+        address = slot.to.to.recipient.address or ""
         match outcome:
             case Receipt():
                 self.sent += 1
-                self.refusals.taken(slot.arm, locale)
+                self.refusals.taken(slot.arm, locale, address)
                 ended = Settlement(slot.key, "sent", None, subject, locale, outcome.provider_id)
             case Refused(reason=reason, suppress=dead, message=message):
-                ended = Settlement(slot.key, "failed", reason, subject, locale, again=message)
+                ended = Settlement(slot.key, "failed", reason, subject, locale, again=message and not self.regardless)
                 if message:
-                    self.refusals.refused(slot.arm, locale, reason)
+                    self.refusals.refused(slot.arm, locale, address, reason)
                 if dead:
                     self.dead.append((slot, reason))
             case TryLater(reason=reason) if self.leg.final and not concerns_all(outcome):
@@ -148,9 +149,9 @@ class Errand:
         """Somebody is passed over on this way, and can be served from this moment on."""
         self.again = _first(self.again, until)
 
-    def stop(self) -> Stop:
+    def stop(self, count: int, reason: str | None) -> Stop:
         """Let the broadcast stand still, for its messages are refused whoever they are for."""
-        self.stopped = why(self.row.name, self.refusals.count, self.refusals.last)
+        self.stopped = why(self.row.name, count, reason)
         return Stop("paused", self.stopped)
 
     def done(self, state: State, because: str = "") -> LegDone:

@@ -88,7 +88,9 @@ class Studio:
     async def _forgive(self, db: AsyncConnection, broadcast: int, now: datetime, *, regardless: bool) -> None:
         await broadcasts.forget(db, broadcast, "stopped")
         await broadcasts.note(db, broadcast, {"regardless": regardless})
-        if not regardless:
+        if regardless:
+            await claims.give_up(db, broadcast)
+        else:
             await claims.send_again(db, broadcast, now)
 
     async def launch_stranded(self, before: datetime) -> int:

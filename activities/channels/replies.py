@@ -13,10 +13,11 @@ _ENHANCED = re.compile(r"^\s*([245])\.(\d{1,3})\.(\d{1,3})\b")
 _DEAD = {"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"}
 _OUR_SENDER = {"5.1.7", "5.1.8"}
 # Of the codes about content and policy those that speak of the recipient all the same: a mailing list, a closed
-# mailbox, a new owner (RFC 7293), an address beyond ASCII (RFC 6531).
+# mailbox, a new owner (RFC 7293), an address beyond ASCII (RFC 6531), whom Exchange lets only some write to.
 _RECIPIENTS = {"5.6.7", "5.7.2", "5.7.13", "5.7.17", "5.7.18"}
-_ABOUT_ALL = ("5.3.", "5.5.", "5.6.", "5.7.")
-"""System, protocol, content and policy (RFC 3463, 3.4, 3.6 to 3.8)."""
+_RECIPIENTS |= {"5.7.124", "5.7.133", "5.7.134", "5.7.135", "5.7.136"}
+_ABOUT_ALL = ("5.3.", "5.5.", "5.6.", "5.7.", "5.4.5")
+"""System, protocol, content and policy (RFC 3463, 3.4, 3.6 to 3.8), and congestion: a quota of ours is used up."""
 _DEAD_WORDS = re.compile(
     r"(user|mailbox|recipient|address|account)\s+(is\s+)?(unknown|invalid|not found|disabled|closed)"
     r"|(unknown|no such|invalid|non-?existent)\s+(local\s+)?(user|mailbox|recipient|address|account|person)"
@@ -29,7 +30,13 @@ _POLICY_WORDS = re.compile(
 )
 _MAILBOX_WORDS = re.compile(
     f"{_DEAD_WORDS.pattern}|mailbox (is )?(full|unavailable)|over ?quota"
-    "|recipient (address )?(rejected|refused|denied)",
+    r"|recipient (address )?(rejected|refused|denied)|(does\s+not|doesn't)\s+have\s+an?\s(\S+\s)?(account|mailbox)",
+    re.IGNORECASE,
+)
+_FULL_WORDS = re.compile(
+    r"(?<!daily )(?<!hourly )(?<!sending )(?<!message )quota (has been )?exceeded|storage allocation"
+    r"|exceed(ed|s)?\s((the|its|his|her|their|user|mailbox|storage|disk)\s)+(quota|limit)"
+    r"|over\s(the|its|his|her|their)\squota|in-?box (is )?full|full mailbox",
     re.IGNORECASE,
 )
 _FILTER_WORDS = re.compile(
@@ -114,7 +121,7 @@ def concerns_message(stage: Stage, reply: Reply) -> bool:
         return False
     if code is not None and code != "5.0.0":
         return code.startswith(_ABOUT_ALL) and code not in _RECIPIENTS
-    return stage != "recipient" or bool(_FILTER_WORDS.search(reply.text))
+    return bool(_FILTER_WORDS.search(reply.text)) or (stage != "recipient" and not _FULL_WORDS.search(reply.text))
 
 
 def is_dead(reply: Reply) -> bool:

@@ -30,6 +30,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journeys.broadcast import Broadcast
 from records.tables import broadcast_refusals, broadcast_shards, touches
 
+_MOMENT = TIMESTAMP(timezone=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -98,7 +100,7 @@ async def claim(db: AsyncConnection, broadcast: int, of: Broadcast, claims: Sequ
         status=(Text, [one.status for one in claims]),
         because=(Text, [one.because for one in claims]),
     )
-    moment = literal(at, TIMESTAMP(timezone=True))
+    moment = literal(at, _MOMENT)
     settled = case((rows.c.status == "skipped", moment))
     columns = {
         **{name: rows.c[name] for name in rows.c.keys()},  # noqa: SIM118 (a collection of columns is no mapping)
@@ -142,13 +144,14 @@ async def settle(db: AsyncConnection, settled: Sequence[Settlement], at: datetim
         .where(touches.c.key == rows.c.key, doubtful)
         .values(
             {name: rows.c[name] for name in ("status", "because", "subject", "locale", "provider_id")}
-            | {"settled_at": literal(at, TIMESTAMP(timezone=True))}
+            | {"settled_at": literal(at, _MOMENT)}
         )
     )
     if refused := [one.key for one in known if one.again]:
         failed = select(touches.c.id, touches.c.broadcast_id).where(
-            touches.c.key == func.any(_array(refused, Text)), touches.c.status == "failed"
-        )
+            touches.c.key == func.any(_array(refused, Text)), touches.c.status == "failed",
+            touches.c.broadcast_id.is_not(None),
+        )  # fmt: skip
         kept = insert(broadcast_refusals).from_select(["touch_id", "broadcast_id"], failed)
         await db.execute(kept.on_conflict_do_nothing())
 
@@ -156,16 +159,19 @@ async def settle(db: AsyncConnection, settled: Sequence[Settlement], at: datetim
 async def send_again(db: AsyncConnection, broadcast: int, now: datetime) -> int:
     """Free the places of those whose message was refused for what it says or who sends it, and let its shards look at
     them again; returns how many. The relay took none of those messages, so nobody gets two."""
-    mine = touches.c.id == broadcast_refusals.c.touch_id, broadcast_refusals.c.broadcast_id == broadcast
-    freed = delete(touches).where(*mine, touches.c.status == "failed").returning(touches.c.customer_id)
-    customers = list((await db.execute(freed)).scalars())
-    if customers:
-        back = {
-            "cursor": func.least(broadcast_shards.c.cursor, min(customers) - 1),
-            "again": func.least(broadcast_shards.c.again, literal(now, TIMESTAMP(timezone=True))),
-        }
-        await db.execute(update(broadcast_shards).where(broadcast_shards.c.broadcast_id == broadcast).values(back))
-    return len(customers)
+    mine = touches.c.id == broadcast_refusals.c.touch_id, touches.c.broadcast_id == broadcast
+    freed = delete(touches).where(*mine, touches.c.status == "failed").returning(touches.c.id)
+    count = len((await db.execute(freed)).all())
+    if count:
+        # They may live where no way to come leads: whatever it is, it starts over, and tells of them.
+        over = {"leg": 0, "cursor": 0, "again": func.least(broadcast_shards.c.again, literal(now, _MOMENT))}
+        await db.execute(update(broadcast_shards).where(broadcast_shards.c.broadcast_id == broadcast).values(over))
+    return count
+
+
+async def give_up(db: AsyncConnection, broadcast: int) -> None:
+    """Let those whose message was refused have failed for good."""
+    await db.execute(delete(broadcast_refusals).where(broadcast_refusals.c.broadcast_id == broadcast))
 
 
 def _array(values: Sequence[Any], kind: Any) -> ColumnElement[Any]:

@@ -35,15 +35,16 @@ async def tallies(db: AsyncConnection, broadcast: int) -> dict[tuple[str, str | 
     return {(row[0], row[1]): row[2] for row in await db.execute(query.group_by(touches.c.status, why))}
 
 
-async def to_go_again(db: AsyncConnection, broadcast: int) -> int:
-    """How many failed because the message was refused itself: those can go again."""
-    mine = broadcast_refusals.c.broadcast_id == broadcast
-    return int((await db.execute(select(func.count()).select_from(broadcast_refusals).where(mine))).scalar_one())
+async def to_go_again(db: AsyncConnection, broadcast: int) -> tuple[int, str | None]:
+    """How many failed because the message was refused itself, and one of the reasons: those can go again."""
+    mine = touches.c.id == broadcast_refusals.c.touch_id, touches.c.broadcast_id == broadcast
+    row = (await db.execute(select(func.count(), func.max(touches.c.because)).where(*mine))).one()
+    return row[0], row[1]
 
 
 async def any_sent(db: AsyncConnection, broadcast: int) -> bool:
-    """Whether any message of a broadcast went."""
-    went = exists().where(touches.c.broadcast_id == broadcast, touches.c.status == "sent")
+    """Whether any message of a broadcast went, or is on its way."""
+    went = exists().where(touches.c.broadcast_id == broadcast, touches.c.status.in_(("sent", "claimed")))
     return bool((await db.execute(select(went))).scalar_one())
 
 

@@ -70,7 +70,9 @@ async def take_over(db: AsyncConnection, broadcast: int, shard: int, shards: int
     doubt = update(touches).where(left, touches.c.customer_id <= mine.leaving).values(status="uncertain", because=why)
     doubtful = (await db.execute(doubt)).rowcount
     await db.execute(delete(touches).where(left, touches.c.customer_id > mine.leaving))
-    cursor, again = (mine.cursor, mine.again) if mine.leg == leg else (0, None)
+    # No leg: people were given another chance since the last one, who may not be of this one.
+    cursor = mine.cursor if mine.leg == leg else 0
+    again = mine.again if mine.leg in (leg, 0) else None
     await db.execute(
         update(broadcast_shards)
         .where(broadcast_shards.c.broadcast_id == broadcast, broadcast_shards.c.shard == shard)

@@ -119,30 +119,41 @@ async def _number(
 
 MERGED_MEANWHILE = "merged while the message was leaving"
 """Why nobody knows yet whether a message of a broadcast went."""
+_WENT = {"sent": 2, "uncertain": 1, "claimed": 1}
+"""How surely a message went."""
 
 
 async def join_broadcasts(db: AsyncConnection, kept_id: int, gone_id: int) -> Before:
-    """Count one message of a broadcast where both got it: the other stays in the ledger, on its own.
+    """Count one message of a broadcast where both have one: the other stays in the ledger, on its own. What went has
+    the place rather than what did not: a message that was refused may go again where it has the place.
 
     A message that is just leaving goes on in doubt, until it is known how it ended: who takes a shard over would look
     for its claim under the number that it left for, and let it go again.
     """
-    leaving = touches.c.customer_id == gone_id, touches.c.broadcast_id.is_not(None), touches.c.status == "claimed"
-    await db.execute(update(touches).where(*leaving).values(status="uncertain", because=MERGED_MEANWHILE))
-    got = select(touches.c.broadcast_id).where(touches.c.customer_id == kept_id, touches.c.broadcast_id.is_not(None))
-    twice = select(touches.c.id, touches.c.broadcast_id).where(
-        touches.c.customer_id == gone_id, touches.c.broadcast_id.in_(got)
+    place = touches.c.broadcast_id
+    both = select(touches.c.id, place, touches.c.customer_id, touches.c.status).where(
+        touches.c.customer_id.in_((kept_id, gone_id)), place.is_not(None)
     )
-    found = {row.id: row.broadcast_id for row in await db.execute(twice)}
-    if found:
-        await db.execute(update(touches).where(touches.c.id.in_(found)).values(broadcast_id=None))
-    return {"broadcasts": {str(touch): broadcast for touch, broadcast in found.items()}}
+    held: dict[int, dict[int, Any]] = {}
+    for row in await db.execute(both):
+        held.setdefault(row.broadcast_id, {})[row.customer_id] = row
+    yielding = {}
+    for broadcast, of in held.items():
+        if len(of) == 2:
+            kept, gone = of[kept_id], of[gone_id]
+            yielding[(kept if _WENT.get(gone.status, 0) > _WENT.get(kept.status, 0) else gone).id] = broadcast
+    doubted = and_(touches.c.customer_id == gone_id, place.is_not(None)) | touches.c.id.in_(yielding)
+    leaving = update(touches).where(doubted, touches.c.status == "claimed")
+    await db.execute(leaving.values(status="uncertain", because=MERGED_MEANWHILE))
+    if yielding:
+        await db.execute(update(touches).where(touches.c.id.in_(yielding)).values(broadcast_id=None))
+    return {"broadcasts": {str(touch): broadcast for touch, broadcast in yielding.items()}}
 
 
 async def part_broadcasts(db: AsyncConnection, before: Before, kept_id: int, gone_id: int) -> None:
     """Undo `join_broadcasts`."""
     for touch, broadcast in before["broadcasts"].items():
-        theirs = (touches.c.id == int(touch), touches.c.customer_id == gone_id)
+        theirs = (touches.c.id == int(touch), touches.c.customer_id.in_((kept_id, gone_id)))
         await db.execute(update(touches).where(*theirs).values(broadcast_id=broadcast))
 
 

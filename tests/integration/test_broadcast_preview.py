@@ -18,7 +18,7 @@ from journeys.broadcast_files import parse
 from journeys.errors import WaymarkError
 from journeys.sending import SendingRules
 from records.messages import addressees, broadcasts, claims, shards
-from records.messages.claims import Claim
+from records.messages.claims import Claim, Settlement
 from records.people import suppressions, upserts
 from records.people.contacts import Contact
 from records.runs import holds
@@ -150,3 +150,19 @@ async def test_who_was_cut_off_is_in_doubt_and_who_was_only_claimed_is_free_agai
         assert await shards.standing(db, row.id, 0, first.epoch, channel="email", leaving=people[3]) is None
         left = (await db.execute(select(touches.c.customer_id, touches.c.status))).all()
     assert sorted((one.customer_id, one.status) for one in left) == [(one, "uncertain") for one in people[:2]]
+
+
+async def test_who_is_to_get_it_again_is_told_of_by_whatever_way_comes_next(engine: AsyncEngine) -> None:
+    of = parse(SPRING).broadcast
+    one = await reader(engine, "p")
+    async with engine.begin() as db:
+        row = await broadcasts.create(db, "spring", parse(SPRING).definition, starts_at=NOW, by="test", now=NOW)
+        assert row is not None
+        await shards.take_over(db, row.id, 0, 1, 1)
+        claim = Claim(one, None, "email/x", "k", "a@x.example", "claimed", None)
+        assert await claims.claim(db, row.id, of, [claim], NOW) == {one}
+        await claims.settle(db, [Settlement("k", "failed", "554 5.7.1 spam", again=True)], NOW)
+        assert await claims.send_again(db, row.id, NOW) == 1
+        # The next wave is for other zones: whoever was refused before is served by a way of their own.
+        assert [(await shards.take_over(db, row.id, 0, 1, way)).again for way in (2, 2, 3)] == [NOW, NOW, None]
+        assert await claims.claim(db, row.id, of, [claim], NOW) == {one}

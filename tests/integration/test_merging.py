@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from journeys.broadcast import Broadcast
 from records import events, tables
-from records.messages import claims, shards
+from records.messages import claims, outcomes, shards
 from records.messages.claims import Claim, Settlement
 from records.people import consents, customers, identities, merging, search, upserts
 from records.people.contacts import Contact
@@ -357,6 +357,33 @@ async def test_a_message_of_a_broadcast_that_is_leaving_is_not_claimed_again_aft
         again = Claim(kept, None, "email/sale", "wmb-2", "ada@acme.example", "claimed", None)
         assert await claims.claim(db, broadcast, mails, [again], NOW) == set()
     assert found == [("sent" if known else "uncertain", kept)]
+
+
+@pytest.mark.parametrize("refused_first", [True, False])
+async def test_of_whom_one_was_refused_a_broadcast_that_the_other_got_none_gets_it_again(
+    engine: AsyncEngine, refused_first: bool
+) -> None:
+    mails = Broadcast(broadcast="sale", title="Sale", segment="new", send="email/sale")
+    async with engine.begin() as db:
+        await ground(db)
+        kept, gone = await person(db, "ada"), await person(db, "bea")
+        broadcast = (await db.execute(select(tables.broadcasts.c.id))).scalar_one()
+        pair = [
+            Claim(one, None, "email/sale", f"wmb-{one}", f"{one}@acme.example", "claimed", None) for one in (kept, gone)
+        ]
+        assert await claims.claim(db, broadcast, mails, pair, NOW) == {kept, gone}
+        refused = Settlement(f"wmb-{kept}", "failed", "554 5.7.1 spam", again=True)
+        ends = [refused, Settlement(f"wmb-{gone}", "sent")]
+        await claims.settle(db, ends if refused_first else ends[1:], NOW)
+        done = await merging.merge(db, kept, gone, by="ada", because="one person", now=NOW)
+        # What was leaving when they were merged is refused after that.
+        await claims.settle(db, [refused], NOW)
+        assert await outcomes.to_go_again(db, broadcast) == (0, None)
+        assert await claims.send_again(db, broadcast, NOW) == 0
+        assert await claims.claim(db, broadcast, mails, pair[:1], NOW) == set()
+        await merging.unmerge(db, done, by="ada", now=LATER)
+        query = select(tables.touches.c.customer_id, tables.touches.c.status, tables.touches.c.broadcast_id)
+        assert sorted(map(tuple, await db.execute(query))) == [(kept, "failed", broadcast), (gone, "sent", broadcast)]
 
 
 async def test_a_merge_waits_for_what_is_being_written_and_takes_it_along(engine: AsyncEngine) -> None:

@@ -17,6 +17,8 @@ OF_ALL = [
     ("recipient", 550, "5.7.1 message refused by policy"),
     ("recipient", 554, "Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org"),
     ("recipient", 550, "5.1.8 bad sender domain"),
+    ("content", 550, "5.4.5 Daily user sending quota exceeded"),
+    ("content", 550, "Daily message quota exceeded"),
 ]
 OF_ONE = [
     ("recipient", 550, "5.1.1 no such user"),
@@ -30,6 +32,10 @@ OF_ONE = [
     ("content", 552, "5.2.2 mailbox full"),
     ("content", 550, "5.1.1 user unknown"),
     ("content", 552, "Mailbox full"),
+    ("content", 552, "User has exceeded their storage limit"),
+    ("content", 552, "Requested mail action aborted: exceeded storage allocation"),
+    ("content", 554, "delivery error: dd This user doesn't have a yahoo.com account (ada@yahoo.com) [0]"),
+    ("recipient", 550, "5.7.133 RESOLVER.RST.SenderNotAuthenticatedForGroup; not permitted to write to this group"),
     ("content", 550, "5.6.7 non-ASCII addresses not permitted for that recipient"),
 ]
 

@@ -98,6 +98,21 @@ async def test_however_few_they_are_it_does_not_end_with_nobody_having_got_it(st
     assert copies(stage) == [1, 1]
 
 
+async def test_a_first_wave_of_one_who_is_refused_does_not_stop_it_and_at_the_end_all_waves_count(stage: Stage) -> None:
+    day = (datetime.now(UTC) + timedelta(days=2)).date()
+    everybody = await readers(stage, "Ann", time_zone="Asia/Tokyo")
+    everybody += await readers(stage, "Bob", time_zone="Europe/Berlin")
+    stage.mailbox.refuse = lambda at, address: SPAM if at == "dot" else None
+    _, handle = await start_skipping(stage, f'{SPRING}start: {{local: "09:00", on: {day}}}')
+    await until(stage, handle, "**paused**: it paused by itself")
+    assert ((await seen(stage)).status, (await seen(stage)).refused, (await seen(stage)).left) == ("paused", 2, 0)
+    stage.mailbox.refuse = lambda at, address: None
+    await resume(stage)
+    assert await outcome(handle) == "finished"
+    assert [one.status for one in await touches_of(stage, *everybody)] == ["sent"] * 2
+    assert copies(stage) == [1, 1]
+
+
 async def test_regardless_it_goes_on_and_who_was_refused_gets_no_other_try(stage: Stage) -> None:
     await people(stage, 40)
     asked: Counter[str] = Counter()
@@ -111,7 +126,7 @@ async def test_regardless_it_goes_on_and_who_was_refused_gets_no_other_try(stage
     await until(stage, handle, "**paused**: it paused by itself")
     await resume(stage, regardless=True)
     stands = await outcome(handle), await seen(stage)
-    assert (stands[0], stands[1].sent, stands[1].failed) == ("finished", 1, 39)
+    assert (stands[0], stands[1].sent, stands[1].failed, stands[1].refused) == ("finished", 1, 39, 0)
     assert set(asked.values()) == {1}
 
 
