@@ -163,10 +163,11 @@ def _written(table: Table) -> ColumnElement[bool]:
 
 
 def _bounds(length: Duration, moments: Moments) -> tuple[ColumnElement[datetime], ColumnElement[datetime]]:
-    """Where a length of time began then and begins now, the earlier first: clocks of several workers differ."""
+    """Where a length of time began then and begins now, the earlier first. Clocks of several workers differ; and a
+    month before 30 March, 00:01, is earlier than a month before 29 March, 23:59: both are 28 February."""
     return (
-        moments.parameter("first", length, lambda then, now: since(length, min(then, now))),
-        moments.parameter("last", length, lambda then, now: since(length, max(then, now))),
+        moments.parameter("first", length, lambda then, now: min(since(length, then), since(length, now))),
+        moments.parameter("last", length, lambda then, now: max(since(length, then), since(length, now))),
     )
 
 

@@ -298,6 +298,16 @@ async def test_what_has_become_too_old_is_found_when_nothing_was_written(
     assert await caught_up(engine, recent, NOW + timedelta(hours=10)) == (Evaluated("recent", gone, there), 1)
 
 
+async def test_what_lies_within_a_month_again_on_the_day_after_is_found(engine: AsyncEngine) -> None:
+    world = World(engine, [segment("recent", {"event": {"name": "order.placed", "within": "1mo"}})])
+    await world.begin()
+    world.people = [await customer(engine)]
+    world.now = datetime(2026, 2, 28, 12, tzinfo=UTC)
+    await world.do(("happen", 0, "order.placed", timedelta(), []))
+    for world.now in (datetime(2026, 3, 29, 23, 58, tzinfo=UTC), datetime(2026, 3, 30, 0, 3, tzinfo=UTC)):
+        await world.evaluate()
+
+
 async def test_who_is_made_one_of_two_or_two_of_one_is_asked_again(ordered: AsyncEngine) -> None:
     ann, bob = await customer(ordered), await customer(ordered)
     async with ordered.begin() as db:
