@@ -54,18 +54,19 @@ _RUNS = re.compile(r"[=@\t\r]|[+-](?![\d\s().,/-]*$)")
 """How text begins that a spreadsheet would run as a formula; numbers with a sign are none."""
 _EXPONENT = re.compile(r"^[+-]?\d+([.,]\d+)?[eE]\+?\d+$")
 _FLOAT = re.compile(r"^(\d{1,15})\.0+$")
-_SCHEME = re.compile(r"^(?:mailto|smtp|e-?mail)\s*:\s*", re.IGNORECASE)
+_SCHEME = re.compile(r"^[^\W\d_][^@:\"<>]{0,40}:\s*(?!/)")
+"""What an address is, as in `mailto:` and `Work: `: no address has a colon before its sign."""
 _NAMED_ADDRESS = re.compile(r"^[^<>]*<\s*(?:mailto:)?([^<>\s]+)\s*>$", re.IGNORECASE)
 _REMARK = re.compile(r"\s+\([^()@]*\)$")
 _PAIRS = {"<": ">", "(": ")", "[": "]", '"': '"', "'": "'"}
-_LABEL = re.compile(r"^[^\W\d_][^\d+(:.]*[:.]\s*(?=['’`=+(\d])")
-"""What a number is, as in `tel:` and `Mobil: `."""
+_LABEL = re.compile(r"^(?:[^\W\d_][^\d+(]{0,40}[:.\s]|\([^\W\d_][^\d+()]{0,40}\))\s{0,9}(?=['’`=+(\d])")
+"""What a number is, as in `tel:`, `Tel. `, `Mobil: ` and `(work) `."""
 _EXTENSION = re.compile(
     r"[\s,;/]{0,9}(?:ext|extn|extension|x|durchwahl|dw|apparat|app|nebenstelle|nst|poste|int|interno|anexo|ramal|доб|转|轉"
     r"|分机|分機|内線|内线)[.:=\s]*\d{1,6}(?:\s*(?:[,/&-]|and|or|und|oder)\s*\d{1,6})*$",
     re.IGNORECASE,
 )
-_WORDS_BEHIND = re.compile(r"(?<=\d)\s*[(\[]\s*[^\W\d][^\d()]*[)\]]$|(?<=\d)\s+[^\W\d]{3,}[^\d]*$")
+_WORDS_BEHIND = re.compile(r"(?<=\d)\s*[(\[]\s*[^\W\d][^()]*[)\]]$|(?<=\d)\s+[^\W\d]{3,}[^\d]*$")
 _UNASKED = {"never subscribed", "non subscribed", "not subscribed", "nonsubscribed", "pending", "not set", "not asked"}
 _WANTED = {"confirmed", "active", "single opt in", "double opt in", "opt in", "abonniert", "angemeldet"}
 _UNWANTED = {"cleaned", "bounced", "inactive", "opt out", "abgemeldet", "abbestellt", "complained", "suppressed"}

@@ -35,6 +35,8 @@ _LOCALE = re.compile(r"^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-[A-
 _TAG = re.compile(r'(?<![^,;|\n])\s*"([^"]+)"\s*(?![^,;|\n])|([^,;|\n]+)')
 SHORTEST_PHONE = 8
 """Characters of a number in E.164, the + included; shorter ones are services, not people."""
+LONGEST_PHONE = 16
+"""The most that E.164 allows; longer ones are two numbers."""
 NO_ADDRESS = "and phone are both missing: there is no address to reach this contact"
 """What is wrong with the email of a contact who has neither."""
 LONGEST = {"external_id": 200, "first_name": 200, "last_name": 200, "stage": 60}
@@ -124,7 +126,7 @@ def read_phone(text: str, country: str | None = None) -> str:
     found = str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
     # Whether a number is valid is a matter of tables that age; its length is enough to tell a slip.
     possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
-    if not possible or len(found) < SHORTEST_PHONE:
+    if not possible or not SHORTEST_PHONE <= len(found) <= LONGEST_PHONE:
         raise ValueError(f"{said!r} is no phone number{f' of {country}' if country else ''}: its length is wrong")
     if is_filler(str(number.national_number)) and not phonenumbers.is_valid_number(number):
         raise ValueError(f"{said!r} is nobody's number: leave it out")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
-from itertools import islice
 from pathlib import Path
 
 from babel import Locale
 
 from activities.intake import instants
+from activities.intake.cells import tidy
 from activities.intake.instants import DateForm
 from activities.intake.places import plain
-from activities.intake.tabular import Form, Record, records_of
+from activities.intake.tabular import Form, records_of
 
 NEVER = frozenset({
     "never", "nie", "0", "0000-00-00", "00.00.0000", "00/00/0000", "0000-00-00 00:00:00", "1900-01-00", "0.0.00",
@@ -23,7 +23,7 @@ NEVER = frozenset({
 NO_YEAR = 1900
 """The year of a birthday of which only month and day are known; 29 February has the first one after it that has it."""
 LOOKED_AT = 1_000
-"""Rows among which a day such as 03/04/2026 must be for the whole file to be asked how it is meant."""
+"""Days of a column among which one such as 03/04/2026 must be for the whole file to be asked how it is meant."""
 _TWO_WAYS = re.compile(r"\d{1,2}[/-]\d")
 _SERIAL = re.compile(r"^\d{5}([.,]\d+)?$")
 _TIME = re.compile(
@@ -61,15 +61,30 @@ def tidy_date(text: str, form: DateForm | None = None) -> str:
 
 def form_of(path: Path, form: Form, columns: Collection[int], header_line: int) -> DateForm | None:
     """Which of two numbers is the day in a list, where the days in its columns of days show it; a year may be missing.
-    The whole file is read where its first rows have such days."""
+    The whole file is read where the first days of a column are such days, however far down they stand."""
 
-    def said(records: Iterable[Record]) -> Iterator[str]:
-        cells = (one.cells for one in records if one.line > header_line)
-        return (row[at].strip() for row in cells for at in columns if at < len(row))
+    def said() -> Iterator[tuple[int, str]]:
+        rows = (one.cells for one in records_of(path, form) if one.line > header_line)
+        return ((at, day) for row in rows for at in columns if at < len(row) and (day := tidy(row[at])))
 
-    if not columns or not any(_TWO_WAYS.match(day) for day in said(islice(records_of(path, form), LOOKED_AT))):
+    if not _asks(said(), columns):
         return None
-    return instants.form_of(_WITHOUT_YEAR.sub(r"\1\2\3\g<2>2000", day) for day in said(records_of(path, form)))
+    return instants.form_of(_WITHOUT_YEAR.sub(r"\1\2\3\g<2>2000", day) for _, day in said())
+
+
+def _asks(said: Iterable[tuple[int, str]], columns: Collection[int]) -> bool:
+    """Whether one of the first days of a column can be read in two ways."""
+    left = dict.fromkeys(columns, LOOKED_AT)
+    for at, day in said:
+        if at in left:
+            if _TWO_WAYS.match(day):
+                return True
+            left[at] -= 1
+            if not left[at]:
+                del left[at]
+        elif not left:
+            break
+    return False
 
 
 def tidy_birthday(text: str, form: DateForm | None = None) -> str:

@@ -16,7 +16,7 @@ from activities.intake import cells
 
 MOST = 20
 """Values that one cell may hold: more are a list of people, not a person."""
-_WORD = r"(?:and|or|und|oder|et|ou|&)"
+_WORD = r"(?i:and|or|und|oder|et|ou|&)"
 _ALWAYS = r"(?P<always>[;|\n\r\t、]|:::)"
 # How many blanks may stand in a row is bounded, so that no cell takes long.
 _BETWEEN_EMAILS = re.compile(
@@ -37,6 +37,8 @@ _WHOLE = 7
 """The same for a slash, which stands behind area codes, too."""
 _LONGEST = 15
 """Digits of the longest number."""
+_COMPLETE = re.compile(r"\D*(?:\+|0)")
+"""How a number begins that is dialled as it stands, in countries where those of other towns begin with 0."""
 _BELONGS = re.compile(
     r"\s*(?:(?:ext|extn|extension|x|isub|postd|dw|durchwahl)[.:=\s]*\d{1,6}\b[^;|\n]*|phone-context=[^;]*)",
     re.IGNORECASE,
@@ -85,7 +87,10 @@ def emails(text: str) -> list[str]:
 
 
 def phones(text: str, country: str | None) -> list[str]:
-    """The parts of a cell of phone numbers, with remarks and extensions; those without + are of `country`."""
+    """The parts of a cell of phone numbers, with remarks and extensions; those without + are of `country`.
+
+    Raises ValueError where one that stands behind whole numbers has no area code: it would be somebody else's.
+    """
     text = _bare(text)
     digits = [0, *accumulate(map(str.isdigit, text))]
     parts, begin = [], 0
@@ -97,7 +102,27 @@ def phones(text: str, country: str | None) -> list[str]:
             parts.append(text[begin : found.start()])
             begin = found.end()
     parts = [part for part in (*parts, text[begin:]) if not _BELONGS.fullmatch(part)]
-    return [half for part in parts for half in _halves(part, country)]
+    numbers = [half for part in parts for half in _halves(part, country)]
+    if country and len(numbers) > 1 and _COMPLETE.match(numbers[0]):
+        local = next((number for number in numbers[1:] if _is_local(number, country)), None)
+        if local is not None:
+            raise ValueError(f"{local.strip()[:80]!r} has no area code: write it in full")
+    return numbers
+
+
+def _is_local(part: str, country: str) -> bool:
+    """Whether a number may lack its area code: it has no 0 before it, and is none that has no area, as mobile ones."""
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(country, None)
+    if metadata is None or metadata.national_prefix != "0" or not _digits(part) or _COMPLETE.match(part):
+        return False
+    number = _number(part, country)
+    if number is None:
+        return True
+    says_country = re.sub(r"\D", "", part).startswith(str(number.country_code))
+    valid = phonenumbers.is_valid_number(number)
+    return not valid or (
+        not says_country and phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.FIXED_LINE
+    )
 
 
 def _halves(part: str, country: str | None) -> list[str]:
@@ -111,10 +136,16 @@ def _halves(part: str, country: str | None) -> list[str]:
 
 
 def _is_valid(text: str, country: str | None) -> bool:
+    number = _number(text, country)
+    return number is not None and phonenumbers.is_valid_number(number)
+
+
+def _number(text: str, country: str | None) -> phonenumbers.PhoneNumber | None:
     try:
-        return phonenumbers.is_valid_number(phonenumbers.parse(cells.tidy_phone(text), country))
+        plain = cells.tidy_phone(text)
+        return phonenumbers.parse(f"+{plain[2:]}" if plain.startswith("00") else plain, country)
     except (phonenumbers.NumberParseException, ValueError):
-        return False
+        return None
 
 
 def _digits(text: str) -> int:

@@ -77,7 +77,8 @@ class Person:
         if self.was is None:
             self.was = (dict(self.columns), list(self.tags), self.properties)
         kept += [Change("tag", word) for word in added]
-        kept += [Change("property", f"another {kind}", None, value) for kind, value in fresh if kind not in written]
+        further = [(kind, value) for kind, value in fresh if written.get(kind) != value]
+        kept += [Change("property", f"another {kind}", None, value) for kind, value in further]
         self.properties = written.pop("properties", self.properties)
         self.columns |= written
         self.places |= _places(at, said)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.event import listen, remove
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -210,6 +210,16 @@ async def test_a_contact_with_several_addresses_is_one_person_with_all_of_them(
             "+12025550144",
         }  # fmt: skip
     assert figures(await take(engine, path, at=NOW + timedelta(days=1))) == (0, 0, 4, 0)
+
+
+async def test_of_several_new_addresses_the_history_tells_every_one(engine: AsyncEngine, tmp_path: Path) -> None:
+    path = tmp_path / "crm.csv"
+    for email in ("", "ada@acme.example; ada@home.example"):
+        path.write_text(f"external_id,phone,email\n7,+12025550143,{email}\n", encoding="utf-8")
+        await take(engine, path)
+    async with engine.connect() as db:
+        kept = (await db.execute(select(tables.changes.c.name, tables.changes.c.new))).all()
+    assert sorted(kept) == [("another email", "ada@home.example"), ("email", "ada@acme.example")]
 
 
 async def test_further_addresses_that_are_shared_join_nobody(engine: AsyncEngine, tmp_path: Path) -> None:

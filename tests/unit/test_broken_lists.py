@@ -225,6 +225,8 @@ def test_a_day_that_can_be_read_in_two_ways_is_read_as_the_others_of_the_list_sh
         "birthday", {"birthday": "1900-12-25"}, "since", {"birthday": "1900-12-25"},
     ]  # fmt: skip
     assert days(read(tmp_path, header + "a@acme.example;03/04;\n", date_form="dmy")) == [{"birthday": "1900-04-03"}]
+    late = header + "a@acme.example;;2026-04-01\n" * 2_000 + 'b@acme.example;03/04;\nc@acme.example;"=""25/12""";\n'
+    assert days(read(tmp_path, late))[-2:] == [{"birthday": "1900-04-03"}, {"birthday": "1900-12-25"}]
 
 
 def test_a_tag_in_quotes_may_hold_a_comma(tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ EMAILS = {
     "an address as its name": (f"{A} <{A}>", A),
     "remarks": (f"{A} (work), {B} (home, old)", A, B),
     "mailto": (f"mailto:{A}; mailto:{B}", A, B),
+    "labels": (f"Work: {A}; home (old): {B}", A, B),
+    "a word in capitals": (f"{A} AND {B}", A, B),
     "a subject with a comma": (f"mailto:{A}?subject=Hello, you", A),
     "quotes around all": (f'"{A}; {B}"', A, B),
     "quotes around each": (f'"{A}"; "{B}"', A, B),
@@ -97,6 +99,11 @@ PHONES = {
     "a word": (None, "+49 30 901820 oder +49 151 12345678", BERLIN, MOBILE),
     "one country's": ("DE", "030 901820, 0151 12345678", BERLIN, MOBILE),
     "slashes between and inside": ("DE", "030/901820 / 0151/12345678", BERLIN, MOBILE),
+    "labels without a colon": (None, "Tel {}; (work) {}".format("+49 30 901820", "+49 151 12345678"), BERLIN, MOBILE),
+    "a remark with figures": (None, "+49 151 12345678 (after 18:00)", MOBILE),
+    "zeros, a slash and more than fifteen digits": (None, "0049 (0) 33201/1234567", "+49332011234567"),
+    "a mobile number that has no zero": ("CN", "010-62345678, 13800138000", "+861062345678", "+8613800138000"),
+    "none has a zero": ("DE", "30 901820; 151 12345678", BERLIN, MOBILE),
     "labels": (None, "Büro: +49 30 901820, Mobil: +49 151 12345678", BERLIN, MOBILE),
     "two behind a slash": ("US", "202-555-0143 / 202-555-0199", US, US2),
     "remarks": (None, "+49 30 901820 (work), +49 151 12345678 (mobil)", BERLIN, MOBILE),
@@ -127,6 +134,7 @@ def test_numbers_in_one_cell_are_all_taken_and_one_number_stays_one(tmp_path: Pa
         ("+49 30 901820; 0151 12345678", "'0151 12345678' has no country"),
         ("+49 30 901820, +49 12", "'+49 12'"),
         ("+49 30 901820; call me", "'call me'"),
+        ("+49 30 901820/901821", "its length is wrong"),
         ("+49 30 901820; 4.91512E+11", "Excel has rounded"),
     ],
 )
@@ -134,6 +142,18 @@ def test_of_several_numbers_the_one_that_is_wrong_is_named(tmp_path: Path, cell:
     page, told = parsed(tmp_path, f"phone,first_name\n{quoted(cell)},Ada\n")
     assert page.lines == []
     assert wrong in told["phone"]
+
+
+@pytest.mark.parametrize(
+    ("country", "cell"),
+    [("DE", "030 901820, 901821"), ("DE", "+49 30 901820; 4567890"), ("CN", "0571-88888888/87777777")],
+)
+def test_a_number_that_lacks_the_area_code_of_the_one_before_is_nobodys(
+    tmp_path: Path, country: str, cell: str
+) -> None:
+    page, told = parsed(tmp_path, f"phone,first_name\n{quoted(cell)},Ada\n", country)
+    assert page.lines == []
+    assert "no area code" in told["phone"]
 
 
 def test_all_columns_of_addresses_may_hold_several_and_an_id_is_never_cut(tmp_path: Path) -> None:
