@@ -54,8 +54,8 @@ _RUNS = re.compile(r"[=@\t\r]|[+-](?![\d\s().,/-]*$)")
 """How text begins that a spreadsheet would run as a formula; numbers with a sign are none."""
 _EXPONENT = re.compile(r"^[+-]?\d+([.,]\d+)?[eE]\+?\d+$")
 _FLOAT = re.compile(r"^(\d{1,15})\.0+$")
-_SCHEME = re.compile(r"^[^\W\d_][^@:\"<>]{0,40}:\s*(?!/)")
-"""What an address is, as in `mailto:` and `Work: `: no address has a colon before its sign."""
+_SCHEME = re.compile(r"^(?:(?:mailto|smtp|e-?mail)\s*:\s*|[^\W\d_][^@:\"<>]{0,40}:\s+)", re.IGNORECASE)
+"""What an address is, as in `mailto:` and `Work: `. Without a blank, what stands before a colon may belong to it."""
 _NAMED_ADDRESS = re.compile(r"^[^<>]*<\s*(?:mailto:)?([^<>\s]+)\s*>$", re.IGNORECASE)
 _REMARK = re.compile(r"\s+\([^()@]*\)$")
 _PAIRS = {"<": ">", "(": ")", "[": "]", '"': '"', "'": "'"}
@@ -63,7 +63,7 @@ _LABEL = re.compile(r"^(?:[^\W\d_][^\d+(]{0,40}[:.\s]|\([^\W\d_][^\d+()]{0,40}\)
 """What a number is, as in `tel:`, `Tel. `, `Mobil: ` and `(work) `."""
 _EXTENSION = re.compile(
     r"[\s,;/]{0,9}(?:ext|extn|extension|x|durchwahl|dw|apparat|app|nebenstelle|nst|poste|int|interno|anexo|ramal|доб|转|轉"
-    r"|分机|分機|内線|内线)[.:=\s]*\d{1,6}(?:\s*(?:[,/&-]|and|or|und|oder)\s*\d{1,6})*$",
+    r"|分机|分機|内線|内线)[.:=\s]*\d{1,6}(?:\s*(?:[,/&-]|and|or|und|oder)\s*\d{1,6}){0,2}$",
     re.IGNORECASE,
 )
 _WORDS_BEHIND = re.compile(r"(?<=\d)\s*[(\[]\s*[^\W\d][^()]*[)\]]$|(?<=\d)\s+[^\W\d]{3,}[^\d]*$")
