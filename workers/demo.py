@@ -129,6 +129,8 @@ async def _play(parts: Composition, start: datetime) -> None:
         for day in range(DAYS + 1):
             await player.until(timedelta(days=day))
             await parts.valuing.refresh_all(start + timedelta(days=day))
+            # What turns have changed is seen here as by the clock: a turn may end after what its event has led to.
+            await parts.membership.evaluate(start + timedelta(days=day))
             async with parts.engine.connect() as db:
                 so_far = await reports.overview(db)
             view(

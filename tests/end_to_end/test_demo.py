@@ -160,6 +160,17 @@ def test_the_records_are_there_afterwards(demo: Demo) -> None:
     assert shown["path"]
 
 
+def test_whoever_earned_points_in_a_turn_stands_in_the_segment_that_asks_for_them(demo: Demo) -> None:
+    member = "EXISTS (SELECT FROM segment_members WHERE customer_id = id AND segment = '{}')"
+    asked = f"""
+        SELECT id, {member.format("potential")} FROM customers LEFT JOIN customer_values ON customer_id = id
+        WHERE {member.format("potential")} <> (NOT {member.format("high_value")}
+            AND (coalesce(r >= 4 AND m >= 3, false) OR coalesce(lifecycle = 'acquisition' AND score >= 40, false)))
+    """
+    with ledger(demo.home) as db:
+        assert db.execute(asked).fetchall() == []
+
+
 def test_the_ledger_agrees_with_the_mail_server_and_the_provider_message_by_message(demo: Demo) -> None:
     mails = [
         message_from_bytes(path.read_bytes(), policy=policy.default) for path in (demo.home / "mail" / "new").iterdir()
