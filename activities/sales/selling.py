@@ -24,6 +24,8 @@ from records.sales.notices import Notice
 from records.sales.tasks import OPEN, Task, UnknownTask
 
 log = logging.getLogger(__name__)
+GIVEN = ("assigned", "reassigned")
+"""The mails that tell somebody that a task is theirs."""
 CUT_OFF = "a crash came between the claim and the record"
 
 
@@ -47,12 +49,13 @@ class Selling:
                 except UnknownTask:
                     return
                 waiting = await notices.for_task(db, look.task)
+            given = max((one.id for one in waiting if one.kind in GIVEN), default=0)
             for notice in waiting:
                 if notice.status == "claimed":
                     await self._settle(notice, "uncertain", now, CUT_OFF)
                 elif notice.status == "pending" and known.task.status not in OPEN:
                     await self._settle(notice, "skipped", now, "the task is over")
-                elif notice.status == "pending" and (late := _late(notice, known.task)) is not None:
+                elif notice.status == "pending" and (late := _late(notice, known.task, given)) is not None:
                     await self._settle(notice, "skipped", now, late)
                 elif notice.status == "pending" and notice.due_at <= now:
                     reader = next((one for one in self._office.team.everybody if one.name == notice.recipient), None)
@@ -127,13 +130,16 @@ class Selling:
         return status
 
 
-def _late(notice: Notice, task: Task) -> str | None:
-    """Why a mail about a task, which has waited, says nothing new to whom it is for; None where it does."""
+def _late(notice: Notice, task: Task, given: int) -> str | None:
+    """Why a mail about a task, which has waited, says nothing new to whom it is for; None where it does. `given` is the
+    last mail that tells somebody that it is theirs."""
     has = task.claimed_by or task.assigned_to
     if notice.kind == "escalation":
         return None
     if has != notice.recipient:
         return f"{has or 'nobody'} has it by now"
+    if notice.kind in GIVEN and notice.id < given:
+        return "it has changed hands since"
     return "it is claimed by now" if notice.kind == "assigned" and task.claimed_by is not None else None
 
 

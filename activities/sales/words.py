@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_skeleton, format_time
-from babel.numbers import format_currency, format_decimal
+from babel.numbers import format_currency, format_decimal, get_currency_symbol
 
 from journeys.errors import WaymarkError
 from journeys.source import Source
@@ -80,6 +80,9 @@ class Words:
         if self.currency is not None:
             pattern = self.locale.currency_formats["standard"].pattern
             pattern = pattern.replace(".00", "") if whole else pattern
+            if get_currency_symbol(self.currency, self.locale)[-1].isalpha():
+                # Letters stand apart from figures (CLDR, alphaNextToNumber): CHF 1,200.
+                pattern = pattern.replace("¤#", "¤\xa0#")
             return format_currency(amount, self.currency, pattern, self.locale, currency_digits=False)
         return format_decimal(amount, "#,##0" if whole else "#,##0.00", self.locale)
 

@@ -136,6 +136,7 @@ def test_whose_it_was_is_said_to_whom_it_is_given(because: str, english: str, ch
 @pytest.mark.parametrize(
     ("language", "currency", "said"),
     [("en", "EUR", ("€1,200", "€99.50")), ("zh", "CNY", ("¥1,200", "¥99.50")), ("de", "EUR", ("1.200 €", "99,50 €")),
+     ("en", "CHF", ("CHF 1,200", "CHF 99.50")), ("zh", "CHF", ("CHF 1,200", "CHF 99.50")),
      ("en", None, ("1,200", "99.50"))],
 )  # fmt: skip
 def test_amounts_are_in_the_workspace_s_currency_as_the_reader_writes_it(

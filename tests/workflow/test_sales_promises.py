@@ -313,24 +313,30 @@ async def test_in_working_time_a_rep_hears_of_a_lead_when_work_begins_unless_it_
 ) -> None:
     rule = RULE.replace("remind: 2h before due", "tell: working_time")
     async with selling(engine, client, tmp_path, rule, SATURDAY) as stage:
-        mine, given_away, claimed = [await qualify(stage, name) for name in ("Ann", "Bea", "Cem")]
-        for one in (mine, given_away, claimed):
+        everything = [await qualify(stage, name) for name in ("Ann", "Bea", "Cem", "Dan")]
+        _, given_away, claimed, back = everything
+        for one in everything:
             await rests(stage, one.id)
         await stage.parts.desk.reassign(given_away.id, "Mei", "speaks Polish", SATURDAY)
         await stage.parts.desk.claim(claimed.id, claimed.assigned_to or "", SATURDAY)
+        for name in ("Mei", "Tom"):
+            await stage.parts.desk.reassign(back.id, name, None, SATURDAY)
         assert stage.mailbox.messages == []
-        for one in (mine, given_away, claimed):
+        for one in everything:
             await elapse(stage, one.id)
         work = datetime(2026, 3, 9, 9, 0, tzinfo=UTC)
         told = [(one.kind, one.recipient, one.status, one.because, one.due_at)
-                for task in (mine, given_away, claimed) for one in (await read(stage, task.id))[2]]  # fmt: skip
+                for task in everything for one in (await read(stage, task.id))[2]]  # fmt: skip
         assert told == [
             ("assigned", "Mei", "sent", None, work),
             ("assigned", "Tom", "skipped", "Mei has it by now", work),
             ("reassigned", "Mei", "sent", None, work),
             ("assigned", "Mei", "skipped", "it is claimed by now", work),
+            ("assigned", "Tom", "skipped", "it has changed hands since", work),
+            ("reassigned", "Mei", "skipped", "Tom has it by now", work),
+            ("reassigned", "Tom", "sent", None, work),
         ]  # fmt: skip
-        [new, yours] = stage.mailbox.messages
+        [new, yours, _] = stage.mailbox.messages
         assert "It was with Tom. The reason: speaks Polish." in str(yours.get_body(("plain",)))
         assert "It was with" not in str(new)
 
