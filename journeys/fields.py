@@ -31,7 +31,7 @@ TAKEN = {
 _RELATIVE = re.compile(r"^([+-]\d{1,5})d$")
 _DATE_FORMS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%Y%m%d", "%Y年%m月%d日")
 _YES = {
-    "yes", "y", "true", "t", "1", "1.0", "on", "ja", "wahr", "oui", "vrai", "si", "sí", "verdadero", "vero", "sim",
+    "yes", "y", "true", "t", "1", "1.0", "on", "ja", "j", "wahr", "oui", "vrai", "si", "sí", "verdadero", "vero", "sim",
     "waar", "да", "是", "x", "✓", "✔", "☑", "subscribed", "opted in", "opt-in", "granted",
 }  # fmt: skip
 _NO = {

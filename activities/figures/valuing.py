@@ -98,12 +98,15 @@ class Valuing:
 
     async def settle(self, touched: int, now: datetime, *, heard: bool = True) -> None:
         """After a file that told of so many customers: work out everybody's figures where that was never done, or
-        where quintiles may be others by now."""
+        where quintiles may be others by now; else only put those into their stage who are in none yet."""
         async with self._database.connect() as db:
             never = await values.evaluated_at(db) is None
-            if not never and touched * SHARE <= await values.holders(db):
-                return
-        await self.refresh_all(now, heard=heard)
+            anew = never or touched * SHARE > await values.holders(db)
+        if anew:
+            await self.refresh_all(now, heard=heard)
+        elif (rules := self._rules()) is not None:
+            async with self._database.begin() as db:
+                await lifecycle.evaluate(db, rules, now, newcomers_only=True)
 
     async def evaluate_for(self, customer_ids: Sequence[int], now: datetime, *, heard: bool = True) -> None:
         """Work out the figures and stages of these customers, after something happened to them, and tell journeys.

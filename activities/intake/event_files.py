@@ -23,14 +23,15 @@ LEFT_OUT = "-"
 LOOKED_AT = 1_000
 """Rows among which a day such as 03/04/2026 must be for the whole file to be asked how it is meant."""
 ALIASES = {
-    "customer": "client contact user 客户",
-    "external_id": "customer_id customerid client_id contact_id user_id userid crm_id 客户编号",
+    "customer": "client contact user kunde 客户",
+    "external_id": "customer_id customerid client_id contact_id user_id userid crm_id "
+    "kundennr kunden_nr kundennummer 客户编号",
     "email": "e_mail mail email_address customer_email 邮箱",
     "phone": "mobile phone_number mobile_number telephone 手机 电话",
-    "event": "event_name event_type type name action 事件",
+    "event": "event_name event_type type name action ereignis 事件",
     "at": "occurred_at timestamp datetime date_time event_time event_at created_at order_date orderdate invoice_date "
-    "invoicedate purchased_at order_purchase_timestamp date time datum zeit 时间 日期",
-    "value": "amount revenue total total_amount total_price grand_total betrag 金额",
+    "invoicedate purchased_at order_purchase_timestamp bestelldatum rechnungsdatum date time datum zeit 时间 日期",
+    "value": "amount revenue total total_amount total_price grand_total betrag gesamtbetrag umsatz 金额",
     "key": "event_key event_id idempotency_key message_id uuid",
 }
 """Other names of the columns, the best first: the first that is there is taken, the others are properties."""

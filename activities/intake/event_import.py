@@ -96,7 +96,8 @@ class EventImport:
         return self.report
 
     async def rehearse(self, now: datetime, tell: Tell = lambda progress: None) -> EventReport:
-        """Say what `run` would do, and write nothing."""
+        """Say what `run` would do, and write nothing but the file of rejects."""
+        self._begin_rejects()
         lines = self._survey.lines
         async with self._database.connect() as db:
             async with db.begin():
@@ -113,6 +114,9 @@ class EventImport:
         if job.resumed:
             self.report = EventReport(**job.report)
             self.report.resumed_at = job.rows_done
+        self._begin_rejects()
+
+    def _begin_rejects(self) -> None:
         path, at = self._rejects, self.report.rejects_at
         if path is not None and (not at or not path.exists() or path.stat().st_size < at):
             path.write_text("\ufeff", encoding="utf-8")
@@ -184,7 +188,7 @@ class EventImport:
             Rejection(row.line, row.told.kind, because[row.told.reference], row.row)
             for row in rows if row.told.reference in because
         ]  # fmt: skip
-        self.report.reject(refused)
+        self.report.reject(refused, self._rejects, self.report.rejects_at)
         self.report.rows += len(batch)
 
     async def _keys(self, db: AsyncConnection, rows: list[Row]) -> list[str]:

@@ -52,6 +52,7 @@ class Portrait:
     name: str
     local: str
     domain: str
+    head: str
     tail: str
     places: tuple[str, ...]
 
@@ -78,7 +79,7 @@ def portrait(row: Mapping[str, object]) -> Portrait:
     )
     return Portrait(
         int(str(row["id"])), name.replace(" ", "") if _CJK.search(name) else name,
-        re.sub(r"[._\-]", "", local.partition("+")[0]), domain, digits[-TAIL:], places,
+        re.sub(r"[._\-]", "", local.partition("+")[0]), domain, digits[:-TAIL], digits[-TAIL:], places,
     )  # fmt: skip
 
 
@@ -130,13 +131,22 @@ def likeness(a: Portrait, b: Portrait) -> Likeness | None:
     return Likeness(round(score, 3), (*words, *(word for _, word in evidence))) if score >= LEAST else None
 
 
+def _land(one: Portrait) -> tuple[int, str]:
+    """Where a number was read to be: two of one country are as long and begin alike."""
+    return len(one.head), one.head[: 1 if one.head[:1] in ("1", "7") else 2]
+
+
+def _slipped(a: str, b: str) -> bool:
+    return DamerauLevenshtein.distance(a, b, score_cutoff=1) <= 1
+
+
 def _evidence(a: Portrait, b: Portrait) -> list[tuple[float, str]]:
     """What of the addresses agrees, the strongest first."""
     found: list[tuple[float, str]] = []
     if a.tail and b.tail and len(a.tail) == TAIL:
-        if a.tail == b.tail:
+        if a.tail == b.tail and (a.head == b.head or _land(a) != _land(b)):
             found.append((1.0, "the same number in another country's spelling"))
-        elif DamerauLevenshtein.distance(a.tail, b.tail, score_cutoff=1) <= 1:
+        elif _slipped(a.head, b.head) if a.tail == b.tail else _slipped(a.tail, b.tail):
             found.append((0.85, "numbers that differ by a slip"))
     if a.local and b.local and a.domain and b.domain:
         slip = DamerauLevenshtein.distance(a.domain, b.domain, score_cutoff=2) <= 2

@@ -37,9 +37,11 @@ async def evaluate(
     customer_ids: Sequence[int] | None = None,
     *,
     newcomers_from: str | None = None,
+    newcomers_only: bool = False,
     heard: bool = True,
 ) -> int:
-    """Put everybody, or these, into the stage that holds at `now`; returns how many moved.
+    """Put everybody, or these, or only who is in no stage yet, into the stage that holds at `now`; returns how many
+    moved.
 
     Who was in no stage yet comes into theirs silently, unless `newcomers_from` names the stage that they came from.
     Unless the moves are to be `heard`, they stand on the timeline and no journey is told.
@@ -49,6 +51,8 @@ async def evaluate(
     if customer_ids is None:
         await roomy(db)
     stage = _stage(rules, now)
+    if newcomers_only:
+        mine &= customers.c.lifecycle.is_(None)
     misplaced = (mine, customers.c.lifecycle.is_distinct_from(stage))
     # For a few, a short question first: mostly nobody moves.
     if customer_ids is not None and not (await db.execute(select(exists().where(*misplaced)))).scalar_one():

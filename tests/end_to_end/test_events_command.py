@@ -95,6 +95,17 @@ def test_mistakes_of_one_kind_are_told_once(waymark: Terminal, tmp_path: Path) -
     ]
 
 
+def test_rejected_rows_are_never_written_over_the_file_that_they_come_from(waymark: Terminal, tmp_path: Path) -> None:
+    file, apart = tmp_path / "orders.csv", tmp_path / "wrong.csv"
+    file.write_text(content := "customer,event,at\nc1,page.seen,2026-01-01\nc1,page.seen,never\n")
+    for command_ in (("events", "import"), ("import",)):
+        refused = waymark(*command_, str(file), "--rejects", f"{tmp_path}/./orders.csv")
+        assert (refused.returncode, file.read_text()) == (1, content)
+        assert "is the file that is imported" in refused.stderr
+    assert waymark("events", "import", str(file), "--dry-run", "--rejects", str(apart)).returncode == 0
+    assert [row["line"] for row in csv.DictReader(apart.open(encoding="utf-8-sig"))] == ["3"]
+
+
 def purchases() -> list[Order]:
     """A history as shops have it: numbers for customers, days without times, the same line twice, gifts for nothing."""
     chance = random.Random(7)

@@ -6,6 +6,7 @@ import asyncio
 import csv
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,7 +20,7 @@ from activities.entering.audience import Router
 from activities.entering.entrance import Entrance
 from activities.entering.ingesting import Ingesting
 from activities.intake import event_import
-from activities.intake.event_files import EventFile, Reading
+from activities.intake.event_files import EventFile, Reading, Row
 from activities.intake.event_import import EventImport
 from activities.intake.event_report import EventReport
 from activities.intake.tabular import UnreadableTable
@@ -82,6 +83,16 @@ class Folder:
     async def count(self, table: str = "events") -> int:
         async with self.engine.connect() as db:
             return int((await db.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one())
+
+
+def test_a_shop_may_name_its_columns_in_german(tmp_path: Path) -> None:
+    path = tmp_path / "bestellungen.csv"
+    path.write_text("Bestellnr;Kunden-Nr.;Ereignis;Bestelldatum;Betrag\n1;c1;order.placed;05.01.2026 10:00;1.234,50\n")
+    opened = EventFile(path, Reading(ZoneInfo("Europe/Berlin"), {"Bestellnr": "key"}), NOW)
+    assert list(opened.columns.values()) == ["key", "external_id", "event", "at", "value"]
+    [row] = opened
+    assert isinstance(row, Row)
+    assert (row.told.who, row.told.at, row.told.value) == ("c1", datetime(2026, 1, 5, 9, tzinfo=UTC), Decimal("1234.5"))
 
 
 @pytest.fixture

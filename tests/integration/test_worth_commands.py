@@ -64,6 +64,9 @@ def test_people_see_a_picture(waymark: Run) -> None:
     for quintile in range(1, 6):
         assert f"\nr {quintile} " in done.stdout
     assert "2 customers with an event order.placed before 2024-01-11 00:00 UTC" in done.stderr
+    for form, lines in (("--json", 1), ("--csv", 2)):
+        done = waymark("report", "rfm", "--as-of", "2024-01-11", "--limit", "1", form)
+        assert (done.returncode, len(done.stdout.splitlines())) == (0, lines)
 
 
 @pytest.mark.parametrize("day", ["2026-02-30", "yesterday", "20260101", "0001-01-01", "2026-01-01T10:00"])
@@ -78,12 +81,18 @@ def test_another_event_may_be_the_order_and_nobody_is_nothing(waymark: Run) -> N
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_the_stages_are_worked_out_when_they_are_first_asked_for(waymark: Run) -> None:
+def test_the_stages_are_worked_out_when_they_are_first_asked_for_and_those_of_newcomers_later(
+    waymark: Run, tmp_path: Path
+) -> None:
     found = json.loads(waymark("report", "lifecycle", "--json").stdout)
     assert (found["customers"], found["in_none"], found["moves"]) == (3, 0, [])
     assert {one["stage"]: one["customers"] for one in found["stages"]} == {
         "acquisition": 1, "nurture": 0, "mature": 0, "at_risk": 0, "churned": 2,
     }  # fmt: skip
+    (newcomers := tmp_path / "newcomers.csv").write_text("email\nada@acme.example\nbo@acme.example\n")
+    assert waymark("import", str(newcomers)).returncode == 0
+    later = json.loads(waymark("report", "lifecycle", "--json").stdout)
+    assert (later["stages"][0]["customers"], later["in_none"], later["moves"]) == (3, 0, [])
 
 
 def test_rules_are_looked_at_before_they_are_brought_into_force(waymark: Run) -> None:

@@ -46,6 +46,7 @@ OTHER = [
     (("小明", "王", "a@qq.com"), ("小红", "王", "b@qq.com")),
     ((None, None, "anna@gmail.com"), (None, None, "anna@acme.example")),
     ((None, None, None, "+4915112345678"), (None, None, None, "+4915198765432")),
+    ((None, None, None, "+8613912345678"), (None, None, None, "+8613512345678")),
     (("Max", "Li", "max@acme.example"), ("Mia", "Lu", "mia@acme.example")),
     (("Bob", "Smith", "bob@gmail.com"), ("Robert", "Smith", "r.smith@gmail.com")),
     (("Bob", "Smith", "bob@acme.example"), ("Robert", "Jones", "robert@acme.example")),

@@ -21,7 +21,7 @@ from activities.intake.incoming import Unknown
 from journeys.errors import WaymarkError
 from journeys.identities import load_identity
 from workers.commands.event_views import show
-from workers.commands.files import DayOrMonth, DryRun, Encoding, Rejected
+from workers.commands.files import DayOrMonth, DryRun, Encoding, Rejected, spare
 from workers.commands.going_on import foundation
 from workers.commands.shared import AsJson, run, settings
 from workers.commands.terminal import err, print_json
@@ -77,10 +77,11 @@ def import_(
     import that was cut off goes on where it stood when the same file is imported again.
     """
     of, now = settings(), datetime.now(UTC)
+    spare(file, rejects)
     zone = _zone(time_zone or of.workspace_time_zone)
     opened = EventFile(file, Reading(zone, _mapping(columns or []), event, date_form, encoding), now)
     beside = file.with_name(file.stem + ".rejects.csv") if os.access(file.parent, os.W_OK) else None
-    written = None if dry_run else rejects or beside
+    written = rejects or (None if dry_run else beside)
     report = run(
         _import(opened, now, unknown or of.unknown_customers, columns, event, str(zone), date_form,
                 history=history, dry_run=dry_run, rejects=written, quiet=as_json)

@@ -22,6 +22,8 @@ def show(report: EventReport, file: EventFile, rejects: Path | None, *, dry_run:
     err.print(escape(f"Columns: {found}"), soft_wrap=True)
     if file.date_form is not None:
         notice(f"Days such as 03/04/2026 have the {'day' if file.date_form == 'dmy' else 'month'} first.")
+    if dry_run and "value" not in file.columns.values():
+        notice("No column says what they were worth, so they would have no value. If one does: --map COLUMN=value")
     for first, others in _alike(report.rejected)[:SHOWN]:
         said = f"{file.path.name}:{first['line']}: {first['error']}"
         more = f" (and {others:,} {'row' if others == 1 else 'rows'} like it)" if others else ""

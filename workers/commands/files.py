@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from journeys.errors import WaymarkError
+
 Maps = Annotated[
     list[Path] | None, typer.Argument(help="Maps. Default: all in definitions/journeys.", metavar="[FILES]")
 ]
@@ -25,3 +27,12 @@ DayOrMonth = Annotated[
     ),
 ]
 Encoding = Annotated[str | None, typer.Option(help="Encoding of the file. Default: detected.")]
+
+
+def spare(file: Path, rejects: Path | None) -> None:
+    """Raises WaymarkError where the rejected rows of a file would be written over the file itself."""
+    if rejects is not None and rejects.exists() and file.exists() and rejects.samefile(file):
+        raise WaymarkError(
+            f"{rejects} is the file that is imported: its rejected rows would be written over it.",
+            hint="Name another file with --rejects.",
+        )

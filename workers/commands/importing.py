@@ -18,7 +18,7 @@ from activities.intake.instants import DateForm
 from journeys.errors import WaymarkError
 from journeys.fields import load_fields
 from journeys.identities import load_identity
-from workers.commands.files import DayOrMonth, DryRun, Encoding, Rejected
+from workers.commands.files import DayOrMonth, DryRun, Encoding, Rejected, spare
 from workers.commands.shared import AsJson, records, run, settings
 from workers.commands.terminal import err, notice, out
 
@@ -59,6 +59,7 @@ def import_(
     """
     day = relative_to.date() if relative_to else None
     said = _said(columns or [])
+    spare(file, rejects)
     report = run(_import(file, said, country, date_form, dry_run=dry_run, encoding=encoding, day=day, quiet=as_json))
     written = _write_rejects(report, rejects or (None if dry_run else file.with_name(file.stem + ".rejects.csv")))
     if as_json:

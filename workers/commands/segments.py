@@ -25,6 +25,7 @@ from workers.commands.worth import valuing
 
 app = typer.Typer()
 SAMPLE = 10
+NONE = "No segment is in force yet: `waymark segments publish`."
 
 
 @app.command("list")
@@ -45,7 +46,7 @@ def list_(as_json: AsJson = False) -> None:
         shown.add_row(one.name, one.title, f"{one.members:,}", clock(one.seen_at))
     out.print(shown)
     if not found:
-        notice("No segment is in force yet: `waymark segments publish`.")
+        notice(NONE)
 
 
 @app.command("publish")
@@ -144,6 +145,9 @@ def evaluate(
         notice(AWAY)
     if as_json:
         print_lines(found)
+        return
+    if not found:
+        notice(NONE)
         return
     _show(found)
 

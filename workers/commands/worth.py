@@ -22,7 +22,7 @@ from journeys.segments import load_all
 from journeys.timing import at_wall_time
 from records.audience import lifecycle, values
 from records.audience.values import Rfm
-from workers.commands.shared import AsJson, Limit, records, run, settings
+from workers.commands.shared import AsJson, records, run, settings
 from workers.commands.terminal import Clock, notice, print_json
 from workers.commands.worth_views import FIELDS, Picture, Standing, draw_moves, draw_stages, standing_document
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from activities.figures.valuing import Valuing
 
 app = typer.Typer()
+FIRST = 20
+"""Customers who are shown below the picture."""
 
 
 @app.command("rfm")
@@ -46,7 +48,10 @@ def rfm(
         str | None, typer.Option(help="The event of an order. Default: that of lifecycle.yaml.", metavar="NAME")
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print all customers as CSV on standard output.")] = False,
-    limit: Limit = 20,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="At most so many. Default: 20 below the picture, else all."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show recency, frequency and money of everybody who ordered, each with its quintile: 5 is best.
@@ -58,7 +63,7 @@ def rfm(
     before = now if as_of is None else at_wall_time(_day(as_of), time(), clock.zone)
     rules = _rules()
     name = event or (rules.orders if rules is not None else Orders()).event
-    picture = Picture(limit)
+    picture = Picture(limit or FIRST)
 
     async def stream() -> None:
         write: Callable[[Rfm], object] = _json_line if as_json else _csv_line() if as_csv else picture.add
@@ -67,8 +72,12 @@ def rfm(
             engine.connect() as db,
             aclosing(values.rfm(db, name, before, clock.zone)) as lines,
         ):
+            left = limit if as_json or as_csv else None
             async for line in lines:
                 write(line)
+                left = None if left is None else left - 1
+                if left == 0:
+                    return
 
     run(stream())
     if not (as_json or as_csv):
