@@ -98,8 +98,11 @@ async def test_no_day_is_lost_or_won_when_runs_continue_as_new_while_time_is_ski
         with skipper.with_time_skipping_disabled():
             await skipper.client.start_workflow(Chain.run, args=[4, None], id="chain", task_queue=QUEUE)
         chain = skipper.client.get_workflow_handle("chain", result_type=float)
-        assert [await skipper.fast_forward(chain, timedelta(days=15)) for _ in range(3)] == [True, True, False]
-        assert await chain.result() == pytest.approx(timedelta(days=40).total_seconds(), abs=60)
+        assert [await skipper.fast_forward(chain, timedelta(days=15)) for _ in range(2)] == [True, True]
+        # Whether it had come to its end or to the fifteenth day when the server looked is the server's affair.
+        await skipper.fast_forward(chain, timedelta(days=15))
+        async with asyncio.timeout(PATIENCE):
+            assert await chain.result() == pytest.approx(timedelta(days=40).total_seconds(), abs=60)
 
 
 async def test_search_attributes_can_be_used_from_the_start(server: DevServer) -> None:
