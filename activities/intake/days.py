@@ -22,9 +22,6 @@ NEVER = frozenset({
 """What programs write for no day."""
 NO_YEAR = 1900
 """The year of a birthday of which only month and day are known; 29 February has the first one after it that has it."""
-LOOKED_AT = 1_000
-"""Days of a column among which one such as 03/04/2026 must be for the whole file to be asked how it is meant."""
-_TWO_WAYS = re.compile(r"\d{1,2}[/-]\d")
 _SERIAL = re.compile(r"^\d{5}([.,]\d+)?$")
 _TIME = re.compile(
     r"(?<=[\d日])[T ,]+\d{1,2}[:.]\d{2}([:.]\d{2}([.,]\d+)?)?\s*([ap]\.?m\.?)?\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?$",
@@ -74,10 +71,10 @@ def form_of(path: Path, form: Form, columns: Collection[int], header_line: int) 
 
 def _asks(said: Iterable[tuple[int, str]], columns: Collection[int]) -> bool:
     """Whether one of the first days of a column can be read in two ways."""
-    left = dict.fromkeys(columns, LOOKED_AT)
+    left = dict.fromkeys(columns, instants.LOOKED_AT)
     for at, day in said:
         if at in left:
-            if _TWO_WAYS.match(day):
+            if instants.two_ways(day):
                 return True
             left[at] -= 1
             if not left[at]:

@@ -13,15 +13,13 @@ from typing import Any, NamedTuple
 
 from activities.intake.cells import tidy, tidy_external_id
 from activities.intake.incoming import InvalidEvent, read_cell, read_event, read_name
-from activities.intake.instants import DateForm, form_of
+from activities.intake.instants import LOOKED_AT, DateForm, form_of, two_ways
 from activities.intake.tabular import Record, UnreadableTable, look_over, records_of
 from records.incoming import Told
 
 WHO = ("customer", "external_id", "email", "phone")
 FIELDS = (*WHO, "event", "at", "value", "key", "properties")
 LEFT_OUT = "-"
-LOOKED_AT = 1_000
-"""Rows among which a day such as 03/04/2026 must be for the whole file to be asked how it is meant."""
 ALIASES = {
     "customer": "client contact user kunde 客户",
     "external_id": "customer_id customerid client_id contact_id user_id userid crm_id "
@@ -111,7 +109,7 @@ class EventFile:
         def days(records: Iterable[Record]) -> Iterator[str]:
             return (one.cells[column].strip() for one in records if column < len(one.cells))
 
-        if not any(re.match(r"\d{1,2}[/-]\d", day) for day in days(islice(self._records(), LOOKED_AT))):
+        if not any(map(two_ways, days(islice(self._records(), LOOKED_AT)))):
             return None
         return form_of(days(self._records()))
 

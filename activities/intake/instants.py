@@ -39,6 +39,9 @@ _UNITS = ((10, 1), (13, 1_000), (16, 1_000_000))
 _SHARE = 10
 """One day in so many must show the form by itself: of real days, more than every second one is past the 12th."""
 _LIKE = "write it like 2026-03-01T09:30:00+01:00"
+LOOKED_AT = 1_000
+"""Days of a column among which one such as 03/04/2026 must be for the whole file to be asked how it is meant."""
+_TWO_WAYS = re.compile(r"\d{1,2}[/-]\d")
 
 
 def read_instant(text: str, zone: tzinfo, date_form: DateForm | None = None) -> datetime:
@@ -59,6 +62,11 @@ def read_instant(text: str, zone: tzinfo, date_form: DateForm | None = None) -> 
         if isinstance(error, _Unreadable):
             raise
         raise _Unreadable(f"{text[:60]!r} is no moment that exists: {_LIKE}") from None
+
+
+def two_ways(text: str) -> bool:
+    """Whether a text begins like a day of which either number may be the day, such as 03/04/2026."""
+    return _TWO_WAYS.match(text) is not None
 
 
 def form_of(texts: Iterable[str]) -> DateForm | None:

@@ -335,17 +335,24 @@ async def test_a_turn_that_waited_for_the_merge_finds_the_run_with_its_new_custo
     assert await waiting == kept
 
 
+SALE = Broadcast(broadcast="sale", title="Sale", segment="new", send="email/sale")
+
+
+async def meant_for_two(db: AsyncConnection) -> tuple[int, int, int]:
+    """A broadcast, and two customers who are to get it."""
+    await ground(db)
+    ada, bea = await person(db, "ada"), await person(db, "bea")
+    return (await db.execute(select(tables.broadcasts.c.id))).scalar_one(), ada, bea
+
+
 @pytest.mark.parametrize("known", [True, False])
 async def test_a_message_of_a_broadcast_that_is_leaving_is_not_claimed_again_after_the_merge(
     engine: AsyncEngine, known: bool
 ) -> None:
-    mails = Broadcast(broadcast="sale", title="Sale", segment="new", send="email/sale")
     async with engine.begin() as db:
-        await ground(db)
-        kept, gone = await person(db, "ada"), await person(db, "bea")
-        broadcast = (await db.execute(select(tables.broadcasts.c.id))).scalar_one()
+        broadcast, kept, gone = await meant_for_two(db)
         claim = Claim(gone, None, "email/sale", "wmb-1", "bea@acme.example", "claimed", None)
-        assert await claims.claim(db, broadcast, mails, [claim], NOW) == {gone}
+        assert await claims.claim(db, broadcast, SALE, [claim], NOW) == {gone}
         await merging.merge(db, kept, gone, by="ada", because="one person", now=NOW)
     async with engine.begin() as db:
         if known:
@@ -355,7 +362,7 @@ async def test_a_message_of_a_broadcast_that_is_leaving_is_not_claimed_again_aft
             await shards.take_over(db, broadcast, shard, 2, 1)
         found = (await db.execute(select(tables.touches.c.status, tables.touches.c.customer_id))).all()
         again = Claim(kept, None, "email/sale", "wmb-2", "ada@acme.example", "claimed", None)
-        assert await claims.claim(db, broadcast, mails, [again], NOW) == set()
+        assert await claims.claim(db, broadcast, SALE, [again], NOW) == set()
     assert found == [("sent" if known else "uncertain", kept)]
 
 
@@ -363,15 +370,12 @@ async def test_a_message_of_a_broadcast_that_is_leaving_is_not_claimed_again_aft
 async def test_of_whom_one_was_refused_a_broadcast_that_the_other_got_none_gets_it_again(
     engine: AsyncEngine, refused_first: bool
 ) -> None:
-    mails = Broadcast(broadcast="sale", title="Sale", segment="new", send="email/sale")
     async with engine.begin() as db:
-        await ground(db)
-        kept, gone = await person(db, "ada"), await person(db, "bea")
-        broadcast = (await db.execute(select(tables.broadcasts.c.id))).scalar_one()
+        broadcast, kept, gone = await meant_for_two(db)
         pair = [
             Claim(one, None, "email/sale", f"wmb-{one}", f"{one}@acme.example", "claimed", None) for one in (kept, gone)
         ]
-        assert await claims.claim(db, broadcast, mails, pair, NOW) == {kept, gone}
+        assert await claims.claim(db, broadcast, SALE, pair, NOW) == {kept, gone}
         refused = Settlement(f"wmb-{kept}", "failed", "554 5.7.1 spam", again=True)
         ends = [refused, Settlement(f"wmb-{gone}", "sent")]
         await claims.settle(db, ends if refused_first else ends[1:], NOW)
@@ -380,7 +384,7 @@ async def test_of_whom_one_was_refused_a_broadcast_that_the_other_got_none_gets_
         await claims.settle(db, [refused], NOW)
         assert await outcomes.to_go_again(db, broadcast) == (0, None)
         assert await claims.send_again(db, broadcast, NOW) == 0
-        assert await claims.claim(db, broadcast, mails, pair[:1], NOW) == set()
+        assert await claims.claim(db, broadcast, SALE, pair[:1], NOW) == set()
         await merging.unmerge(db, done, by="ada", now=LATER)
         query = select(tables.touches.c.customer_id, tables.touches.c.status, tables.touches.c.broadcast_id)
         assert sorted(map(tuple, await db.execute(query))) == [(kept, "failed", broadcast), (gone, "sent", broadcast)]
